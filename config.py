@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 from cli.env_file import ENV_FILE, PREFIX, Written, find_home, read_written, refuse_left_behind
 from generation.errors import ConfigurationError
 from generation.loopback import is_loopback_url
-from generation.workers.engine_settings import EngineSettings
+from generation.workers.engine_settings import CheckerThresholds, EngineSettings
 
 _DEFAULT_DATA = "data"
 _DATABASE = "atelier.db"
@@ -27,6 +27,7 @@ _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!:memory:|file:)([^?]+)(.*)"
 _DEVICE = re.compile(r"auto|cuda(:\d{1,2})?|mps|cpu")
 _MAX_ID = 2**63 - 1
 _YEAR_S = 366 * 86_400
+THRESHOLDS = CheckerThresholds()
 _MEANT = {
     "bool_parsing": "it should be true or false",
     "int_parsing": "it should be a whole number",
@@ -34,6 +35,11 @@ _MEANT = {
     "int_from_float": "it should be a whole number",
     "float_parsing": "it should be a number, without a unit",
 }
+
+
+def _threshold(default: float, what: str) -> Any:
+    text = f"Probability that {what} above which a picture is kept back. Lower is stricter; 1 never does."
+    return Field(default, ge=0, le=1, allow_inf_nan=False, description=text)
 
 
 class Settings(BaseModel):
@@ -81,8 +87,14 @@ class Settings(BaseModel):
     )
     num_threads: int = Field(0, ge=0, le=256, description="CPU threads of the worker; 0 uses every core.")
     safety_checker: bool = Field(
-        True, description="Check finished pictures with the model's safety checker, where it has one."
+        True,
+        description="Check every picture, with the two safety checkers of all models and a model's own. False: models "
+        "paint in age-restricted channels only.",
     )
+    open_nsfw_threshold: float = _threshold(THRESHOLDS.open_nsfw, "open_nsfw calls it pornographic")
+    hentai_threshold: float = _threshold(THRESHOLDS.hentai, "nsfwjs calls it a sexual drawing")
+    porn_threshold: float = _threshold(THRESHOLDS.porn, "nsfwjs calls it a sexual photograph")
+    sexy_threshold: float = _threshold(THRESHOLDS.sexy, "nsfwjs calls it suggestive")
     c2pa_certificates: str | None = Field(
         None, description="The certificate that content credentials are signed with, and its issuers, as PEM text."
     )
@@ -188,6 +200,13 @@ class Settings(BaseModel):
             failed_loads=str(self.data_dir / "failed-models.json"),
             num_threads=self.num_threads,
             max_rows=self.max_rows,
+            checks_safety=self.safety_checker,
+            thresholds=CheckerThresholds(
+                open_nsfw=self.open_nsfw_threshold,
+                hentai=self.hentai_threshold,
+                porn=self.porn_threshold,
+                sexy=self.sexy_threshold,
+            ),
         )
 
     @property

@@ -21,6 +21,7 @@ from generation.failpoints import reached
 from generation.jobs.protocol import Cancel, Cancelled, Event, Finished, GenerateCommand, ImageFailed, Preview, Progress
 from generation.models.catalog import Model
 from generation.requests.recipe import Fingerprint, Trace
+from generation.safety.checker_trust import SHARED
 from generation.workers.engine_settings import EngineSettings
 
 ENGINE = "bench.light_engine:LightEngine"
@@ -156,6 +157,6 @@ def _finished(order: GenerateCommand) -> Finished:
         evaluations=evaluations,
         withheld=withheld,
         flagged=flagged,
-        safety_scores={"light": 1.0 if flagged else -1.0},
+        safety_scores=dict.fromkeys(sorted(SHARED), 0.5 if flagged else -0.5) if order.check_safety else {},
         review_jpeg=_REVIEW_JPEG if withheld and order.keeps_for_review else b"",
     )

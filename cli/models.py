@@ -25,13 +25,14 @@ _USE = {
     Kind.LORA: "From the bot's next start members call it by <lora:{name}:0.8> in a prompt.",
     Kind.EMBEDDING: "From the bot's next start members call it by its name, {name}, in a prompt.",
     Kind.VAE: f"Use it with a model: {format_command('models add MODEL --vae {name}')}.",
+    Kind.CHECKER: "From the bot's next start it looks at the pictures of every model, beside the others.",
 }
 
 
 def list_models(
     models_dir: Path, failed: Callable[[tuple[Model, ...]], Mapping[str, str]] | None = None
 ) -> Iterator[str]:
-    """Yield each model, LoRA, textual inversion and VAE, its licence, and why it cannot be used.
+    """Yield each model, LoRA, textual inversion, VAE and safety checker, its licence, and why it cannot be used.
 
     `failed` says why models did not load.
     """
@@ -46,8 +47,8 @@ def list_models(
                 f"{_origin(register.get(extra.name))})"
             )
     for entry in register.entries:
-        if entry.kind is Kind.VAE:
-            yield f"vae        {entry.name}  (licence: {entry.licence or 'unknown'}; {_origin(entry)})"
+        if entry.kind in (Kind.VAE, Kind.CHECKER):
+            yield f"{entry.kind.value:<10} {entry.name}  (licence: {entry.licence or 'unknown'}; {_origin(entry)})"
     for name, why in {**catalog.left_out, **(failed(catalog.models) if failed is not None else {})}.items():
         yield f"BAD        {name}: {why}"
 
@@ -196,7 +197,10 @@ def remove(models_dir: Path, name: str, *, say: Say) -> None:
     if users := [each.name for each in register.entries if each.vae == name]:
         raise ConfigurationError(problem=f"{', '.join(users)} uses it as its VAE.", remedy=f"Remove {users[0]} first.")
     register.without(name).write(models_dir)
-    say(f"{name} is offered no more from the bot's next start. Without it, what it painted cannot be reproduced.")
+    if entry.kind is Kind.CHECKER:
+        say(f"{name} looks at no more pictures from the bot's next start; the other checkers do.")
+    else:
+        say(f"{name} is offered no more from the bot's next start. Without it, what it painted cannot be reproduced.")
     say(f"Its files were left where they are: {entry.place(models_dir)}")
 
 
@@ -209,8 +213,6 @@ def _tell(models_dir: Path, entry: Entry, say: Say) -> Entry:
     if entry.trigger_words:
         say(f"Its author says to write: {', '.join(entry.trigger_words)}.")
     say(f"Licence: {entry.licence or 'not stated; look at its page before you offer it to others'}.")
-    if entry.kind is Kind.MODEL and not any(file.startswith("safety_checker/") for file in entry.files):
-        say("It brings no safety checker: it paints in age-restricted channels only.")
     if entry.kind is Kind.MODEL:
         say(_prediction(models_dir, entry))
     say(_USE[entry.kind].format(name=entry.name))

@@ -23,6 +23,7 @@
 │   ├── `NotFiniteError`         the picture's numbers are none: a sampler or guidance that the model does not bear
 │   ├── `SourceLostError`        the picture it starts from is gone from disk
 │   ├── `OutdatedError`          another version of the bot accepted it, and this one cannot paint it
+│   ├── `UncheckedError`         the safety checker raised or did not end, so that nothing is known of the picture
 │   ├── `StartWithheldError`     the safety checker spoke against the picture it starts from
 │   └── `WithheldError`          the safety checker kept the picture back
 └── `ConfigurationError`         the bot cannot start: one sentence that says what to do
@@ -169,6 +170,10 @@ class OutdatedError(FailedError):
 
 class WithheldError(FailedError):
     """Kept back by the safety checker. It costs nothing."""
+
+
+class UncheckedError(FailedError):
+    """The safety checker could not judge that picture, so it is kept back. It costs nothing."""
 
 
 class StartWithheldError(FailedError):

@@ -13,7 +13,7 @@ from generation.policy.guild_access import AccessDecision, GuildAccess
 from generation.policy.quota import Unit
 from generation.policy.usage import GuildUsage
 from generation.program import format_command
-from generation.safety.checker_trust import is_harmless, is_vetted
+from generation.safety.checker_trust import is_harmless
 from generation.translatable import Phrase
 
 CLOSED = N_("Closed to new requests.")
@@ -187,10 +187,12 @@ def _format_hash(model: Model) -> str:
 
 
 def _format_checked(model: Model, *, checks_safety: bool) -> str:
+    if checks_safety and model.safety_checker is not None:
+        return _("The safety checkers look at every picture, and so does its own.")
+    if checks_safety:
+        return _("The safety checkers look at every picture.")
     if is_harmless(model, is_from_upload=False):
         return _(HARMLESS)
-    if is_vetted(model, checks_safety=checks_safety, is_from_upload=False):
-        return _("Its own safety checker checks every picture.")
     return _("No safety checker checks its pictures: it works in age-restricted channels only.")
 
 

@@ -24,7 +24,7 @@ from generation.models.catalog import PAINTBOX
 from generation.paintbox.vocabulary import find_unknown_words, suggest_known_words
 from generation.policy.policy import ChannelContext
 from generation.requests.recipe import Fingerprint, Recipe
-from generation.safety.checker_trust import is_harmless, is_vetted
+from generation.safety.checker_trust import is_harmless, is_judged
 from generation.safety.visibility import Shown
 from generation.translatable import Phrase
 
@@ -49,9 +49,14 @@ async def fetch_visibility(job: Job, services: Services, place: ChannelContext) 
     policy = await services.guild_policy.fetch(job.owner.guild_id)
     model = next((each for each in services.studio.catalog.models if each.name == job.request.spec.model), None)
     harmless = model is not None and is_harmless(model, is_from_upload=job.is_from_upload)
-    judged = model is None or is_vetted(model, checks_safety=True, is_from_upload=job.is_from_upload)
+
+    def is_vouched_for(image: Image) -> bool:
+        margins = image.judgement.margins if image.judgement is not None else {}
+        return model is None or is_judged(model, margins, is_from_upload=job.is_from_upload)
+
     return {
-        image.index: policy.how_shown(job, image, place, is_harmless=harmless, is_judged=judged) for image in job.images
+        image.index: policy.how_shown(job, image, place, is_harmless=harmless, is_judged=is_vouched_for(image))
+        for image in job.images
     }
 
 

@@ -11,6 +11,7 @@ from cogs.i18n.gettext import N_, get_language_name, list_languages
 from generation.policy.guild_preferences import ASPECTS, AUTO, MAX_NAMED, GuildPreferences, Pressers, Visibility
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.ranges import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS
+from generation.safety.strictness import Strictness
 from generation.safety.visibility import SafetyLevel
 from generation.translatable import Phrase
 
@@ -167,6 +168,16 @@ SAFETY = Field(
         (Phrase("show in age-restricted channels only, withhold elsewhere"), SafetyLevel.OFF.value),
     ),
 )
+STRICTNESS = _read_choice(
+    "strictness",
+    N_("How strictly the safety checker looks"),
+    Strictness,
+    _fixed(
+        (Phrase("by the bot's own thresholds"), Strictness.USUAL.value),
+        (Phrase("strictly: thresholds a quarter lower"), Strictness.STRICT.value),
+        (Phrase("most strictly: thresholds lowered by half"), Strictness.STRICTEST.value),
+    ),
+)
 REVIEW = _read_choice(
     "review_hours",
     N_("Keep flagged pictures, blurred, for moderators"),
@@ -211,7 +222,7 @@ LANGUAGE = _read_choice(
 PAGES: dict[str, tuple[str, tuple[Field, ...]]] = {
     "what": (N_("What is painted"), (MODELS, DEFAULT_MODEL, ASPECT, STEPS, SIDE, COUNT)),
     "who": (N_("Where and who"), (CHANNELS, ROLES, START_ROLES, PER_MINUTE, VISIBILITY, PRESSERS)),
-    "safety": (N_("Safety and keeping"), (SAFETY, REVIEW, WITHHELD, RETENTION, LOG, LANGUAGE)),
+    "safety": (N_("Safety and keeping"), (SAFETY, STRICTNESS, REVIEW, WITHHELD, RETENTION, LOG, LANGUAGE)),
 }
 FIELDS = {field.key: field for _, fields in PAGES.values() for field in fields}
 

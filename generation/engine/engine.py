@@ -10,24 +10,27 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from generation.engine.autotune import MeasurementCache
 from generation.engine.batch import Batches, rows_of
 from generation.engine.buckets import Buckets
+from generation.engine.checkers.verdict import UNCHECKED, SafetyVerdict
+from generation.engine.checks import Checks
 from generation.engine.devices import choose_device
 from generation.engine.error_classes import broken, is_engine_broken, is_out_of_memory
 from generation.engine.fingerprint import take_fingerprint
 from generation.engine.memory import give_back
 from generation.engine.models import LoadedModel, Models
 from generation.engine.pixels import read_picture
-from generation.engine.postprocess import StartImageCheck, decode, finish_image, preview, refuse_start
-from generation.engine.safety import SafetyVerdict
+from generation.engine.postprocess import decode, decode_preview, finish_image, preview, refuse_start
 from generation.engine.slot import Slot
 from generation.engine.tuning import Tuner
 from generation.engine.upscale import UpscaleTask
 from generation.errors import NotFiniteError, OutOfMemoryError
+from generation.failpoints import reached
 from generation.jobs.protocol import Cancel, Cancelled, Event, GenerateCommand, Progress
 from generation.models.catalog import Model
 from generation.scheduling.step_schedule import StepSchedule
@@ -43,7 +46,7 @@ class UpscaleItem:
     order: GenerateCommand
     model: LoadedModel
     work: UpscaleTask
-    start: SafetyVerdict | None = None
+    start: SafetyVerdict = UNCHECKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Engine:
         measured = MeasurementCache(settings.measured)
         self._device = choose_device(settings, models, measured)
         self.fingerprint = take_fingerprint(self._device)
+        self._checks = Checks(settings, models[0].added_checkers, self._device)
         with torch.inference_mode():
             self._models = Models(models, self._device, settings)
             self._buckets = Buckets(settings, measured, self.fingerprint, device=self._device.kind)
@@ -83,7 +87,6 @@ class Engine:
         self._slots: dict[str, Slot] = {}
         self._upscalings: dict[str, UpscaleItem] = {}
         self._events: list[Event] = []
-        self._starts = StartImageCheck()
         self._num_admitted = 0
         self._forward_was_last = True
         self.rows_run = 0
@@ -101,7 +104,7 @@ class Engine:
     @property
     def is_idle(self) -> bool:
         """Whether `step` would do nothing."""
-        return not (self._slots or self._upscalings or self._events)
+        return not (self._slots or self._upscalings or self._events) and self._checks.is_idle
 
     @torch.inference_mode()
     def admit(self, order: GenerateCommand) -> None:
@@ -116,6 +119,9 @@ class Engine:
         turn = self._schedule()
         outputs = self._forward(turn)
         self._settle(turn, outputs)
+        is_free = not (turn.slots or turn.finishing or turn.enlarging or self._events)
+        for check in self._checks.settle(waits=is_free, free_memory=self._free_memory):
+            self._guard(check.order, check.finish, is_repeatable=False)
         return self._take_events()
 
     def cancel(self, cancel: Cancel) -> list[Event]:
@@ -137,10 +143,12 @@ class Engine:
             self._tuner.drop()
             self._batches.clear()
             self._models.close()
+            self._checks.rest()
             give_back(self._device.torch_device)
 
     def close(self) -> None:
         """Drop all residents without events and give the memory back."""
+        self._checks.close()
         self._slots.clear()
         self._upscalings.clear()
         self._events.clear()
@@ -154,8 +162,9 @@ class Engine:
         An end for which no newcomer waits comes at once.
         """
         stepping = [slot for slot in self._slots.values() if not slot.is_denoised]
-        ending = next((slot for slot in self._slots.values() if slot.is_denoised), None)
-        enlarging = next(iter(self._upscalings.values()), None)
+        has_room = self._checks.has_room
+        ending = next((slot for slot in self._slots.values() if slot.is_denoised), None) if has_room else None
+        enlarging = next(iter(self._upscalings.values()), None) if has_room else None
         is_urgent = ending is not None and all(slot.walk for slot in stepping)
         if (ending or enlarging) and (is_urgent or self._forward_was_last or not stepping):
             self._forward_was_last = False
@@ -248,15 +257,22 @@ class Engine:
         if slot.num_previews >= slot.order.num_previews or slot.done < due_at or slot.is_denoised:
             return
         slot.num_previews += 1
+        order = slot.order
+        if not self._checks.has_room:  # the picture can be had without it
+            return
         try:
-            shown = preview(self._get_model(slot.order), slot, side=self._settings.preview_side)
-        except Exception as error:  # the picture can be had without it
+            picture = decode_preview(slot, side=self._settings.preview_side)
+        except Exception as error:
             if is_engine_broken(error) and not is_out_of_memory(error):
                 raise
-            log.warning("image=%s action=preview-failed error=%s", slot.order.image_id, type(error).__name__)
+            log.warning("image=%s action=preview-failed error=%s", order.image_id, type(error).__name__)
             return
-        if shown is not None:
-            self._events.append(shown)
+
+        def show(verdict: SafetyVerdict) -> None:
+            if verdict.is_safe:
+                self._events.append(preview(order, picture))
+
+        self._checks.ask(order, self._get_model(order).checkers, picture, show, is_preview=True)
 
     def _finish(self, slot: Slot) -> None:
         def run() -> None:
@@ -264,37 +280,59 @@ class Engine:
             if not bool(torch.isfinite(slot.walk.latents).all()):
                 raise NotFiniteError()
             picture = decode(slot, slot.walk.latents)
-            model = self._get_model(slot.order)
-            self._events.append(finish_image(model, slot.order, picture, slot=slot, start=slot.start))
-            self._drop(slot.order.image_id)
+            self._hand_over(slot.order, picture, slot=slot, start=slot.start)
 
         self._guard(slot.order, run)
 
     def _enlarge(self, upscaling: UpscaleItem) -> None:
         def run() -> None:
-            if not upscaling.work.is_done:  # else only the check is tried again
+            if not upscaling.work.is_done:
                 upscaling.work.advance()
             if upscaling.work.is_done:
-                result, start = upscaling.work.result, upscaling.start
-                self._events.append(finish_image(upscaling.model, upscaling.order, result, start=start))
-                self._drop(upscaling.order.image_id)
+                self._hand_over(upscaling.order, upscaling.work.result, start=upscaling.start)
 
         self._guard(upscaling.order, run)
+
+    def _hand_over(
+        self, order: GenerateCommand, picture: np.ndarray, *, start: SafetyVerdict, slot: Slot | None = None
+    ) -> None:
+        """Have a finished picture checked, then end its image. Its place is free meanwhile."""
+        reached("rendered")
+        own = self._get_model(order).checkers
+        evaluations = self._leave(order.image_id)  # its previews come first
+
+        def end(verdict: SafetyVerdict) -> None:
+            self._events.append(finish_image(order, picture, verdict, slot=slot, start=start))
+
+        self._checks.ask(order, own, picture, end, evaluations=evaluations)
 
     # Coming and going.
 
     def _enter(self, order: GenerateCommand) -> None:
         model, spec = self._get_model(order), order.spec
-        start = None
         if spec.upscale is not None:
             picture = read_picture(order.start_png, (spec.width_px, spec.height_px), name="The picture to enlarge")
-            start = self._starts.judge(model, order, picture, sha256=spec.upscale.sha256)
+            sha256 = spec.upscale.sha256
         elif spec.start is not None:
             picture = read_picture(order.start_png, spec.start_size_px, name="The start picture")
-            start = self._starts.judge(model, order, picture, sha256=spec.start.sha256)
-        if start is not None and (refused := refuse_start(order, start, picture)) is not None:
-            self._events.append(refused)
-        elif spec.upscale is not None:
+            sha256 = spec.start.sha256
+        else:
+            self._take_in(order, None, UNCHECKED)
+            return
+
+        def begin(verdict: SafetyVerdict) -> None:
+            if (refused := refuse_start(order, verdict, picture)) is not None:
+                self._events.append(refused)
+            else:
+                self._take_in(order, picture, verdict)
+
+        self._checks.ask(order, model.checkers, picture, begin, start=sha256)
+
+    def _take_in(self, order: GenerateCommand, picture: np.ndarray | None, start: SafetyVerdict) -> None:
+        """Make an image resident. `picture`: what it starts from, and `start`: the verdict on that."""
+        model = self._get_model(order)
+        if order.spec.upscale is not None:
+            assert picture is not None
             work = UpscaleTask(picture, model.upscaler)
             self._upscalings[order.image_id] = UpscaleItem(order, model, work, start)
         else:
@@ -316,6 +354,10 @@ class Engine:
 
     def _drop(self, image_id: str) -> int:
         """Forget an image if it is here; return how many evaluations it had."""
+        return self._checks.drop(image_id) or self._leave(image_id)
+
+    def _leave(self, image_id: str) -> int:
+        """Take an image out of the turns; return how many evaluations it had."""
         self._upscalings.pop(image_id, None)
         slot = self._slots.pop(image_id, None)
         if slot is None:
@@ -324,7 +366,7 @@ class Engine:
         return slot.done
 
     def _order_of(self, image_id: str) -> GenerateCommand | None:
-        holder = self._slots.get(image_id) or self._upscalings.get(image_id)
+        holder = self._slots.get(image_id) or self._upscalings.get(image_id) or self._checks.find(image_id)
         return holder.order if holder else None
 
     def _guard(self, order: GenerateCommand, work: Callable[[], None], *, is_repeatable: bool = True) -> bool:

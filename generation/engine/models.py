@@ -6,12 +6,12 @@ import logging
 from collections.abc import Collection, Iterable
 
 from generation.engine.buckets import name_network
+from generation.engine.checkers.clip import ClipChecker
 from generation.engine.devices import Device, lay_out
 from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
 from generation.engine.loading import refusing
 from generation.engine.memory import arrange, free_bytes, give_back, loaded_bytes
-from generation.engine.safety import SafetyChecker
 from generation.engine.single_file import open_model
 from generation.engine.upscale import Upscaler
 from generation.errors import ConfigurationError, ModelUnusableError, UnknownModelError
@@ -36,7 +36,8 @@ class LoadedModel:
         self.network = name_network(self.family.parts["unet"])
         lay_out(self.family.parts, device)
         arrange(self.family.parts, device.memory, device.torch_device)
-        self.safety = SafetyChecker(model.safety_checker, device) if model.safety_checker else None
+        self.checkers = (ClipChecker(model.safety_checker, device),) if model.safety_checker else ()
+        """Its own, beside those of all models."""
         self.upscaler = Upscaler(model.upscaler, device) if model.upscaler else None
 
 

@@ -7,10 +7,9 @@ import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from generation.engine.models import LoadedModel
+from generation.engine.checkers.verdict import UNCHECKED, SafetyVerdict
 from generation.engine.outpaint import put_back
 from generation.engine.pixels import encode_jpeg, from_model_range, read_picture
-from generation.engine.safety import SafetyVerdict
 from generation.engine.slot import Slot
 from generation.errors import NotFiniteError
 from generation.failpoints import reached
@@ -31,20 +30,18 @@ def decode(slot: Slot, latents: Tensor) -> np.ndarray:
 
 
 def finish_image(
-    model: LoadedModel,
     order: GenerateCommand,
     picture: np.ndarray,
+    verdict: SafetyVerdict,
     *,
     slot: Slot | None = None,
-    start: SafetyVerdict | None = None,
+    start: SafetyVerdict = UNCHECKED,
 ) -> Finished:
     """Return the event that ends an image: its pixels if they may be shown, else an empty, withheld one.
 
-    Without a slot nothing was painted: the image is an upscale. `start`: the checker's verdict on the picture it starts
-    from.
+    `verdict`: on the picture, and `start`: on the one it starts from. Without a slot nothing was painted: the image is
+    an upscale.
     """
-    reached("rendered")
-    verdict = judge(model, order, picture)
     reached("checked")
     withheld = _is_withheld(order, verdict)
     height, width = picture.shape[:2]
@@ -57,7 +54,7 @@ def finish_image(
         trace=slot.trace if slot else "",
         evaluations=slot.done if slot else 0,
         withheld=withheld,
-        flagged=not verdict.is_safe or (start is not None and not start.is_safe),
+        flagged=not (verdict.is_safe and start.is_safe),
         safety_scores=verdict.scores | _name_start_scores(start),
         review_jpeg=_make_review_copy(order, verdict, picture) if withheld else b"",
         dropped=slot.words.dropped if slot else "",
@@ -97,8 +94,8 @@ def _make_review_copy(order: GenerateCommand, verdict: SafetyVerdict, picture: n
     return encode_jpeg(blurred(picture)) if order.keeps_for_review and _may_come_out(verdict) else b""
 
 
-def _name_start_scores(verdict: SafetyVerdict | None) -> dict[str, float]:
-    return {f"start {name}": score for name, score in verdict.scores.items()} if verdict is not None else {}
+def _name_start_scores(verdict: SafetyVerdict) -> dict[str, float]:
+    return {f"start {name}": score for name, score in verdict.scores.items()}
 
 
 def blurred(picture: np.ndarray) -> np.ndarray:
@@ -108,49 +105,19 @@ def blurred(picture: np.ndarray) -> np.ndarray:
     return np.asarray(small.resize((256, 256 * image.height // image.width), PillowImage.Resampling.BICUBIC))
 
 
-def judge(model: LoadedModel, order: GenerateCommand, picture: np.ndarray) -> SafetyVerdict:
-    """Return the checker's verdict. It has no scores if, and only if, the model has no checker.
-
-    If the checker raises, the image is not finished (`ImageFailed`).
-    """
-    if not order.check_safety or model.safety is None:
-        return SafetyVerdict(True, {})
-    return model.safety.check(picture)
-
-
-class StartImageCheck:
-    """The checker's verdicts on pictures that others start from: of several images from one picture, the first asks."""
-
-    def __init__(self, *, most: int = 64) -> None:
-        self._known: dict[tuple[str, str], SafetyVerdict] = {}
-        self._most = most
-
-    def judge(
-        self, model: LoadedModel, order: GenerateCommand, picture: np.ndarray, *, sha256: str
-    ) -> SafetyVerdict | None:
-        """Return the verdict on a start picture; None if the model has no checker."""
-        if not order.check_safety or model.safety is None:
-            return None
-        key = (order.spec.model, sha256)
-        if key not in self._known:
-            while len(self._known) >= self._most:
-                del self._known[next(iter(self._known))]
-            self._known[key] = judge(model, order, picture)
-        return self._known[key]
-
-
-def preview(model: LoadedModel, slot: Slot, *, side: int) -> Preview | None:
-    """Return a small preview of the sampler's best guess, if it passes the same gate as the picture; else None.
+def decode_preview(slot: Slot, *, side: int) -> np.ndarray:
+    """Return the sampler's best guess as (height, width, 3) uint8. It may be shown once it was checked.
 
     The guess is pooled before decoding: a quarter of the cells is a quarter of the work and less noise.
     """
     assert slot.walk is not None
     latents = slot.walk.latents if slot.walk.guess is None else slot.walk.guess
-    pixels = slot.family.decode(_pool(latents, side))
-    picture = from_model_range(torch.nan_to_num(pixels))
-    if not judge(model, slot.order, picture).is_safe:
-        return None
-    return Preview(image_id=slot.order.image_id, attempt=slot.order.attempt, jpeg=encode_jpeg(picture))
+    return from_model_range(torch.nan_to_num(slot.family.decode(_pool(latents, side))))
+
+
+def preview(order: GenerateCommand, picture: np.ndarray) -> Preview:
+    """Return a checked preview."""
+    return Preview(image_id=order.image_id, attempt=order.attempt, jpeg=encode_jpeg(picture))
 
 
 def _pool(latents: Tensor, side: int) -> Tensor:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from generation.engine.checkers.verdict import UNCHECKED, SafetyVerdict
 from generation.engine.errors import LatentSizeError, TraceLengthError
 from generation.engine.families.base import MASK, Conditioning, Family
 from generation.engine.initial_latents import Repaint, begin, begin_larger, build_mask_input
-from generation.engine.safety import SafetyVerdict
 from generation.engine.samplers import Sampling
 from generation.engine.text import TokenizedPrompt
 from generation.jobs.protocol import GenerateCommand
@@ -57,7 +57,7 @@ class Slot:
         family: Family,
         serial: int,
         *,
-        start: SafetyVerdict | None = None,
+        start: SafetyVerdict = UNCHECKED,
         work: Work = BY_PIXELS,
         network: str = "",
     ) -> None:

@@ -13,6 +13,7 @@ import sys
 import torch
 from safetensors import safe_open
 
+from generation.engine.checkers.clip import load_added
 from generation.engine.devices import Device, num_cores
 from generation.engine.error_classes import is_out_of_memory
 from generation.engine.loading import first_line
@@ -38,7 +39,10 @@ def explain_failure(model: Model) -> str:
     """Load a model once. Return why it cannot be loaded; nothing where it can."""
     try:
         with torch.inference_mode():
-            LoadedModel(model, Device(torch.device("cpu"), _find_dtype(model), num_cores()), EngineSettings())
+            device = Device(torch.device("cpu"), _find_dtype(model), num_cores())
+            for added in model.added_checkers:
+                load_added(added, device)
+            LoadedModel(model, device, EngineSettings())
         return ""
     except ConfigurationError as refused:
         return str(refused)

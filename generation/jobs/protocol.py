@@ -12,6 +12,7 @@ import msgspec
 
 from generation.requests.recipe import Fingerprint
 from generation.requests.spec import ImageSpec
+from generation.safety.strictness import Strictness
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -35,6 +36,10 @@ class GenerateCommand(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     check_safety: bool = True
     shows_flagged: bool = False
     """A picture the checker flags comes out all the same, marked: the bot shows it as the guild chose."""
+    strictness: Strictness = Strictness.USUAL
+    """By which thresholds the checkers judge: the guild may have chosen lower ones than the operator's."""
+    says_young: bool = False
+    """Its words name an age below 18: then nothing sexual may be in the picture (`generation.safety.minor_safety`)."""
     keeps_for_review: bool = False
     """Of a picture that is kept back, a blurred one comes out for moderators."""
     num_previews: int = 0

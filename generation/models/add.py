@@ -8,12 +8,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generation import paintbox
 from generation.errors import ConfigurationError
-from generation.models.catalog import Model, model_of
+from generation.models.catalog import PAINTBOX, Catalog, Model, checker_of, model_of
 from generation.models.checkpoint import IncompatibleFileError
 from generation.models.hashing import digests, hash_config
 from generation.models.inspect import Description, describe, read_context_width, stated_px
@@ -106,6 +106,9 @@ def add_path(
         if entry.kind is Kind.MODEL:
             say("Loading it once, to see that it loads …")
             require_loadable(model_of(register, entry, models_dir))
+        if entry.kind is Kind.CHECKER:
+            say("Loading it once, to see that it loads …")
+            require_loadable(replace(Catalog.open(PAINTBOX).default, added_checkers=(checker_of(entry, models_dir),)))
         if entry.kind is Kind.LORA:
             _try_lora(register, entry, models_dir, require_fitting)
         register.with_entry(entry).write(models_dir)

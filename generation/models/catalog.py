@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from generation import paintbox
 from generation.errors import ConfigurationError, UnknownModelError
@@ -26,6 +27,16 @@ from generation.requests.prompt_addons import PromptAddon
 
 PAINTBOX = "paintbox"
 _NATIVE_PX = {"sd": 512, "sdxl": 1024}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedChecker:
+    """A safety checker that the operator added: it looks at the pictures of every model."""
+
+    name: str
+    path: Path
+    sha256: str
+    """Of what was added (`hashing.compute_total_digest`); anything else is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +65,8 @@ class Model:
     """What the operator says that its UNet predicts, `epsilon` or `v_prediction`; empty: what its files say."""
     loras: tuple[PromptAddon, ...] = ()
     embeddings: tuple[PromptAddon, ...] = ()
+    added_checkers: tuple[AddedChecker, ...] = ()
+    """Those of every model."""
 
     @property
     def work(self) -> Work:
@@ -92,7 +105,10 @@ class Catalog:
         models.sort(key=lambda model: model.name != default and model.path != Path(default))
         loras = _extras(register, Kind.LORA, folder, left_out, taken=_load_built_in_loras())
         embeddings = _extras(register, Kind.EMBEDDING, folder, left_out)
-        return cls(tuple(replace(model, loras=loras, embeddings=embeddings) for model in models), left_out)
+        # There or not: without a checker that the operator wants, nothing is to be painted.
+        checkers = tuple(checker_of(each, folder) for each in register.entries if each.kind is Kind.CHECKER)
+        extras: dict[str, Any] = {"loras": loras, "embeddings": embeddings, "added_checkers": checkers}
+        return cls(tuple(replace(model, **extras) for model in models), left_out)
 
     @property
     def default(self) -> Model:
@@ -203,6 +219,12 @@ def _read_folder(path: Path) -> Model:
         safety_checker=_find_config(path / "safety_checker"),
         context_width=read_context_width(path),
     )
+
+
+def checker_of(entry: Entry, folder: Path) -> AddedChecker:
+    """Return what a checker in the register is to the engine."""
+    sha256 = compute_total_digest(entry.files, config={}, vae={})
+    return AddedChecker(name=entry.name, path=entry.place(folder), sha256=sha256)
 
 
 def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:

@@ -30,6 +30,7 @@ _VAE_PREFIXES = ("", "first_stage_model.")
 _PAIR = ("clip_l", "clip_g")
 """What a textual inversion for two text encoders calls the vectors of the first and the second."""
 _OTHER_ENCODERS = frozenset(("clip_g", "t5", "t5xxl", "qwen", "llama"))
+CHECKER_CLASS = "StableDiffusionSafetyChecker"
 MAX_VECTORS = 64
 PX_PER_CELL = 8
 NATIVE_PX = range(256, 2049)
@@ -111,8 +112,13 @@ def _describe_folder(path: Path) -> Description:
         files = sorted(file.name for file in path.glob("*.safetensors"))
         hint = f"; name the file itself: {path / files[0]}" if len(files) == 1 else ""
         raise ValueError(f"has neither a model_index.json nor a config.json that can be read{hint}") from None
+    if settings.get("architectures") == [CHECKER_CLASS]:
+        return Description(Kind.CHECKER)
     if settings.get("_class_name") != "AutoencoderKL":
-        raise ValueError("is a part of a model; of parts only a VAE (AutoencoderKL) can be used by itself")
+        raise ValueError(
+            "is a part of a model; of parts only a VAE (AutoencoderKL) and a safety checker"
+            f" ({CHECKER_CLASS}) can be used by themselves"
+        )
     require_latents(settings.get("latent_channels", LATENT_CHANNELS))
     return Description(Kind.VAE)
 

@@ -15,7 +15,13 @@ from generation.errors import ConfigurationError
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.requests.prompt_addons import MAX_NAME_CHARS, is_name
 
-_LABELS = {Kind.MODEL: "model", Kind.LORA: "LoRA", Kind.EMBEDDING: "textual inversion", Kind.VAE: "VAE"}
+_LABELS = {
+    Kind.MODEL: "model",
+    Kind.LORA: "LoRA",
+    Kind.EMBEDDING: "textual inversion",
+    Kind.VAE: "VAE",
+    Kind.CHECKER: "safety checker",
+}
 _ANY_FILE = "pytorch_lora_weights|adapter_model|diffusion_pytorch_model|(pytorch_)?model|learned_embeds"
 _ANY_FOLDER = (
     "models|lora|loras|embeddings|checkpoint|checkpoints|weights|unet|vae|transformer|text_encoder(_2)?|snapshots"

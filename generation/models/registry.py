@@ -25,6 +25,7 @@ class Kind(StrEnum):
     LORA = "lora"
     EMBEDDING = "embedding"  # a textual inversion
     VAE = "vae"
+    CHECKER = "checker"  # a safety checker for the pictures of every model
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

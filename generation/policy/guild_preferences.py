@@ -10,6 +10,7 @@ from enum import StrEnum
 from generation.policy.errors import DefaultModelNotAllowedError, LanguageCodeError, TooManyNamedError
 from generation.requests.errors import UnknownAspectError
 from generation.requests.ranges import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS, MIN_SIDE_PX, check_range
+from generation.safety.strictness import Strictness
 from generation.translatable import Phrase
 
 ASPECTS = ("1:1", "3:2", "2:3", "16:9", "9:16")
@@ -60,6 +61,8 @@ class GuildPreferences:
     pressers: Pressers = Pressers.EVERYONE
     retention_days: int = 0
     """Finished pictures are deleted from disk after so many days; 0 keeps them."""
+    strictness: Strictness = Strictness.USUAL
+    """How far below the operator's thresholds the checkers keep pictures back."""
     review_hours: int = 0
     """Pictures that safety kept back are kept, blurred, for moderators to see; 0 stores none."""
     log_channel_id: int = 0

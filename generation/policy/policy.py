@@ -82,12 +82,13 @@ class Policy:
     def handling(self, place: ChannelContext) -> FlaggedHandling:
         """Return how flagged pictures requested in that place are handled."""
         level = get_level_at(self.settings.safety, is_age_restricted=place.is_age_restricted)
-        return FlaggedHandling(level=level, review_hours=self.choices.review_hours)
+        choices = self.choices
+        return FlaggedHandling(level=level, strictness=choices.strictness, review_hours=choices.review_hours)
 
     def how_shown(self, job: Job, image: Image, place: ChannelContext, *, is_harmless: bool, is_judged: bool) -> Shown:
         """Return whether a finished picture may be shown there now, by today's policy and that of its request.
 
-        `is_judged`: the checker of its model can judge it, where there was one to ask.
+        `is_judged`: its scores vouch for it, where it has some.
         """
         if not is_judged and not place.is_age_restricted:
             return Shown.NOT

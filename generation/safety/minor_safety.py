@@ -2,7 +2,8 @@
 
 Two scorers look at each, one for age and one for sexual content; only their conjunction refuses, so that neither a
 playground nor a life class is touched. It holds in every channel and in direct messages, says nothing of which rule it
-was, and leaves a hash and two scores behind. For pictures see `generation.engine.safety.Verdict.is_forbidden`.
+was, and leaves a hash and two scores behind. Pictures are looked at too (`generation.engine.checkers.verdict`): most
+checkers see no age, so what the words say of it is crossed with what the checkers see.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ class MinorSafety:
                 digest = hashlib.sha256(text.encode()).hexdigest()[:16]
                 log.warning("action=refused-for-protection hash=%s age=%.2f sexual=%.2f", digest, age, sexual)
                 raise MinorSafetyError
+
+    def says_young(self, texts: Iterable[str]) -> bool:
+        """Return whether one of the texts names an age below 18: then nothing sexual may be in the picture."""
+        return any(not self.age(text) < THRESHOLD for text in texts)
 
 
 class WordScorer:

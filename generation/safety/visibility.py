@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from generation.safety.strictness import Strictness
+
 
 class SafetyLevel(StrEnum):
     """What happens to a picture the safety checker flags."""
@@ -34,6 +36,8 @@ class FlaggedHandling:
     """What was decided when a request was accepted."""
 
     level: SafetyLevel = SafetyLevel.BLOCK
+    strictness: Strictness = Strictness.USUAL
+    """By which thresholds its pictures are judged."""
     review_hours: int = 0
     """Pictures that are kept back are stored, blurred, for so long; 0 stores none."""
 

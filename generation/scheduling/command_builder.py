@@ -8,6 +8,7 @@ from generation.images.region import draw_mask
 from generation.images.store import ImageFiles
 from generation.jobs.protocol import GenerateCommand, Share
 from generation.requests.spec import ImageSpec
+from generation.safety.minor_safety import protection
 from generation.safety.visibility import SafetyLevel
 from generation.scheduling.active_jobs import ActiveImage, ActiveJobs
 from generation.scheduling.fair_queue import FairQueue
@@ -39,6 +40,8 @@ class CommandBuilder:
             share=Share(waiting.guild_id, weight, counter, waiting.user_id, waiting.boost),
             check_safety=self._check_safety,
             shows_flagged=job.handling.level is not SafetyLevel.BLOCK,
+            strictness=job.handling.strictness,
+            says_young=protection().says_young(spec.said),
             keeps_for_review=job.handling.review_hours > 0,
             num_previews=PREVIEWS_PER_IMAGE if job.request.count == 1 else 0,
             start_png=await self._file(start),

@@ -5,6 +5,18 @@ from __future__ import annotations
 import msgspec
 
 
+class CheckerThresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Probabilities above which the shared checkers keep a picture back. The lower, the stricter.
+
+    Above the highest that any of 200 harmless pictures reaches (`python -m bench checker`).
+    """
+
+    open_nsfw: float = 0.5
+    hentai: float = 0.6
+    porn: float = 0.95
+    sexy: float = 0.98
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every choice that is not a model's. What changes bytes is in the fingerprint; the rest is speed and memory."""
 
@@ -33,5 +45,10 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_prompt_chunks: int = 3
     """Prompts are read in chunks of 75 tokens; what goes beyond this many is dropped, and named."""
     num_cached_prompts: int = 64
+    checks_safety: bool = True
+    """Whether the checkers of all models are loaded at the start, so that a bot without them does not start."""
+    thresholds: CheckerThresholds = CheckerThresholds()
+    check_timeout_s: float = 60.0
+    """How long a checker may look at one picture before it is kept back."""
     preview_side: int = 16
     """Previews decode latents pooled to at most this many cells a side (8 pixels each)."""

@@ -30,6 +30,7 @@ _SET = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
     "DIFFUSERS_DISABLE_REMOTE_CODE": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # a log is no place for bars
     "TRANSFORMERS_VERBOSITY": "error",

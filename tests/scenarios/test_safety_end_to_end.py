@@ -19,13 +19,15 @@ from cogs.moderation._cog import KEPT_BACK
 from cogs.moderation._messages import NOTHING_TO_REVIEW
 from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
-from generation.errors import FailedError, StartWithheldError, WithheldError
+from generation.errors import StartWithheldError, UncheckedError, WithheldError
 from generation.jobs.job import Job, Status
 from generation.models.catalog import PAINTBOX, Catalog, Model
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
-from generation.safety.checker_trust import is_harmless, is_vetted
+from generation.safety.checker_trust import SHARED, is_harmless, is_judged
+from generation.safety.strictness import Strictness
 from generation.safety.visibility import SafetyLevel
+from generation.workers.engine_settings import CheckerThresholds
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.painting import a_picture
 from tests.generation.engine.toy import save_checker, save_toy, toy_model
@@ -95,7 +97,7 @@ async def test_block_blur_and_off_on_the_pixels(house: House) -> None:
     [image] = job.images
     assert image.judgement is not None
     assert not image.judgement.is_flagged
-    assert set(image.judgement.margins) == {"care", "concept"}
+    assert set(image.judgement.margins) == {"care", "concept", *SHARED}
     num_pictures = house.pictures()
     for who, level, expected in (
         (ada, SafetyLevel.BLOCK, None),
@@ -158,7 +160,7 @@ async def test_a_checker_that_raises_has_not_said_yes_even_where_everything_is_s
         num_pictures = house.pictures()
         message, job = await house.ended(await who.slash("imagine", prompt="a cat", model="raising", steps=2))
         assert (job.images[0].status, job.images[0].charged) == (Status.FAILED, 0)
-        assert is_said(FailedError, message.text) and not is_said(WithheldError, message.text)
+        assert is_said(UncheckedError, message.text)
         assert not message.attachments
         assert house.pictures() == num_pictures
     assert (await reconcile(house.bot.database)).is_exact
@@ -174,7 +176,7 @@ async def test_a_flagged_start_picture_is_refused_and_refunded(house: House) -> 
         assert job.images[0].error == "StartWithheld"
         assert is_said(StartWithheldError, message.text)
         assert job.images[0].judgement is not None
-        assert set(job.images[0].judgement.margins) == {"start care", "start concept"}
+        assert set(job.images[0].judgement.margins) == {f"start {name}" for name in ("care", "concept", *SHARED)}
     fine, _ = await house.ended(await ada.slash("imagine", prompt="a cat", image=start, model="passing", steps=2))
     assert spoilers(fine) == [False]
     await house.choose(SafetyLevel.BLUR)
@@ -183,12 +185,65 @@ async def test_a_flagged_start_picture_is_refused_and_refunded(house: House) -> 
     assert (await reconcile(house.bot.database)).is_exact
 
 
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def strict_house(
+    tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path
+) -> AsyncIterator[House]:
+    """With a model that brings no checker, and the operator's threshold of open_nsfw at nothing."""
+    bare = toy_model(save_toy(tmp_path_factory.mktemp("bare")), name="bare")
+    async with judged(tally) as discord:
+        people = People.settle(discord)
+        after_dark = people.guild.add_channel("after-dark", nsfw=True)
+        folder = tmp_path_factory.mktemp("strict")
+        thresholds = CheckerThresholds(open_nsfw=0.0)
+        bot = LivingBot(discord, folder, blank_database, engine=DEFAULT_ENGINE, models=(bare,), thresholds=thresholds)
+        await bot.start()
+        yield House(discord, people, bot, discord.act_as(people.guild.members[people.ada.user.id], after_dark))
+        await bot.stop()
+
+
+async def test_a_model_without_a_checker_is_judged_by_those_of_all_models(strict_house: House) -> None:
+    house, ada = strict_house, strict_house.people.ada
+    for prompt in ("a boat", "a boat as a child draws it"):
+        await house.choose(SafetyLevel.BLOCK)
+        message, job = await house.ended(await ada.slash("imagine", prompt=prompt, steps=2))
+        [image] = job.images
+        assert (image.status, image.charged, image.file_sha256) == (Status.WITHHELD, 0, None)
+        assert image.judgement is not None
+        assert image.judgement.margins.keys() == SHARED
+        assert image.judgement.margins["open_nsfw"] > 0 > image.judgement.margins["porn"]
+        assert not message.attachments
+    assert house.pictures() == 0
+
+
+async def test_an_age_in_the_words_and_a_flag_on_the_pixels_are_shown_nowhere(strict_house: House) -> None:
+    house, dark = strict_house, strict_house.after_dark
+    await house.choose(SafetyLevel.OFF, review_hours=24)
+    message, _ = await house.ended(await dark.slash("imagine", prompt="a boat", steps=2))
+    assert spoilers(message) == [False], "the control: what is flagged is shown here"
+    kept = house.pictures()
+    message, job = await house.ended(await dark.slash("imagine", prompt="a boat as a child draws it", steps=2))
+    assert (job.images[0].status, job.images[0].charged) == (Status.WITHHELD, 0)
+    assert not message.attachments
+    assert house.pictures() == kept, "nor is it kept for moderators"
+
+
+async def test_a_server_can_lower_the_thresholds(house: House) -> None:
+    ada, margins = house.people.ada, {}
+    for strictness in Strictness:
+        await house.choose(SafetyLevel.BLUR, strictness=strictness)
+        _, job = await house.ended(await ada.slash("imagine", prompt="a cat", model="passing", steps=2, seed=3))
+        assert job.images[0].judgement is not None
+        margins[strictness] = job.images[0].judgement.margins["porn"]
+    assert margins[Strictness.USUAL] < margins[Strictness.STRICT] < margins[Strictness.STRICTEST]
+
+
 async def test_the_built_in_checker_knows_its_stand_in_concept(house: House) -> None:
     ada, model = house.people.ada, house.bot.studio.catalog.get(PAINTBOX)
     real = replace(model, name="real")
     assert is_harmless(model, is_from_upload=False)
-    assert not is_vetted(real, checks_safety=True, is_from_upload=False), "it vouches for no other model"
-    assert not is_vetted(model, checks_safety=True, is_from_upload=True), "nor for pictures from elsewhere"
+    assert not is_judged(real, {"concept": -1.0}, is_from_upload=False), "it vouches for no other model"
+    assert not is_judged(model, {"concept": -1.0}, is_from_upload=True), "nor for pictures from elsewhere"
     await house.choose(SafetyLevel.BLUR)
     message, job = await house.ended(
         await ada.slash("imagine", prompt="a black spider", model=PAINTBOX, count=4, seed=1)

@@ -19,6 +19,7 @@ from generation.jobs.job import Status
 from generation.policy.errors import UncheckedModelError
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
+from generation.safety.checker_trust import SHARED
 from generation.safety.visibility import SafetyLevel
 from tests.messages import is_said
 from tests.running import run_for_a_day
@@ -69,7 +70,7 @@ async def test_blocked_blurred_or_shown_as_the_server_chose(
         [image] = job.images
         assert image.judgement is not None
         assert image.judgement.is_flagged
-        assert image.judgement.margins == {"light": 1.0}
+        assert image.judgement.margins == dict.fromkeys(SHARED, 0.5)
         if expected is None:
             assert (image.status, image.charged, image.file_sha256) == (Status.WITHHELD, 0, None)
             assert is_said(WithheldError, message.text)
@@ -188,16 +189,20 @@ async def test_kept_for_review_blurred_and_only_where_wanted(discord: Sandbox, p
     assert await bot.services.reviews.fetch_reviews(people.guild.id) == []
 
 
-async def test_a_model_nobody_can_judge_stays_in_age_restricted_channels(
+async def test_without_checking_other_models_stay_in_age_restricted_channels(
     discord: Sandbox, people: People, bot: LivingBot, after_dark: ScriptedUser
 ) -> None:
     [paintbox, *_] = bot.studio.catalog.models
     real = replace(paintbox, name="real", safety_checker=None)
     bot.studio.catalog = replace(bot.studio.catalog, models=(paintbox, real))
+    painted = await people.ada.slash("imagine", prompt="a red circle", model="real", steps=2)
+    assert (await until_shown(discord, painted)).attachments
+    bot.studio.checks_safety = False
     refused = await told(discord, await people.ada.slash("imagine", prompt="a red circle", model="real"))
     assert is_said(UncheckedModelError, refused.text)
     asked = await after_dark.slash("imagine", prompt="a red circle", model="real", steps=2)
     assert (await until_shown(discord, asked)).text
+    bot.studio.checks_safety = True
 
 
 async def test_direct_messages_are_off_unless_the_operator_wants_them(

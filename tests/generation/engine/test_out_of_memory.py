@@ -33,8 +33,10 @@ def engine(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def part(name: str) -> Callable[[Engine], tuple[Any, str]]:
-    """Return the object whose method does a stage's work: `family.decode`, `safety.check`."""
+    """Return the object whose method does a stage's work: `family.decode`, `checker.look`."""
     holder, method = name.split(".")
+    if holder == "checker":
+        return lambda engine: (engine._models.get("toy").checkers[0], method)
     return lambda engine: (getattr(engine._models.get("toy"), holder), method)
 
 
@@ -62,17 +64,17 @@ STAGES = [
     ("the words", "family.condition", a_spec(), 1),
     ("the second pass", "family.condition", HIRES, 2),
     ("the start picture", "family.encode", STARTED, 1),
-    ("a check of the start picture", "safety.check", STARTED, 1),
+    ("a check of the start picture", "checker.look", STARTED, 1),
     ("the first step", "family.denoise", a_spec(sampler="Euler a"), 1),
     ("a later step", "family.denoise", a_spec(sampler="Euler a"), 3),
     ("a step of the second pass", "family.denoise", HIRES, 5),
     ("LoRA", "family.use", a_spec(), 3),
     ("decoding", "family.decode", a_spec(), 1),
     ("decoding what was inpainted", "family.decode", STARTED, 1),
-    ("the check", "safety.check", a_spec(), 1),
-    ("the check of what has a start picture", "safety.check", STARTED, 2),
+    ("the check", "checker.look", a_spec(), 1),
+    ("the check of what has a start picture", "checker.look", STARTED, 2),
     ("the first tile", "upscaler.enlarge", LARGER, 1),
-    ("the check of what is enlarged", "safety.check", LARGER, 2),
+    ("the check of what is enlarged", "checker.look", LARGER, 2),
 ]
 
 
@@ -81,12 +83,12 @@ def test_memory_that_runs_out_once_is_given_back_and_the_bytes_are_the_same(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, where: str, spec: ImageSpec, call: int
 ) -> None:
     wanted = paint(engine, order_of(spec))
-    engine._starts._known.clear()
+    engine._checks._starts.clear()
     holder, method = part(where)(engine)
     full = Full(getattr(holder, method), at=range(call, call + 1))
     monkeypatch.setattr(holder, method, full)
     made = paint(engine, order_of(spec))
-    engine._starts._known.clear()
+    engine._checks._starts.clear()
     assert full.calls > call, "it was tried again"
     assert (made.pixels, made.trace, made.evaluations) == (wanted.pixels, wanted.trace, wanted.evaluations)
 
@@ -99,12 +101,12 @@ def test_memory_that_runs_out_once_is_given_back_and_the_bytes_are_the_same(
 def test_memory_that_runs_out_twice_ends_that_image_alone(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, where: str, spec: ImageSpec, call: int
 ) -> None:
-    engine._starts._known.clear()
+    engine._checks._starts.clear()
     holder, method = part(where)(engine)
     with monkeypatch.context() as patched:
         patched.setattr(holder, method, Full(getattr(holder, method), at=range(call, call + 2)))
         end = ends(run(engine, order_of(spec)))["a-0"]
-    engine._starts._known.clear()
+    engine._checks._starts.clear()
     assert isinstance(end, ImageFailed)
     assert end.error == "OutOfMemory"
     assert paint(engine, order_of(a_spec())).pixels
@@ -140,7 +142,7 @@ def test_unused_models_are_evicted_first(toy_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), ValueError("odd"), MemoryError()])
-@pytest.mark.parametrize("where", ["family.decode", "safety.check"])
+@pytest.mark.parametrize("where", ["family.decode", "checker.look"])
 def test_a_preview_that_fails_does_not_end_the_picture(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
 ) -> None:

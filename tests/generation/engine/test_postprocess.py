@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from generation.engine.checkers.clip import score_concepts
+from generation.engine.checkers.verdict import judge
 from generation.engine.postprocess import blurred, finish_image
-from generation.engine.safety import judge
 from generation.jobs.protocol import GenerateCommand, Share
 from generation.requests.spec import ImageSpec
 
@@ -23,8 +23,7 @@ NAN = torch.full((17,), torch.nan)
 def finished(care: torch.Tensor, concepts: torch.Tensor, **chosen: Any) -> Any:
     spec = ImageSpec(prompt="x", model="m", width_px=96, height_px=64, steps=1, guidance=1.0, sampler="Euler a", seed=1)
     order = GenerateCommand(image_id="i", attempt=1, spec=spec, share=Share(1), **chosen)
-    checker = SimpleNamespace(check=lambda picture: judge(care, concepts))
-    return finish_image(SimpleNamespace(safety=checker), order, PICTURE)  # type: ignore[arg-type]
+    return finish_image(order, PICTURE, judge(score_concepts(care, concepts)))
 
 
 @pytest.mark.parametrize(
@@ -52,15 +51,3 @@ def test_review_copies_have_no_detail() -> None:
     small = blurred(PICTURE)
     assert small.shape == (170, 256, 3)
     assert len(np.unique(np.diff(small.astype(int), axis=1))) < len(np.unique(np.diff(PICTURE.astype(int), axis=1))) / 4
-
-
-def test_a_checker_that_raises_withholds_the_picture() -> None:
-    def fail(picture: np.ndarray) -> None:
-        raise RuntimeError("broken")
-
-    with pytest.raises(RuntimeError):
-        spec = ImageSpec(
-            prompt="x", model="m", width_px=96, height_px=64, steps=1, guidance=1.0, sampler="Euler a", seed=1
-        )
-        order = GenerateCommand(image_id="i", attempt=1, spec=spec, share=Share(1), shows_flagged=True)
-        finish_image(SimpleNamespace(safety=SimpleNamespace(check=fail)), order, PICTURE)  # type: ignore[arg-type]

@@ -134,7 +134,7 @@ def test_names_that_could_lead_out_are_refused(tmp_path: Path, name: str) -> Non
 def test_a_model_folder_is_pinned_and_a_foreign_shard_list_refused(tmp_path: Path, toy: Path) -> None:
     (toy / "README.md").write_text("---\nlicense: other\nlicense_name: toys\n---\nA toy.")
     said = "\n".join(add(tmp_path, toy, name="toy"))
-    assert "Licence: toys" in said and "no safety checker" in said
+    assert "Licence: toys" in said
     catalog = Catalog.open("toy", tmp_path / "models")
     assert [model.name for model in catalog.models] == ["toy", "paintbox"] and catalog.default.sha256
     index = toy / "unet" / "diffusion_pytorch_model.safetensors.index.json"

@@ -1,4 +1,4 @@
-"""The checker judges final pixels and previews; only a clear result passes."""
+"""A model's own checker judges final pixels and previews, beside those of all models."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from PIL import Image as PillowImage
 from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessorPil
 
+from generation.engine.checkers.clip import ClipChecker, score_concepts
+from generation.engine.checkers.verdict import SafetyVerdict, judge
 from generation.engine.devices import Device
 from generation.engine.engine import Engine
-from generation.engine.safety import SafetyChecker, judge
 from generation.images.codec import encode_png
 from generation.jobs.protocol import Finished, GenerateCommand, Preview
 from generation.requests.edits import StartImage, Upscale
+from generation.safety.checker_trust import SHARED
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_picture, a_spec, an_order, ends, paint, run
 from tests.generation.engine.toy import save_checker, toy_model
 
+ALL_SCORES = {"care", "concept", *SHARED}
 CPU = Device(torch.device("cpu"), torch.float32, 1)
 
 
@@ -36,6 +39,10 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_checker(tmp_path_factory.mktemp("strict"), threshold=-1.0)
 
 
+def judged(care: torch.Tensor, concepts: torch.Tensor) -> SafetyVerdict:
+    return judge(score_concepts(care, concepts))
+
+
 def checked_engine(folder: Path, checker: Path) -> Engine:
     return Engine([toy_model(folder, safety_checker=checker)], EngineSettings(num_threads=1))
 
@@ -45,7 +52,7 @@ def test_a_picture_that_passes_comes_with_its_scores(toy_folder: Path, lenient: 
     said = run(engine, an_order(a_spec(), check_safety=True, num_previews=1))
     end = ends(said)["a-0"]
     assert isinstance(end, Finished)
-    assert (end.withheld, bool(end.pixels), set(end.safety_scores)) == (False, True, {"care", "concept"})
+    assert (end.withheld, bool(end.pixels), set(end.safety_scores)) == (False, True, ALL_SCORES)
     assert any(isinstance(event, Preview) for event in said)
 
 
@@ -70,41 +77,40 @@ def test_the_check_can_be_left_out(toy_folder: Path, strict: Path) -> None:
 
 def test_a_checker_that_fails_has_not_said_yes(toy_folder: Path, lenient: Path) -> None:
     engine = checked_engine(toy_folder, lenient)
-    checker = engine._models.get("toy").safety
-    assert checker is not None
+    [checker] = engine._models.get("toy").checkers
     checker._mean = np.zeros(2, np.float32)  # of no use with three colours
     said = run(engine, an_order(check_safety=True, num_previews=1))
-    assert getattr(ends(said)["a-0"], "error", "") == "Failed"
+    assert getattr(ends(said)["a-0"], "error", "") == "Unchecked"
     assert not any(isinstance(event, Preview) for event in said)
 
 
 @pytest.mark.parametrize("place", ["care", "concepts"])
 def test_not_a_number_refuses(place: str) -> None:
     scores = {"care": torch.full((3,), -1.0), "concepts": torch.full((17,), -1.0)}
-    assert judge(**scores).is_safe
+    assert judged(**scores).is_safe
     scores[place][1] = float("nan")
-    verdict = judge(**scores)
+    verdict = judged(**scores)
     assert not verdict.is_safe
     assert all(np.isfinite(score) for score in verdict.scores.values())
 
 
 def test_one_score_above_zero_refuses_and_special_care_tightens() -> None:
     concepts = torch.full((17,), -0.005)
-    assert judge(torch.full((3,), -1.0), concepts).is_safe
-    assert not judge(torch.tensor([-1.0, 0.1, -1.0]), concepts).is_safe
-    assert not judge(torch.full((3,), -1.0), torch.cat([concepts[1:], torch.tensor([0.001])])).is_safe
+    assert judged(torch.full((3,), -1.0), concepts).is_safe
+    assert not judged(torch.tensor([-1.0, 0.1, -1.0]), concepts).is_safe
+    assert not judged(torch.full((3,), -1.0), torch.cat([concepts[1:], torch.tensor([0.001])])).is_safe
 
 
 def test_it_judges_as_the_stock_class_does(tmp_path: Path) -> None:
     """Preparation and arithmetic, on pictures whose scores are not within its rounding of the threshold."""
     generator = np.random.default_rng(0)
     pictures = [np.full((48, 64, 3), generator.integers(0, 256, 3), np.uint8) for _ in range(24)]
-    probe = SafetyChecker(save_checker(tmp_path / "probe", threshold=0.0), CPU)
+    probe = ClipChecker(save_checker(tmp_path / "probe", threshold=0.0), CPU)
     with torch.inference_mode():
-        middle = float(np.median([probe.check(picture).scores["concept"] for picture in pictures]))
+        middle = float(np.median([probe.look(picture)["concept"].margin for picture in pictures]))
         folder = save_checker(tmp_path / "checker", threshold=middle)
-        ours, stock = SafetyChecker(folder, CPU), StableDiffusionSafetyChecker.from_pretrained(folder)
-        judged = [(ours.check(picture), stock_flag(stock, picture)) for picture in pictures]
+        ours, stock = ClipChecker(folder, CPU), StableDiffusionSafetyChecker.from_pretrained(folder)
+        judged = [(judge(ours.look(picture)), stock_flag(stock, picture)) for picture in pictures]
     clear = [(verdict.is_safe, flag) for verdict, flag in judged if abs(verdict.scores["concept"]) > 0.001]
     assert {flag for _, flag in clear} == {True, False}, "agreement means something only if both are among them"
     assert all(is_safe is not flag for is_safe, flag in clear)
@@ -123,16 +129,16 @@ def test_a_checker_with_a_weight_that_is_no_number_is_not_loaded(lenient: Path, 
     weights["concept_embeds"][0, 0] = float("nan")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(Exception, match="not finite"):
-        SafetyChecker(folder, CPU)
+        ClipChecker(folder, CPU)
 
 
 @pytest.fixture(scope="module")
 def of_two_minds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, np.ndarray]:
-    """Return a checker, a picture it flags, and one it does not: its threshold is between the two."""
-    probe = SafetyChecker(save_checker(tmp_path_factory.mktemp("probe"), threshold=0.0), CPU)
+    """A checker, a picture it flags, and one it does not: its threshold lies between the two."""
+    probe = ClipChecker(save_checker(tmp_path_factory.mktemp("probe"), threshold=0.0), CPU)
     dark, light = (np.full((64, 64, 3), value, np.uint8) for value in (10, 240))
     with torch.inference_mode():
-        scores = {name: probe.check(each).scores["concept"] for name, each in (("dark", dark), ("light", light))}
+        scores = {name: probe.look(each)["concept"].margin for name, each in (("dark", dark), ("light", light))}
     folder = save_checker(tmp_path_factory.mktemp("two minds"), threshold=sum(scores.values()) / 2)
     flagged, fine = (dark, light) if scores["dark"] > scores["light"] else (light, dark)
     return folder, flagged, fine
@@ -150,14 +156,13 @@ def test_a_flagged_start_picture_is_not_used(
     folder, flagged, fine = of_two_minds
     engine = checked_engine(toy_folder, folder)
     asked = []
-    checker = engine._models.get("toy").safety
-    assert checker is not None
-    judge_picture = checker.check
-    checker.check = lambda picture: asked.append(1) or judge_picture(picture)  # type: ignore[method-assign,func-returns-value]
+    [checker] = engine._models.get("toy").checkers
+    look = checker.look
+    checker.look = lambda picture: asked.append(1) or look(picture)  # type: ignore[method-assign,func-returns-value]
     refused = paint(engine, starting_from(flagged, "a", keeps_for_review=True))
     assert (refused.withheld, refused.is_start_flagged, refused.evaluations, refused.pixels) == (True, True, 0, b"")
     assert refused.review_jpeg
-    assert set(refused.safety_scores) == {"start care", "start concept"}
+    assert set(refused.safety_scores) == {f"start {name}" for name in ALL_SCORES}
     assert engine.rows_run == 0, "nothing was painted"
     paint(engine, starting_from(flagged, "a"))
     assert len(asked) == 1, "of several images from one picture, the first asks"

@@ -1,0 +1,175 @@
+"""The pictures that wait for the safety checkers, and what happens then. Checkers run beside the engine's turns."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from generation.engine.checkers.check_thread import MAX_WAITING, CheckThread, Look
+from generation.engine.checkers.clip import load_added
+from generation.engine.checkers.shared import load_shared
+from generation.engine.checkers.verdict import UNCHECKED, Checker, SafetyVerdict, Scores, judge, look_with
+from generation.engine.devices import Device
+from generation.engine.error_classes import is_engine_broken, is_out_of_memory
+from generation.errors import UncheckedError
+from generation.jobs.protocol import GenerateCommand
+from generation.models.catalog import AddedChecker
+from generation.workers.engine_settings import EngineSettings
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_S = 0.05
+"""How long a turn without other work waits for a checker, before it looks for commands."""
+_MAX_KNOWN_STARTS = 64
+Then = Callable[[SafetyVerdict], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PendingCheck:
+    """A picture of an order that a checker looks at."""
+
+    order: GenerateCommand
+    then: Then
+    work: Callable[[], Scores]
+    look: Look
+    evaluations: int = 0
+    """What the image has behind it, if it is cancelled now."""
+    is_preview: bool = False
+    is_second_try: bool = False
+
+    def finish(self) -> None:
+        """Do what follows. Raise `UncheckedError` if a checker raised, or took too long."""
+        error = self.look.result.exception()
+        if error is not None:
+            if is_out_of_memory(error) or is_engine_broken(error):
+                raise error
+            log.warning("image=%s action=check-failed error=%r", self.order.image_id, error)
+            raise UncheckedError() from error
+        self.then(judge(self.look.result.result(), self.order.strictness, says_young=self.order.says_young))
+
+    @property
+    def lacked_memory(self) -> bool:
+        error = self.look.result.exception()
+        return error is not None and is_out_of_memory(error)
+
+
+class Checks:
+    """All checks of an engine. Nothing is shown before its `then` is called, with a verdict.
+
+    `added`: checkers for all models that the operator added. Raise `ConfigurationError` if one cannot be loaded.
+    """
+
+    def __init__(self, settings: EngineSettings, added: tuple[AddedChecker, ...], device: Device) -> None:
+        self._settings, self._added, self._device = settings, added, device
+        self._common: tuple[Checker, ...] = ()
+        if settings.checks_safety:
+            self._list_common()
+        self._thread = CheckThread(settings.check_timeout_s)
+        self._pending: list[PendingCheck] = []
+        self._starts: dict[tuple[str, str], Look] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._pending
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another finished picture may be handed in: else they pile up where checkers are slower than steps."""
+        return len(self._pending) < MAX_WAITING
+
+    def find(self, image_id: str) -> PendingCheck | None:
+        """Return the check that an image's end waits for; previews and none if there is none."""
+        return next((each for each in self._pending if each.order.image_id == image_id and not each.is_preview), None)
+
+    def drop(self, image_id: str) -> int:
+        """Forget an image's checks. Return how many evaluations it had, if its end waited for one, else 0."""
+        found = self.find(image_id)
+        self._pending = [each for each in self._pending if each.order.image_id != image_id]
+        return found.evaluations if found is not None else 0
+
+    def ask(
+        self,
+        order: GenerateCommand,
+        own: tuple[Checker, ...],
+        picture: np.ndarray,
+        then: Then,
+        *,
+        evaluations: int = 0,
+        is_preview: bool = False,
+        start: str = "",
+    ) -> None:
+        """Have a picture checked and call `then` from `settle`; at once where checking is off.
+
+        `own`: checkers of its model. `start`: the SHA-256 of a picture to start from: of several images from it, the
+        first asks.
+        """
+        if not order.check_safety:
+            then(UNCHECKED)
+            return
+        checkers = self._list_common() + own
+
+        def work() -> Scores:
+            return look_with(checkers, picture)
+
+        look = self._look_at_start(order.spec.model, start, work) if start else self._thread.submit(work)
+        self._pending.append(PendingCheck(order, then, work, look, evaluations, is_preview))
+
+    def settle(self, *, waits: bool, free_memory: Callable[[GenerateCommand], None]) -> Iterator[PendingCheck]:
+        """Finish the previews that were looked at, and yield the other checks that have ended.
+
+        `waits`: there is nothing else to do, so wait for one a little. Where memory ran out, look once more after
+        `free_memory`.
+        """
+        if waits and self._pending:
+            wait([each.look.result for each in self._pending], timeout=_PATIENCE_S, return_when=FIRST_COMPLETED)
+        self._thread.give_up_late()
+        for each in [each for each in self._pending if each.look.result.done()]:
+            if each not in self._pending:  # dropped by what followed from another
+                continue
+            self._pending.remove(each)
+            if each.lacked_memory and not (each.is_second_try or each.is_preview):
+                free_memory(each.order)
+                self._pending.append(replace(each, look=self._thread.submit(each.work), is_second_try=True))
+            elif each.is_preview:
+                _finish_preview(each)
+            else:
+                yield each
+
+    def rest(self) -> None:
+        """Give memory back: what was said of start pictures, and the checkers that were added."""
+        self._starts.clear()
+        self._common = ()
+
+    def close(self) -> None:
+        self._pending.clear()
+        self._thread.close()
+
+    def _list_common(self) -> tuple[Checker, ...]:
+        """Return the checkers of all models, loaded if need be."""
+        if not self._common:
+            added = tuple(load_added(each, self._device) for each in self._added)
+            self._common = load_shared(self._settings.thresholds) + added
+        return self._common
+
+    def _look_at_start(self, model: str, sha256: str, work: Callable[[], Scores]) -> Look:
+        known = self._starts.get((model, sha256))
+        if known is not None and not (known.result.done() and known.result.exception()):
+            return known
+        while len(self._starts) >= _MAX_KNOWN_STARTS:
+            del self._starts[next(iter(self._starts))]
+        self._starts[model, sha256] = look = self._thread.submit(work)
+        return look
+
+
+def _finish_preview(check: PendingCheck) -> None:
+    """Show a preview if it may be. The picture can be had without it."""
+    try:
+        check.finish()
+    except Exception as error:
+        if is_engine_broken(error) and not is_out_of_memory(error):
+            raise
+        log.warning("image=%s action=preview-failed error=%s", check.order.image_id, type(error).__name__)
