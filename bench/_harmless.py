@@ -75,11 +75,13 @@ def _enlarge(grid: Pixels, height: int, width: int) -> Pixels:
     down, right = (rows - top)[:, None], (columns - left)[None]
     upper = grid[top][:, left] * (1 - right) + grid[top][:, left + 1] * right
     lower = grid[top + 1][:, left] * (1 - right) + grid[top + 1][:, left + 1] * right
-    return upper * (1 - down) + lower * down
+    enlarged: Pixels = upper * (1 - down) + lower * down
+    return enlarged
 
 
 def _between(share: Pixels, low: tuple[int, ...], high: tuple[int, ...]) -> Pixels:
-    return np.array(low) + share[..., None] * (np.array(high) - np.array(low))
+    colours: Pixels = np.array(low) + share[..., None] * (np.array(high) - np.array(low))
+    return colours
 
 
 def _rows(height: int, width: int) -> Pixels:

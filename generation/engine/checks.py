@@ -15,8 +15,10 @@ from generation.engine.checkers.shared import load_shared
 from generation.engine.checkers.verdict import UNCHECKED, Checker, SafetyVerdict, Scores, judge, look_with
 from generation.engine.devices import Device
 from generation.engine.error_classes import is_engine_broken, is_out_of_memory
+from generation.engine.postprocess import finish_image, preview, refuse_start
+from generation.engine.slot import Slot
 from generation.errors import UncheckedError
-from generation.jobs.protocol import GenerateCommand
+from generation.jobs.protocol import Event, GenerateCommand
 from generation.models.catalog import AddedChecker
 from generation.workers.engine_settings import EngineSettings
 
@@ -60,11 +62,18 @@ class PendingCheck:
 class Checks:
     """All checks of an engine. Nothing is shown before its `then` is called, with a verdict.
 
-    `added`: checkers for all models that the operator added. Raise `ConfigurationError` if one cannot be loaded.
+    `added`: checkers for all models that the operator added; `emit` takes the events that follow.
+    Raise `ConfigurationError` if one cannot be loaded.
     """
 
-    def __init__(self, settings: EngineSettings, added: tuple[AddedChecker, ...], device: Device) -> None:
-        self._settings, self._added, self._device = settings, added, device
+    def __init__(
+        self,
+        settings: EngineSettings,
+        added: tuple[AddedChecker, ...],
+        device: Device,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._settings, self._added, self._device, self._emit = settings, added, device, emit
         self._common: tuple[Checker, ...] = ()
         if settings.checks_safety:
             self._list_common()
@@ -91,7 +100,51 @@ class Checks:
         self._pending = [each for each in self._pending if each.order.image_id != image_id]
         return found.evaluations if found is not None else 0
 
-    def ask(
+    def ask_preview(self, order: GenerateCommand, own: tuple[Checker, ...], picture: np.ndarray) -> None:
+        """Show a preview if it is safe. `own`, here and below: the checkers of its model."""
+
+        def show(verdict: SafetyVerdict) -> None:
+            if verdict.is_safe:
+                self._emit(preview(order, picture))
+
+        self._ask(order, own, picture, show, is_preview=True)
+
+    def ask_end(
+        self,
+        order: GenerateCommand,
+        own: tuple[Checker, ...],
+        picture: np.ndarray,
+        *,
+        slot: Slot | None,
+        start: SafetyVerdict,
+    ) -> None:
+        """End an image with what the checkers let out of its picture (see `finish_image`)."""
+
+        def end(verdict: SafetyVerdict) -> None:
+            self._emit(finish_image(order, picture, verdict, slot=slot, start=start))
+
+        self._ask(order, own, picture, end, evaluations=slot.done if slot else 0)
+
+    def ask_start(
+        self,
+        order: GenerateCommand,
+        own: tuple[Checker, ...],
+        picture: np.ndarray,
+        begin: Callable[[SafetyVerdict], None],
+    ) -> None:
+        """Begin an image if the picture it starts from may be used. Of several images from one, the first asks."""
+
+        def judge_start(verdict: SafetyVerdict) -> None:
+            if (refused := refuse_start(order, verdict, picture)) is not None:
+                self._emit(refused)
+            else:
+                begin(verdict)
+
+        source = order.spec.upscale or order.spec.start
+        assert source is not None
+        self._ask(order, own, picture, judge_start, start=source.sha256)
+
+    def _ask(
         self,
         order: GenerateCommand,
         own: tuple[Checker, ...],
@@ -102,11 +155,7 @@ class Checks:
         is_preview: bool = False,
         start: str = "",
     ) -> None:
-        """Have a picture checked and call `then` from `settle`; at once where checking is off.
-
-        `own`: checkers of its model. `start`: the SHA-256 of a picture to start from: of several images from it, the
-        first asks.
-        """
+        """Have a picture checked and call `then` from `settle`; at once where checking is off."""
         if not order.check_safety:
             then(UNCHECKED)
             return

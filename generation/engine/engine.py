@@ -6,7 +6,6 @@ of an upscale, so a cancellation or a new image waits for one turn at most.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -24,19 +23,17 @@ from generation.engine.error_classes import broken, is_engine_broken, is_out_of_
 from generation.engine.fingerprint import take_fingerprint
 from generation.engine.memory import give_back
 from generation.engine.models import LoadedModel, Models
-from generation.engine.pixels import read_picture
-from generation.engine.postprocess import decode, decode_preview, finish_image, preview, refuse_start
+from generation.engine.pixels import read_start
+from generation.engine.postprocess import decode, decode_preview
 from generation.engine.slot import Slot
 from generation.engine.tuning import Tuner
 from generation.engine.upscale import UpscaleTask
-from generation.errors import NotFiniteError, OutOfMemoryError
+from generation.errors import OutOfMemoryError
 from generation.failpoints import reached
 from generation.jobs.protocol import Cancel, Cancelled, Event, GenerateCommand, Progress
 from generation.models.catalog import Model
 from generation.scheduling.step_schedule import StepSchedule
 from generation.workers.engine_settings import EngineSettings
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -73,7 +70,9 @@ class Engine:
         measured = MeasurementCache(settings.measured)
         self._device = choose_device(settings, models, measured)
         self.fingerprint = take_fingerprint(self._device)
-        self._checks = Checks(settings, models[0].added_checkers, self._device)
+        self._checks = Checks(
+            settings, models[0].added_checkers, self._device, lambda event: self._events.append(event)
+        )
         with torch.inference_mode():
             self._models = Models(models, self._device, settings)
             self._buckets = Buckets(settings, measured, self.fingerprint, device=self._device.kind)
@@ -254,33 +253,18 @@ class Engine:
 
     def _show_preview_if_due(self, slot: Slot) -> None:
         due_at = slot.total * (slot.num_previews + 1) / (slot.order.num_previews + 1)
-        if slot.num_previews >= slot.order.num_previews or slot.done < due_at or slot.is_denoised:
+        is_due = slot.num_previews < slot.order.num_previews and slot.done >= due_at and not slot.is_denoised
+        if not is_due or not self._checks.has_room:
             return
         slot.num_previews += 1
-        order = slot.order
-        if not self._checks.has_room:  # the picture can be had without it
-            return
-        try:
-            picture = decode_preview(slot, side=self._settings.preview_side)
-        except Exception as error:
-            if is_engine_broken(error) and not is_out_of_memory(error):
-                raise
-            log.warning("image=%s action=preview-failed error=%s", order.image_id, type(error).__name__)
-            return
-
-        def show(verdict: SafetyVerdict) -> None:
-            if verdict.is_safe:
-                self._events.append(preview(order, picture))
-
-        self._checks.ask(order, self._get_model(order).checkers, picture, show, is_preview=True)
+        picture = decode_preview(slot, side=self._settings.preview_side)
+        if picture is not None:
+            self._checks.ask_preview(slot.order, self._get_model(slot.order).checkers, picture)
 
     def _finish(self, slot: Slot) -> None:
         def run() -> None:
             assert slot.walk is not None
-            if not bool(torch.isfinite(slot.walk.latents).all()):
-                raise NotFiniteError()
-            picture = decode(slot, slot.walk.latents)
-            self._hand_over(slot.order, picture, slot=slot, start=slot.start)
+            self._hand_over(slot.order, decode(slot, slot.walk.latents), slot=slot, start=slot.start)
 
         self._guard(slot.order, run)
 
@@ -298,41 +282,22 @@ class Engine:
     ) -> None:
         """Have a finished picture checked, then end its image. Its place is free meanwhile."""
         reached("rendered")
-        own = self._get_model(order).checkers
-        evaluations = self._leave(order.image_id)  # its previews come first
-
-        def end(verdict: SafetyVerdict) -> None:
-            self._events.append(finish_image(order, picture, verdict, slot=slot, start=start))
-
-        self._checks.ask(order, own, picture, end, evaluations=evaluations)
+        self._leave(order.image_id)  # its previews come first
+        self._checks.ask_end(order, self._get_model(order).checkers, picture, slot=slot, start=start)
 
     # Coming and going.
 
     def _enter(self, order: GenerateCommand) -> None:
-        model, spec = self._get_model(order), order.spec
-        if spec.upscale is not None:
-            picture = read_picture(order.start_png, (spec.width_px, spec.height_px), name="The picture to enlarge")
-            sha256 = spec.upscale.sha256
-        elif spec.start is not None:
-            picture = read_picture(order.start_png, spec.start_size_px, name="The start picture")
-            sha256 = spec.start.sha256
-        else:
+        own, picture = self._get_model(order).checkers, read_start(order)
+        if picture is None:
             self._take_in(order, None, UNCHECKED)
-            return
-
-        def begin(verdict: SafetyVerdict) -> None:
-            if (refused := refuse_start(order, verdict, picture)) is not None:
-                self._events.append(refused)
-            else:
-                self._take_in(order, picture, verdict)
-
-        self._checks.ask(order, model.checkers, picture, begin, start=sha256)
+        else:
+            self._checks.ask_start(order, own, picture, lambda verdict: self._take_in(order, picture, verdict))
 
     def _take_in(self, order: GenerateCommand, picture: np.ndarray | None, start: SafetyVerdict) -> None:
         """Make an image resident. `picture`: what it starts from, and `start`: the verdict on that."""
         model = self._get_model(order)
-        if order.spec.upscale is not None:
-            assert picture is not None
+        if order.spec.upscale is not None and picture is not None:
             work = UpscaleTask(picture, model.upscaler)
             self._upscalings[order.image_id] = UpscaleItem(order, model, work, start)
         else:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from generation.engine.errors import StartFileDamagedError, StartFileMissingError, StartFileSizeError
 from generation.images.codec import decode_png
+from generation.jobs.protocol import GenerateCommand
 
 
 def read_picture(png: bytes | None, size_px: tuple[int, int], *, name: str) -> np.ndarray:
@@ -28,6 +29,16 @@ def read_picture(png: bytes | None, size_px: tuple[int, int], *, name: str) -> n
             name=name, width=width, height=height, wanted_width=size_px[0], wanted_height=size_px[1]
         )
     return np.frombuffer(rows, np.uint8).reshape(size[1], size[0], 3)
+
+
+def read_start(order: GenerateCommand) -> np.ndarray | None:
+    """Return what an order starts from, as `read_picture` does; None if it starts from noise."""
+    spec = order.spec
+    if spec.upscale is not None:
+        return read_picture(order.start_png, (spec.width_px, spec.height_px), name="The picture to enlarge")
+    if spec.start is not None:
+        return read_picture(order.start_png, spec.start_size_px, name="The start picture")
+    return None
 
 
 def to_model_range(picture: np.ndarray) -> Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
 from generation.engine.checkers.verdict import UNCHECKED, SafetyVerdict
+from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.outpaint import put_back
 from generation.engine.pixels import encode_jpeg, from_model_range, read_picture
 from generation.engine.slot import Slot
@@ -15,10 +18,12 @@ from generation.errors import NotFiniteError
 from generation.failpoints import reached
 from generation.jobs.protocol import Finished, GenerateCommand, Preview
 
+log = logging.getLogger(__name__)
+
 
 def decode(slot: Slot, latents: Tensor) -> np.ndarray:
     """Return (height, width, 3) uint8. Raise `NotFiniteError` instead of showing what is not a number."""
-    pixels = slot.family.decode(latents)
+    pixels = slot.family.decode(latents) if bool(torch.isfinite(latents).all()) else latents
     if not bool(torch.isfinite(pixels).all()):
         raise NotFiniteError()
     picture = from_model_range(pixels)
@@ -105,14 +110,20 @@ def blurred(picture: np.ndarray) -> np.ndarray:
     return np.asarray(small.resize((256, 256 * image.height // image.width), PillowImage.Resampling.BICUBIC))
 
 
-def decode_preview(slot: Slot, *, side: int) -> np.ndarray:
-    """Return the sampler's best guess as (height, width, 3) uint8. It may be shown once it was checked.
+def decode_preview(slot: Slot, *, side: int) -> np.ndarray | None:
+    """Return the sampler's best guess as (height, width, 3) uint8, to be checked; None if it cannot be decoded.
 
     The guess is pooled before decoding: a quarter of the cells is a quarter of the work and less noise.
     """
     assert slot.walk is not None
     latents = slot.walk.latents if slot.walk.guess is None else slot.walk.guess
-    return from_model_range(torch.nan_to_num(slot.family.decode(_pool(latents, side))))
+    try:
+        return from_model_range(torch.nan_to_num(slot.family.decode(_pool(latents, side))))
+    except Exception as error:  # the picture can be had without it
+        if is_engine_broken(error) and not is_out_of_memory(error):
+            raise
+        log.warning("image=%s action=preview-failed error=%s", slot.order.image_id, type(error).__name__)
+        return None
 
 
 def preview(order: GenerateCommand, picture: np.ndarray) -> Preview:

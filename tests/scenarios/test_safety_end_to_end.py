@@ -27,7 +27,6 @@ from generation.policy.guild_settings import GuildSettings
 from generation.safety.checker_trust import SHARED, is_harmless, is_judged
 from generation.safety.strictness import Strictness
 from generation.safety.visibility import SafetyLevel
-from generation.workers.engine_settings import CheckerThresholds
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.painting import a_picture
 from tests.generation.engine.toy import save_checker, save_toy, toy_model
@@ -183,49 +182,6 @@ async def test_a_flagged_start_picture_is_refused_and_refunded(house: House) -> 
     shown, _ = await house.ended(await ada.slash("imagine", prompt="a cat", image=start, model="flagging", steps=2))
     assert spoilers(shown) == [True]
     assert (await reconcile(house.bot.database)).is_exact
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def strict_house(
-    tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path
-) -> AsyncIterator[House]:
-    """With a model that brings no checker, and the operator's threshold of open_nsfw at nothing."""
-    bare = toy_model(save_toy(tmp_path_factory.mktemp("bare")), name="bare")
-    async with judged(tally) as discord:
-        people = People.settle(discord)
-        after_dark = people.guild.add_channel("after-dark", nsfw=True)
-        folder = tmp_path_factory.mktemp("strict")
-        thresholds = CheckerThresholds(open_nsfw=0.0)
-        bot = LivingBot(discord, folder, blank_database, engine=DEFAULT_ENGINE, models=(bare,), thresholds=thresholds)
-        await bot.start()
-        yield House(discord, people, bot, discord.act_as(people.guild.members[people.ada.user.id], after_dark))
-        await bot.stop()
-
-
-async def test_a_model_without_a_checker_is_judged_by_those_of_all_models(strict_house: House) -> None:
-    house, ada = strict_house, strict_house.people.ada
-    for prompt in ("a boat", "a boat as a child draws it"):
-        await house.choose(SafetyLevel.BLOCK)
-        message, job = await house.ended(await ada.slash("imagine", prompt=prompt, steps=2))
-        [image] = job.images
-        assert (image.status, image.charged, image.file_sha256) == (Status.WITHHELD, 0, None)
-        assert image.judgement is not None
-        assert image.judgement.margins.keys() == SHARED
-        assert image.judgement.margins["open_nsfw"] > 0 > image.judgement.margins["porn"]
-        assert not message.attachments
-    assert house.pictures() == 0
-
-
-async def test_an_age_in_the_words_and_a_flag_on_the_pixels_are_shown_nowhere(strict_house: House) -> None:
-    house, dark = strict_house, strict_house.after_dark
-    await house.choose(SafetyLevel.OFF, review_hours=24)
-    message, _ = await house.ended(await dark.slash("imagine", prompt="a boat", steps=2))
-    assert spoilers(message) == [False], "the control: what is flagged is shown here"
-    kept = house.pictures()
-    message, job = await house.ended(await dark.slash("imagine", prompt="a boat as a child draws it", steps=2))
-    assert (job.images[0].status, job.images[0].charged) == (Status.WITHHELD, 0)
-    assert not message.attachments
-    assert house.pictures() == kept, "nor is it kept for moderators"
 
 
 async def test_a_server_can_lower_the_thresholds(house: House) -> None:

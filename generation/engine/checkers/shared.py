@@ -66,7 +66,8 @@ def resize(picture: np.ndarray, side_px: int) -> np.ndarray:
     down, right = down[:, None, None], right[None, :, None]
 
     def pixels(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        return picture[rows[:, None], columns].astype(np.float32) / np.float32(255)
+        share: np.ndarray = picture[rows[:, None], columns].astype(np.float32) / np.float32(255)
+        return share
 
     upper = pixels(top, left) * (1 - right) + pixels(top, beyond) * right
     lower = pixels(bottom, left) * (1 - right) + pixels(bottom, beyond) * right
