@@ -24,6 +24,7 @@ _USE = {
     Kind.MODEL: "It is offered to members from the bot's next start; ATELIER_MODEL={name} makes it the default.",
     Kind.LORA: "From the bot's next start members call it by <lora:{name}:0.8> in a prompt.",
     Kind.EMBEDDING: "From the bot's next start members call it by its name, {name}, in a prompt.",
+    Kind.UPSCALER: "From the bot's next start it enlarges pictures; /upscale upscaler:{name} names it.",
     Kind.VAE: f"Use it with a model: {format_command('models add MODEL --vae {name}')}.",
     Kind.CHECKER: "From the bot's next start it looks at the pictures of every model, beside the others.",
 }
@@ -32,7 +33,7 @@ _USE = {
 def list_models(
     models_dir: Path, failed: Callable[[tuple[Model, ...]], Mapping[str, str]] | None = None
 ) -> Iterator[str]:
-    """Yield each model, LoRA, textual inversion, VAE and safety checker, its licence, and why it cannot be used.
+    """Yield all that is there: its kind, its name, its licence, and why it cannot be used.
 
     `failed` says why models did not load.
     """
@@ -46,6 +47,9 @@ def list_models(
             yield f"{kind:<10} {extra.name}  ({_base(extra)}; licence: {extra.licence or 'unknown'}; " + (
                 f"{_origin(register.get(extra.name))})"
             )
+    for upscaler in catalog.default.upscalers:
+        origin = _origin(register.get(upscaler.name))
+        yield f"upscaler   {upscaler.name}  ({upscaler.scale}x; licence: {upscaler.licence or 'unknown'}; {origin})"
     for entry in register.entries:
         if entry.kind in (Kind.VAE, Kind.CHECKER):
             yield f"{entry.kind.value:<10} {entry.name}  (licence: {entry.licence or 'unknown'}; {_origin(entry)})"

@@ -19,7 +19,7 @@ from generation.engine.postprocess import finish_image, preview, refuse_start
 from generation.engine.slot import Slot
 from generation.errors import UncheckedError
 from generation.jobs.protocol import Event, GenerateCommand
-from generation.models.catalog import AddedChecker
+from generation.models.shared_additions import AddedChecker
 from generation.workers.engine_settings import EngineSettings
 
 log = logging.getLogger(__name__)

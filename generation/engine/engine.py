@@ -27,7 +27,7 @@ from generation.engine.pixels import read_start
 from generation.engine.postprocess import decode, decode_preview
 from generation.engine.slot import Slot
 from generation.engine.tuning import Tuner
-from generation.engine.upscale import UpscaleTask
+from generation.engine.upscalers.tiles import UpscaleTask
 from generation.errors import OutOfMemoryError
 from generation.failpoints import reached
 from generation.jobs.protocol import Cancel, Cancelled, Event, GenerateCommand, Progress
@@ -298,7 +298,7 @@ class Engine:
         """Make an image resident. `picture`: what it starts from, and `start`: the verdict on that."""
         model = self._get_model(order)
         if order.spec.upscale is not None and picture is not None:
-            work = UpscaleTask(picture, model.upscaler)
+            work = UpscaleTask(picture, model.get_upscaler(order.spec.upscale))
             self._upscalings[order.image_id] = UpscaleItem(order, model, work, start)
         else:
             self._num_admitted += 1

@@ -24,7 +24,7 @@ from generation.engine.lora_tensors import build_change, read_lengths
 from generation.models.lora_kinds import measure
 from generation.models.lora_ldm_names import name_by_diffusers
 from generation.models.lora_names import KOHYA, check_settings, read_names, read_settings
-from generation.requests.prompt_addons import PromptAddon
+from generation.requests.prompt_addons import AddedFile, PromptAddon
 
 LoraParts = Mapping[str, Mapping[str, LoraLayer]]
 """Part of the model (`unet`, `text_encoder`, `text_encoder_2`) to layer name to what is added there."""
@@ -52,7 +52,7 @@ def read_lora(extra: PromptAddon, modules: Mapping[str, nn.Module]) -> LoraParts
     return parts
 
 
-def read_checked(extra: PromptAddon) -> tuple[bytes, dict[str, Tensor]]:
+def read_checked(extra: AddedFile) -> tuple[bytes, dict[str, Tensor]]:
     """Return the bytes and tensors of a small safetensors file, checked: unchanged since it was added, and finite."""
     try:
         data = extra.path.read_bytes()
@@ -70,7 +70,7 @@ def read_checked(extra: PromptAddon) -> tuple[bytes, dict[str, Tensor]]:
     return data, tensors
 
 
-def unusable(extra: PromptAddon, why: str) -> AddonUnusableError:
+def unusable(extra: AddedFile, why: str) -> AddonUnusableError:
     return AddonUnusableError(name=extra.name, why=why)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable
 
+from msgspec import UnsetType
+
 from generation.engine.buckets import name_network
 from generation.engine.checkers.clip import ClipChecker
 from generation.engine.devices import Device, lay_out
@@ -13,13 +15,16 @@ from generation.engine.families.base import Family
 from generation.engine.loading import refusing
 from generation.engine.memory import arrange, free_bytes, give_back, loaded_bytes
 from generation.engine.single_file import open_model
-from generation.engine.upscale import Upscaler
+from generation.engine.upscalers.esrgan import EsrganUpscalers
+from generation.engine.upscalers.swin2sr import Swin2srUpscaler
+from generation.engine.upscalers.tiles import TileUpscaler
 from generation.errors import ConfigurationError, ModelUnusableError, UnknownModelError
 from generation.models.catalog import Model, check_files
 from generation.models.failed_loads import FailedLoads
 from generation.models.hashing import hash_files
 from generation.models.layout import ModelRefusedError
 from generation.program import format_command
+from generation.requests.edits import Upscale
 from generation.workers.engine_settings import EngineSettings
 
 log = logging.getLogger(__name__)
@@ -28,7 +33,7 @@ _ROOM_FACTOR = 1.5
 
 
 class LoadedModel:
-    """One model of the catalogue with its safety checker and upscaler, all in memory."""
+    """One model of the catalogue with its safety checker and upscaler in memory, and others that were added."""
 
     def __init__(self, model: Model, device: Device, settings: EngineSettings) -> None:
         self.family: Family = FAMILIES[model.family](model, open_model(model), device, settings)
@@ -38,7 +43,14 @@ class LoadedModel:
         arrange(self.family.parts, device.memory, device.torch_device)
         self.checkers = (ClipChecker(model.safety_checker, device),) if model.safety_checker else ()
         """Its own, beside those of all models."""
-        self.upscaler = Upscaler(model.upscaler, device) if model.upscaler else None
+        self._upscaler = Swin2srUpscaler(model.upscaler, device) if model.upscaler else None
+        self._added = EsrganUpscalers(model.upscalers, device)
+
+    def get_upscaler(self, upscale: Upscale) -> TileUpscaler | None:
+        """Return what enlarges a picture; None for a resize. Raise `InvalidRequestError` if it is not here."""
+        if isinstance(upscale.network, UnsetType):
+            return self._upscaler
+        return self._added.get(upscale.network, factor=upscale.factor)
 
 
 class Models:

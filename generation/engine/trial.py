@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
+import numpy as np
 import torch
 from safetensors import safe_open
 
@@ -18,12 +19,15 @@ from generation.engine.devices import Device, num_cores
 from generation.engine.error_classes import is_out_of_memory
 from generation.engine.loading import first_line
 from generation.engine.models import LoadedModel
-from generation.errors import ConfigurationError
+from generation.engine.upscalers.esrgan import EsrganUpscaler, load_network
+from generation.errors import ConfigurationError, InvalidRequestError
 from generation.models.catalog import Model
 from generation.models.layout import weight_files
+from generation.requests.upscalers import Upscaler
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.frames import decode_config
 
+_TILE_PX = 16
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -42,14 +46,22 @@ def explain_failure(model: Model) -> str:
             device = Device(torch.device("cpu"), _find_dtype(model), num_cores())
             for added in model.added_checkers:
                 load_added(added, device)
+            for upscaler in model.upscalers:
+                _try_upscaler(upscaler, device)
             LoadedModel(model, device, EngineSettings())
         return ""
-    except ConfigurationError as refused:
+    except (ConfigurationError, InvalidRequestError) as refused:
         return str(refused)
     except Exception as error:
         if is_out_of_memory(error):
             return f"There is not enough memory to load {model.path}. Try again when other programs need less."
         return f"The model {model.path} cannot be loaded ({type(error).__name__}: {first_line(error)})."
+
+
+def _try_upscaler(file: Upscaler, device: Device) -> None:
+    """Enlarge a small tile. Raise `AddonUnusableError` if it cannot be loaded."""
+    upscaler = EsrganUpscaler(load_network(file, device), device, scale=file.scale, factor=file.factors[0])
+    upscaler.enlarge(np.zeros((_TILE_PX, _TILE_PX, 3), np.uint8))
 
 
 def _find_dtype(model: Model) -> torch.dtype:

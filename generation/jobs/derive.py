@@ -11,11 +11,12 @@ from generation.jobs.job import Image, Job
 from generation.models.catalog import Model
 from generation.models.errors import AlreadyLargestError
 from generation.models.sizes import can_be_upscaled, find_nearest_size
-from generation.requests.edits import Hires, Margins, StartImage, Upscale, Variation
+from generation.requests.edits import Hires, Margins, StartImage, Variation
 from generation.requests.errors import RecipeUnusableError
 from generation.requests.ranges import MAX_COUNT, SIDE_MULTIPLE_PX, check_above
 from generation.requests.recipe import Recipe, require_trace
 from generation.requests.spec import GenerationRequest, ImageSpec, Replay
+from generation.requests.upscalers import Upscaler, build_upscale
 from generation.translatable import Phrase
 
 VARIATION_STRENGTH = 0.25
@@ -48,12 +49,15 @@ def vary(image: Image, *, seed: int) -> GenerationRequest:
     return GenerationRequest(spec=near, count=MAX_COUNT, parent=image.id)
 
 
-def enlarge(image: Image) -> GenerationRequest:
-    """Return a request for the picture at twice the width and height. Raise `InvalidRequestError` if that is too
-    large."""
-    if not can_be_upscaled(image.spec):
+def enlarge(image: Image, upscaler: Upscaler | None = None) -> GenerationRequest:
+    """Return a request for the picture at twice the width and height, or as the upscaler gives it.
+
+    None is what its model has. Raise `InvalidRequestError` if that is too large.
+    """
+    upscale = build_upscale(upscaler, _file_of(image))
+    if not can_be_upscaled(image.spec, upscale.factor):
         raise AlreadyLargestError
-    return GenerationRequest(spec=_from_file(image.spec, upscale=Upscale(sha256=_file_of(image))), parent=image.id)
+    return GenerationRequest(spec=_from_file(image.spec, upscale=upscale), parent=image.id)
 
 
 def zoom_out(image: Image, factor: float, *, seed: int) -> GenerationRequest:

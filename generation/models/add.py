@@ -13,7 +13,7 @@ from pathlib import Path
 
 from generation import paintbox
 from generation.errors import ConfigurationError
-from generation.models.catalog import PAINTBOX, Catalog, Model, checker_of, model_of
+from generation.models.catalog import PAINTBOX, Catalog, Model, model_of
 from generation.models.checkpoint import IncompatibleFileError
 from generation.models.hashing import digests, hash_config
 from generation.models.inspect import Description, describe, read_context_width, stated_px
@@ -21,10 +21,11 @@ from generation.models.json_file import read_json
 from generation.models.layout import check_file, check_model, check_part, files_read
 from generation.models.licence import read_licence
 from generation.models.lora_names import check_settings, read_names
-from generation.models.names import check_kind, check_name, label, name_for
+from generation.models.names import check_kind, check_name, label_one, name_for
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.safetensors_header import check_numbers, read_tensors
 from generation.models.scheduler_config import PREDICTIONS
+from generation.models.shared_additions import checker_of, upscaler_of
 from generation.models.single_file_settings import derive_settings, list_settings, write_settings
 from generation.models.trigger_words import read_trigger_words
 from generation.program import format_command
@@ -82,7 +83,7 @@ def add_path(
         for note in (found.note, _read_training_scale(path, found)):
             if note:
                 say(note)
-        say(f"{name}: a {label(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
+        say(f"{name}: {label_one(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
         check_all_numbers(path)
         entry = Entry(
             name=name,
@@ -101,18 +102,30 @@ def add_path(
             config_files=hash_config(settings) if settings else {},
             vae=vae or "",
             prediction=predicts,
+            scale=found.scale,
             native_px=stated_px(found.metadata or {}) if found.kind is Kind.MODEL else 0,
         )
-        if entry.kind is Kind.MODEL:
+        if (tried := _find_trial(register, entry, models_dir)) is not None:
             say("Loading it once, to see that it loads …")
-            require_loadable(model_of(register, entry, models_dir))
-        if entry.kind is Kind.CHECKER:
-            say("Loading it once, to see that it loads …")
-            require_loadable(replace(Catalog.open(PAINTBOX).default, added_checkers=(checker_of(entry, models_dir),)))
+            require_loadable(tried)
         if entry.kind is Kind.LORA:
             _try_lora(register, entry, models_dir, require_fitting)
         register.with_entry(entry).write(models_dir)
     return entry
+
+
+def _find_trial(register: ModelRegistry, entry: Entry, models_dir: Path) -> Model | None:
+    """Return the model whose loading shows that an entry loads; None for kinds of which that shows nothing.
+
+    Checkers and upscalers are loaded beside the built-in model.
+    """
+    if entry.kind is Kind.MODEL:
+        return model_of(register, entry, models_dir)
+    if entry.kind is Kind.CHECKER:
+        return replace(Catalog.open(PAINTBOX).default, added_checkers=(checker_of(entry, models_dir),))
+    if entry.kind is Kind.UPSCALER:
+        return replace(Catalog.open(PAINTBOX).default, upscalers=(upscaler_of(entry, models_dir),))
+    return None
 
 
 def _try_lora(

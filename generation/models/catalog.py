@@ -20,23 +20,15 @@ from generation.models.inspect import (
 )
 from generation.models.layout import check_model
 from generation.models.registry import Entry, Kind, ModelRegistry
+from generation.models.shared_additions import AddedChecker, checker_of, list_upscalers
 from generation.program import format_command
 from generation.requests.cost import BY_PIXELS, WORK, Work
 from generation.requests.defaults import Defaults
 from generation.requests.prompt_addons import PromptAddon
+from generation.requests.upscalers import Upscaler
 
 PAINTBOX = "paintbox"
 _NATIVE_PX = {"sd": 512, "sdxl": 1024}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddedChecker:
-    """A safety checker that the operator added: it looks at the pictures of every model."""
-
-    name: str
-    path: Path
-    sha256: str
-    """Of what was added (`hashing.compute_total_digest`); anything else is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +58,8 @@ class Model:
     loras: tuple[PromptAddon, ...] = ()
     embeddings: tuple[PromptAddon, ...] = ()
     added_checkers: tuple[AddedChecker, ...] = ()
-    """Those of every model."""
+    upscalers: tuple[Upscaler, ...] = ()
+    """Both are those of every model, beside its own."""
 
     @property
     def work(self) -> Work:
@@ -91,7 +84,7 @@ class Catalog:
 
     @classmethod
     def open(cls, default: str, models_dir: Path | None = None) -> Catalog:
-        """Return the catalogue of the models folder and the built-in model; each with every LoRA and textual inversion.
+        """Return the catalogue of the models folder and the built-in model; each with all LoRA, words and upscalers.
 
         `default` comes first: a name among them, or the path of a folder in the diffusers layout. Raise
         `ConfigurationError` if it is not there or cannot be run. Other models that are missing or refused are left out.
@@ -108,6 +101,7 @@ class Catalog:
         # There or not: without a checker that the operator wants, nothing is to be painted.
         checkers = tuple(checker_of(each, folder) for each in register.entries if each.kind is Kind.CHECKER)
         extras: dict[str, Any] = {"loras": loras, "embeddings": embeddings, "added_checkers": checkers}
+        extras["upscalers"] = tuple(list_upscalers(register, folder, left_out))
         return cls(tuple(replace(model, **extras) for model in models), left_out)
 
     @property
@@ -219,12 +213,6 @@ def _read_folder(path: Path) -> Model:
         safety_checker=_find_config(path / "safety_checker"),
         context_width=read_context_width(path),
     )
-
-
-def checker_of(entry: Entry, folder: Path) -> AddedChecker:
-    """Return what a checker in the register is to the engine."""
-    sha256 = compute_total_digest(entry.files, config={}, vae={})
-    return AddedChecker(name=entry.name, path=entry.place(folder), sha256=sha256)
 
 
 def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:

@@ -23,7 +23,6 @@ _OTHERS = (
     (r"ip_adapter\.|image_proj\.", "an IP-Adapter"),
     (r"adapter\.(body|conv_in)\.", "a T2I-Adapter"),
     (r"motion_modules?\.", "a motion module"),
-    (r"conv_first\.|rdb1\.", "an enlarger"),
     (r"quant_conv\.|taesd", "a part of a VAE"),
     (r"(down_blocks|input_blocks)\.\d", "a UNet alone, without text encoder and VAE"),
 )

@@ -16,6 +16,7 @@ from generation.models.layout import WEIGHTS_THAT_RUN_CODE
 from generation.models.lora_names import check_settings, context_width, is_ignored, is_lora, read_names, read_settings
 from generation.models.registry import Kind
 from generation.models.safetensors_header import Tensors, read_tensors
+from generation.models.upscaler_layout import is_upscaler, read_layout
 
 FAMILIES: Mapping[str, str] = {
     "StableDiffusionPipeline": "sd",
@@ -45,6 +46,7 @@ class Description:
     family: str = ""
     context_width: int = 0
     metadata: Mapping[str, str] | None = None
+    scale: int = 0
     note: str = ""
     """What of it is not used, in a sentence."""
 
@@ -134,13 +136,15 @@ def _describe_tensors(tensors: Tensors) -> Description:
         if all(f"{prefix}{name}" in shapes for name in _VAE_PARTS):
             require_latents(shapes[f"{prefix}decoder.conv_in.weight"][1:2])
             return Description(Kind.VAE, metadata=tensors.metadata)
+    if is_upscaler(shapes):
+        return Description(Kind.UPSCALER, metadata=tensors.metadata, scale=read_layout(shapes).scale)
     if other := checkpoint.other_kind(shapes):
         raise ValueError(f"is {other}, which cannot be used here")
     words = word_tensors(shapes)
     if words:
         width = sum(shapes[name][-1] for name in words)
         return Description(Kind.EMBEDDING, context_width=width, metadata=tensors.metadata)
-    raise ValueError("is no checkpoint, LoRA, textual inversion or VAE that is known here")
+    raise ValueError("is no checkpoint, LoRA, textual inversion, VAE or upscaler that is known here")
 
 
 def _describe_lora(tensors: Tensors) -> Description:

@@ -21,6 +21,7 @@ _LABELS = {
     Kind.EMBEDDING: "textual inversion",
     Kind.VAE: "VAE",
     Kind.CHECKER: "safety checker",
+    Kind.UPSCALER: "upscaler",
 }
 _ANY_FILE = "pytorch_lora_weights|adapter_model|diffusion_pytorch_model|(pytorch_)?model|learned_embeds"
 _ANY_FOLDER = (
@@ -47,6 +48,11 @@ def label(kind: Kind) -> str:
     return _LABELS[kind]
 
 
+def label_one(kind: Kind) -> str:
+    """Return what people call one of a kind, with its article."""
+    return f"{'an' if kind is Kind.UPSCALER else 'a'} {_LABELS[kind]}"
+
+
 def list_built_in_loras() -> Iterable[Path]:
     """Return the LoRA that come with the built-in model."""
     return sorted(paintbox.LORA_DIR.glob("*.safetensors"))
@@ -67,7 +73,7 @@ def check_name(register: ModelRegistry, name: str, *, replaces: bool = False) ->
     taken = next((each for each in register.entries if each.name.casefold() == name.casefold()), None)
     if taken is None or (replaces and taken.name == name):
         return taken
-    problem = f"There is already a {label(taken.kind)} called {taken.name} ({taken.source or taken.path})."
+    problem = f"There is already {label_one(taken.kind)} called {taken.name} ({taken.source or taken.path})."
     instead = "" if taken.name != name else f", or replace it by another {label(taken.kind)} with --replace"
     raise ConfigurationError(problem=problem, remedy=f"Choose another name with --name{instead}.")
 
@@ -75,5 +81,5 @@ def check_name(register: ModelRegistry, name: str, *, replaces: bool = False) ->
 def check_kind(taken: Entry | None, kind: Kind) -> None:
     """Raise `ConfigurationError` unless what is to be replaced is of the same kind as what replaces it."""
     if taken is not None and taken.kind is not kind:
-        problem = f"{taken.name} is a {label(taken.kind)} and cannot be replaced by a {label(kind)}."
+        problem = f"{taken.name} is {label_one(taken.kind)} and cannot be replaced by {label_one(kind)}."
         raise ConfigurationError(problem=problem, remedy="Choose another name with --name.")

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     EMBEDDING = "embedding"  # a textual inversion
     VAE = "vae"
     CHECKER = "checker"  # a safety checker for the pictures of every model
+    UPSCALER = "upscaler"  # a network that enlarges finished pictures
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +61,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Of a model: what its UNet predicts (`epsilon` or `v_prediction`), where the operator said so."""
     native_px: int = 0
     """Of a model in one file: the side of the pictures it was trained on, where its metadata says so."""
+
+    scale: int = 0
+    """Of an upscaler: how many times the width and height of a picture come out."""
 
     def place(self, folder: Path) -> Path:
         """Return the absolute path, given the models folder."""

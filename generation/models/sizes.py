@@ -1,4 +1,4 @@
-"""Which sizes a model paints: the shapes offered by name, and the nearest paintable size to a typed one."""
+"""Which sizes a model paints: the shapes offered by name, the nearest paintable size to a typed one, enlargements."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import re
 from generation.errors import InvalidRequestError
 from generation.models.catalog import Model
 from generation.models.errors import AlreadyLargestError, SizeFormatError, SizeTooLargeError
+from generation.requests.edits import DOUBLE
 from generation.requests.errors import UnknownAspectError
 from generation.requests.ranges import MAX_SIDE_PX
 from generation.requests.spec import ImageSpec
+from generation.requests.upscalers import Upscaler, check_upscale
 
 MAX_GROWTH = 2
 """A side may be this many times the model's native side: beyond, pictures repeat themselves and cost too much."""
@@ -61,12 +63,30 @@ def require_size(model: Model, size_px: tuple[int, int]) -> None:
         raise SizeTooLargeError(width=width, height=height, model=model.name, most=limit)
 
 
-def require_enlargeable(spec: ImageSpec) -> None:
-    """Raise `InvalidRequestError` if the enlargement that `spec` asks for is larger than pictures get here."""
+def require_enlargeable(spec: ImageSpec, model: Model) -> None:
+    """Raise `InvalidRequestError` if the enlargement that `spec` asks for is larger than pictures get here.
+
+    Also if its upscaler is not here, or is another one by now.
+    """
+    if spec.upscale is not None:
+        check_upscale(model.upscalers, spec.upscale)
     if max(spec.result_size_px) > MAX_SIDE_PX:
         raise AlreadyLargestError
 
 
-def can_be_upscaled(spec: ImageSpec) -> bool:
+def choose_upscaler(model: Model, preferred: str | None) -> Upscaler | None:
+    """Return the `preferred` upscaler if it is here, else None for what the model itself has, else the first added."""
+    found = next((each for each in model.upscalers if each.name == preferred), None)
+    if found is not None or model.upscaler is not None:
+        return found
+    return model.upscalers[0] if model.upscalers else None
+
+
+def is_upscaled(model: Model) -> bool:
+    """Return whether an upscaler enlarges the model's pictures; else they are only resized."""
+    return model.upscaler is not None or bool(model.upscalers)
+
+
+def can_be_upscaled(spec: ImageSpec, factor: int = DOUBLE) -> bool:
     """Return whether a finished picture of that spec may be upscaled (once more)."""
-    return max(spec.result_size_px) * 2 <= MAX_SIDE_PX
+    return max(spec.result_size_px) * factor <= MAX_SIDE_PX

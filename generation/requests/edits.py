@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import UNSET, UnsetType
+
 from generation.requests.errors import MarginStepError, MarginsWithMaskError, RegionError, UpscaleFactorError
+from generation.requests.prompt_addons import check_file
 from generation.requests.ranges import (
     MAX_SIDE_PX,
     SIDE_MULTIPLE_PX,
@@ -16,6 +19,9 @@ from generation.requests.ranges import (
 )
 from generation.translatable import Phrase
 from generation.validation import checked
+
+DOUBLE, MAX_FACTOR = 2, 4
+"""What a picture's sides are multiplied by where nothing else is chosen, and at most."""
 
 
 @checked
@@ -75,14 +81,31 @@ class Variation:
 
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpscaleNetwork:
+    """The upscaler that one picture was enlarged by: its name, and its file's SHA-256."""
+
+    name: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        check_file(self.name, self.sha256)
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upscale:
     """Enlarge a finished picture: the SHA-256 of its file and the factor. The prompt is kept, nothing is repainted."""
 
     sha256: str
-    factor: int = 2
+    factor: int = DOUBLE
+    network: UpscaleNetwork | UnsetType = UNSET
+    """An upscaler that was added. Unset is what the model itself has, or a resize, and is not written: a picture from
+    before there were others keeps its file, to the byte."""
 
     def __post_init__(self) -> None:
-        if self.factor != 2:
+        most = DOUBLE if self.network is UNSET else MAX_FACTOR
+        least = DOUBLE if self.network is UNSET else 1
+        if type(self.factor) is not int or not least <= self.factor <= most:
             raise UpscaleFactorError(factor=shorten(self.factor))
 
 

@@ -61,7 +61,7 @@ class UnknownEmbeddingError(InvalidRequestError):
 
 
 class AddonNameError(InvalidRequestError):
-    """“{name}” is not a valid name of a LoRA or an embedding."""
+    """“{name}” is not a valid name of a LoRA, an embedding or an upscaler."""
 
 
 class AddonNotRecordedError(InvalidRequestError):
@@ -121,6 +121,14 @@ class MarginsWithMaskError(InvalidRequestError):
 
 class UpscaleFactorError(InvalidRequestError):
     """A picture can be upscaled by the factor 2, not {factor}."""
+
+
+class UpscalerFactorError(InvalidRequestError):
+    """The upscaler “{name}” enlarges by the factor {factors}, not {factor}."""
+
+
+class UnknownUpscalerError(InvalidRequestError):
+    """There is no upscaler named “{name}” here. Available: {available}."""
 
 
 class HiresFromPictureError(InvalidRequestError):

@@ -45,6 +45,17 @@ _TAG = re.compile(r"<(lora|lyco|hypernet):([^<>]*)>", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+class AddedFile(Protocol):
+    """A file that the operator added, and its SHA-256 then."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def sha256(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptAddon:
     """A small file that changes what a model paints: a LoRA or a textual inversion."""
@@ -66,7 +77,7 @@ class Embedding:
     sha256: str
 
     def __post_init__(self) -> None:
-        _check_extra(self.name, self.sha256)
+        check_file(self.name, self.sha256)
 
 
 @checked
@@ -79,7 +90,7 @@ class Adapter:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_extra(self.name, self.sha256)
+        check_file(self.name, self.sha256)
         if not is_number(self.weight, int | float) or not abs(self.weight) <= MAX_WEIGHT:
             raise LoraWeightError(name=self.name, high=MAX_WEIGHT)
 
@@ -224,7 +235,8 @@ def _require_fit(model: AddonLibrary, extra: PromptAddon) -> None:
     raise AddonMismatchError(name=extra.name, made_for=made_for, model=model.name)
 
 
-def _check_extra(name: Any, sha256: Any) -> None:
+def check_file(name: Any, sha256: Any) -> None:
+    """Raise `InvalidRequestError` unless a spec names a file as it must: a name, and a SHA-256."""
     if not isinstance(name, str) or not is_name(name):
         raise AddonNameError(name=str(name)[:MAX_NAME_CHARS])
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):

@@ -192,7 +192,7 @@ class GenerationService:
         if spec.upscale is None:
             require_size(model, spec.result_size_px)
         else:
-            require_enlargeable(spec)
+            require_enlargeable(spec, model)
         if request.replay is not None:
             require_trace(spec, request.replay.trace)
 

@@ -19,10 +19,10 @@ from torch import Tensor
 from generation.engine.checkers.verdict import Score, Scores
 from generation.engine.devices import Device
 from generation.engine.loading import load_transformer
-from generation.models.catalog import AddedChecker
 from generation.models.hashing import hash_files
 from generation.models.json_file import read_json
 from generation.models.layout import ModelRefusedError, check_part
+from generation.models.shared_additions import AddedChecker
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

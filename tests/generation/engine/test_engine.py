@@ -17,11 +17,14 @@ from generation.engine.engine import Engine
 from generation.engine.outpaint import extend
 from generation.engine.pixels import read_picture
 from generation.jobs.protocol import Cancel, Cancelled, Finished, ImageFailed, Preview, Progress, Share
-from generation.requests.edits import Hires, Margins, Upscale, Variation
+from generation.models.hashing import digest_file
+from generation.requests.edits import Hires, Margins, Upscale, UpscaleNetwork, Variation
 from generation.requests.recipe import Trace
+from generation.requests.upscalers import Upscaler, build_upscale
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_picture, a_spec, a_start, an_order, as_array, ends, paint, run
 from tests.generation.engine.toy import save_upscaler, toy_model
+from tests.generation.engine.upscalers.toy_upscalers import TOYS
 
 MakeEngine = Callable[..., Engine]
 
@@ -221,6 +224,32 @@ def test_an_upscaler_works_tile_by_tile_and_others_step_in_between(toy_folder: P
     finished = ends(said)["a-0"]
     assert isinstance(finished, Finished)
     assert (finished.width_px, finished.height_px) == (192, 128)
+
+
+def test_an_added_upscaler_enlarges_and_repeats_to_the_byte(toy_folder: Path, tmp_path: Path) -> None:
+    file = TOYS["compact x4"].save(tmp_path / "toy.safetensors")
+    upscaler = Upscaler(name="toy", path=file, sha256=digest_file(file), scale=4)
+    model = toy_model(toy_folder, upscalers=(upscaler,))
+    settings, start = EngineSettings(num_threads=1), a_picture(size_px=(96, 64))
+    made = []
+    for factor in (2, 4, 2):
+        spec = a_spec(width_px=96, upscale=build_upscale(upscaler, "0" * 64, factor=factor))
+        finished = paint(Engine([model], settings), an_order(spec, start_png=start))
+        assert (finished.width_px, finished.height_px) == (96 * factor, 64 * factor)
+        made.append(finished.pixels)
+    assert made[0] == made[2]
+    plain = a_spec(width_px=96, upscale=Upscale(sha256="0" * 64))
+    resized = paint(Engine([model], settings), an_order(plain, start_png=start))
+    assert resized.pixels != made[0], "unset stays a resize, as it was"
+
+
+def test_an_upscaler_that_is_not_here_ends_its_own_picture(engine: Engine) -> None:
+    network = UpscaleNetwork(name="gone", sha256="1" * 64)
+    order = an_order(a_spec(upscale=Upscale(sha256="0" * 64, network=network)), start_png=a_picture())
+    engine.admit(order)
+    (failed,) = engine.step()
+    assert isinstance(failed, ImageFailed)
+    assert "gone" in failed.message
 
 
 # What goes wrong.

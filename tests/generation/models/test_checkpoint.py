@@ -119,7 +119,7 @@ FILES: dict[str, tuple[str, Change, str]] = {
     "IP-Adapter": ("sd", only("image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"), "is an IP-Adapter"),
     "T2I-Adapter": ("sd", only("adapter.conv_in.weight", "adapter.body.0.x.weight"), "is a T2I-Adapter"),
     "motion": ("sd", only("down_blocks.0.motion_modules.0.norm.weight"), "is a motion module"),
-    "enlarger": ("sd", only("conv_first.weight", "body.0.rdb1.conv1.weight"), "is an enlarger"),
+    "upscaler": ("sd", only("conv_first.weight", "layers.0.residual_group.td"), "is an upscaler of the kind ATD"),
 }
 
 

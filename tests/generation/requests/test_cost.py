@@ -13,7 +13,7 @@ from generation.jobs.job import Image, Job, Status
 from generation.models.catalog import Catalog, Model
 from generation.requests.cost import BY_PIXELS, UNITS_PER_STEP, WORK, compute_evaluations_cost, image_cost
 from generation.requests.defaults import Defaults
-from generation.requests.edits import Hires, Upscale
+from generation.requests.edits import Hires, Upscale, UpscaleNetwork
 from generation.requests.spec import GenerationRequest, ImageSpec, Replay
 from generation.scheduling.active_jobs import ActiveImage, ActiveJobs
 from tests.generation.service_harness import ADA, opened, spec
@@ -66,6 +66,13 @@ def test_every_pass_is_charged_at_its_size_and_a_replay_for_its_rows() -> None:
 def test_an_enlargement_costs_the_same_with_every_model() -> None:
     enlarged = asked(upscale=Upscale(sha256="0" * 64))
     assert image_cost(enlarged, work=XL) == image_cost(enlarged, work=SD) == image_cost(enlarged)
+
+
+def test_an_added_upscaler_is_charged_for_the_pixels_of_its_result_too() -> None:
+    network = UpscaleNetwork(name="x", sha256="1" * 64)
+    for factor, units in ((1, 11_000), (2, 14_000), (4, 26_000)):
+        assert image_cost(asked(512, upscale=Upscale(sha256="0" * 64, factor=factor, network=network))) == units
+    assert image_cost(asked(512, upscale=Upscale(sha256="0" * 64))) == 10_000
 
 
 @pytest.mark.parametrize("reserved_times", [1.0, 0.5])

@@ -1,0 +1,50 @@
+"""What was added to the models folder for every model: upscalers and safety checkers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from generation.models.hashing import WHOLE, compute_total_digest
+from generation.models.registry import Entry, Kind, ModelRegistry
+from generation.requests.upscalers import Upscaler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedChecker:
+    """A safety checker that the operator added: it looks at the pictures of every model."""
+
+    name: str
+    path: Path
+    sha256: str
+    """Of what was added (`hashing.compute_total_digest`); anything else is refused."""
+
+
+def list_upscalers(register: ModelRegistry, folder: Path, left_out: dict[str, str]) -> Iterator[Upscaler]:
+    """Yield those whose file is there; of others `left_out` is told."""
+    for entry in register.entries:
+        if entry.kind is not Kind.UPSCALER:
+            continue
+        upscaler = upscaler_of(entry, folder)
+        if upscaler.path.is_file():
+            yield upscaler
+        else:
+            left_out[entry.name] = f"{upscaler.path} is not there."
+
+
+def upscaler_of(entry: Entry, folder: Path) -> Upscaler:
+    """Return what an entry of the register is to the engine."""
+    return Upscaler(
+        name=entry.name,
+        path=entry.place(folder),
+        sha256=entry.files[WHOLE],
+        scale=entry.scale,
+        licence=entry.licence,
+    )
+
+
+def checker_of(entry: Entry, folder: Path) -> AddedChecker:
+    """Return what a checker in the register is to the engine."""
+    sha256 = compute_total_digest(entry.files, config={}, vae={})
+    return AddedChecker(name=entry.name, path=entry.place(folder), sha256=sha256)
