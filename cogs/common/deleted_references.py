@@ -36,9 +36,13 @@ def find_deleted_channels(guild: discord.Guild | None, channel_ids: Iterable[int
 
 
 def find_deleted(
-    choices: GuildPreferences, guild: discord.Guild | None, models: Collection[str]
+    choices: GuildPreferences,
+    guild: discord.Guild | None,
+    models: Collection[str],
+    *,
+    upscalers: Collection[str] = (),
 ) -> dict[str, tuple[str, ...]]:
-    """Return what of the choices is gone, by the name of the choice. `models`: the names of those there are."""
+    """Return what of the choices is gone, by the name of the choice. `models`, `upscalers`: the names there are."""
     channels = find_deleted_channels(guild, choices.channel_ids)
     log = find_deleted_channels(guild, (choices.log_channel_id,)) if choices.log_channel_id else ()
     wanted = [choices.default_model] if choices.default_model is not None else []
@@ -48,6 +52,7 @@ def find_deleted(
         **{key: find_deleted_roles(guild, getattr(choices, key)) for key in _ROLES},
         "models": [each for each in choices.models if each not in models],
         "default_model": [each for each in wanted if each not in models],
+        "default_upscaler": [each for each in (choices.default_upscaler,) if each and each not in upscalers],
     }
     return {key: tuple(map(str, each)) for key, each in found.items() if each}
 
@@ -66,6 +71,7 @@ def remove_deleted(settings: GuildSettings, gone: dict[str, tuple[str, ...]]) ->
         choices,
         models=models,
         default_model=default if is_usable else None,
+        default_upscaler=None if "default_upscaler" in gone else choices.default_upscaler,
         log_channel_id=0 if "log_channel_id" in gone else choices.log_channel_id,
         channel_ids=kept("channel_ids"),
         role_ids=kept("role_ids"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from msgspec import UnsetType
+
 from cogs.common.message_limits import cut_text
 from cogs.i18n.gettext import N_, _, format_measure, format_tenths, ngettext
 from generation.policy.quota import Unit, amount
@@ -80,7 +82,9 @@ def format_settings(request: GenerationRequest) -> str:
     spec = request.spec
     width, height = spec.result_size_px
     if spec.upscale is not None:
-        return join_dotted((bind_words(f"{width} × {height}"), spec.model))
+        network = spec.upscale.network
+        names = (spec.model,) if isinstance(network, UnsetType) else (spec.model, network.name)
+        return join_dotted((bind_words(f"{width} × {height}"), *names))
     parts = [
         f"{width} × {height}",
         ngettext("{number} step", "{number} steps", spec.steps),

@@ -25,10 +25,12 @@ from cogs.services import Services
 from generation.errors import BlockedByRuleError
 from generation.jobs.source_access import require_sources
 from generation.models.catalog import Catalog, Model
+from generation.models.sizes import choose_upscaler
 from generation.owner import Owner
 from generation.policy.guild_preferences import Pressers
 from generation.policy.policy import ChannelContext, Policy, Requester, collect_texts
 from generation.requests.spec import GenerationRequest
+from generation.requests.upscalers import Upscaler
 from generation.rules.rule import Rule
 from generation.safety.checker_trust import is_vetted
 from generation.safety.errors import MinorSafetyError
@@ -174,6 +176,11 @@ async def _require_own(interaction: Interaction, context: RequestContext) -> Non
 async def fetch_default_model(interaction: Interaction) -> Model:
     """Return the model that paints here where none is named."""
     return choose_default_model(interaction.client.services.studio.catalog, await fetch_policy(interaction))
+
+
+async def fetch_default_upscaler(interaction: Interaction, model: Model) -> Upscaler | None:
+    """Return what enlarges that model's pictures here where none is named; None is what the model itself has."""
+    return choose_upscaler(model, (await fetch_policy(interaction)).choices.default_upscaler)
 
 
 def choose_default_model(catalog: Catalog, policy: Policy) -> Model:

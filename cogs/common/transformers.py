@@ -18,10 +18,12 @@ from cogs.i18n.gettext import _
 from generation.errors import UnknownJobError
 from generation.jobs.job import JOB_ID_LENGTH, Status
 from generation.models.catalog import Model
+from generation.requests.edits import MAX_FACTOR
 from generation.requests.prompt import MAX_PROMPT_CHARS, clean_prompt
 from generation.requests.ranges import MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
 from generation.requests.samplers import SAMPLERS
 from generation.requests.style import Style
+from generation.requests.upscalers import Upscaler, find_upscaler
 from generation.scheduling.active_jobs import JobView
 
 Prompt = app_commands.Range[str, 1, MAX_PROMPT_CHARS]
@@ -30,6 +32,7 @@ Guidance = app_commands.Range[float, 0.0, MAX_GUIDANCE]
 Seed = app_commands.Range[int, 0, MAX_SEED]
 Count = app_commands.Range[int, 1, MAX_COUNT]
 Strength = app_commands.Range[float, 0.05, 1.0]
+Factor = app_commands.Range[int, 1, MAX_FACTOR]
 
 ASPECTS = [
     app_commands.Choice(name="Square (1:1)", value="1:1"),
@@ -55,6 +58,19 @@ class ModelOption(app_commands.Transformer[Any]):
     ) -> list[app_commands.Choice[str]]:
         names = [model.name for model in interaction.client.services.studio.catalog.models]
         return filter_choices([(name, name) for name in names], value)
+
+
+class UpscalerOption(app_commands.Transformer[Any]):
+    """An added upscaler by name, completed while typing. Becomes an `Upscaler`; raises `UnknownUpscalerError`."""
+
+    async def transform(self, interaction: Interaction, value: str, /) -> Upscaler:
+        return find_upscaler(interaction.client.services.studio.catalog.default.upscalers, value)
+
+    async def autocomplete(  # type: ignore[override]
+        self, interaction: Interaction, value: str, /
+    ) -> list[app_commands.Choice[str]]:
+        upscalers = interaction.client.services.studio.catalog.default.upscalers
+        return filter_choices([(f"{each.name} ({each.scale}×)", each.name) for each in upscalers], value)
 
 
 class LiveJobOption(app_commands.Transformer[Any]):

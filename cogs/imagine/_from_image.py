@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePath
 
 import discord
@@ -14,7 +15,7 @@ from cogs.common import transformers
 from cogs.common.attachments import Size, lend_files, read_attachment, require_size_px
 from cogs.common.errors import EnlargeSizeError
 from cogs.common.forms import Attached
-from cogs.common.policy_checks import fetch_default_model
+from cogs.common.policy_checks import fetch_default_model, fetch_default_upscaler
 from cogs.common.submission import acknowledge, submit
 from cogs.context import Interaction
 from cogs.i18n.gettext import _
@@ -23,10 +24,10 @@ from generation.images.errors import NotAPictureError
 from generation.jobs.derive_edits import REGION_STRENGTH
 from generation.jobs.job import Job
 from generation.models.catalog import Model
-from generation.requests.edits import Upscale as Enlarge
 from generation.requests.ranges import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.requests.unfetched import NO_FILE
+from generation.requests.upscalers import Upscaler, build_upscale
 
 _IMAGE = "The picture."
 _STRENGTH = "How much of it may change, 0.05 to 1."
@@ -115,35 +116,53 @@ class FromImage(commands.Cog):
             require_size_px(hole.size_px, picture.size_px)
         await submit_from_image(interaction, typed, picture, strength=strength, mask=hole)
 
-    @app_commands.command(description="Enlarge your own picture to twice its width and height.")
-    @app_commands.describe(image=_IMAGE)
-    async def upscale(self, interaction: Interaction, image: discord.Attachment) -> None:
-        await submit_upscale(interaction, read_attachment(image))
+    @app_commands.command(description="Enlarge your own picture, to twice its width and height if you choose nothing.")
+    @app_commands.describe(
+        image=_IMAGE,
+        upscaler="What enlarges it.",
+        factor="How many times as wide and high it becomes. Not every upscaler has every factor.",
+    )
+    async def upscale(
+        self,
+        interaction: Interaction,
+        image: discord.Attachment,
+        upscaler: Transform[Upscaler, transformers.UpscalerOption] | None = None,
+        factor: transformers.Factor | None = None,
+    ) -> None:
+        await submit_upscale(interaction, read_attachment(image), upscaler, factor=factor)
 
 
-async def submit_upscale(interaction: Interaction, image: Attached) -> Job:
-    """Submit the picture at twice its size. Raise `InvalidRequestError` if it is too large already, or no picture."""
-    painted_px = _check_sides(image.size_px)
+async def submit_upscale(
+    interaction: Interaction, image: Attached, upscaler: Upscaler | None = None, *, factor: int | None = None
+) -> Job:
+    """Submit the picture to be enlarged, by what the server chose if no upscaler is named.
+
+    Raise `InvalidRequestError` if it is too large already, or no picture, or for a factor that there is not.
+    """
+    model = await fetch_default_model(interaction)
+    upscale = build_upscale(upscaler or await fetch_default_upscaler(interaction, model), NO_FILE, factor=factor)
+    check_sides = partial(_check_sides, factor=upscale.factor)
+    painted_px = check_sides(image.size_px)
     spec = ImageSpec.for_model(
-        await fetch_default_model(interaction),
+        model,
         prompt=transformers.clean_typed_prompt(PurePath(image.filename).stem.replace("_", " ")) or _("a picture"),
         size_px=painted_px,
         seed=0,
-        upscale=Enlarge(sha256=NO_FILE),
+        upscale=upscale,
     )
     trial = GenerationRequest(spec=spec)
     async with acknowledge(interaction, trial, attached={NO_FILE}) as acknowledged, lend_files(interaction) as lent:
-        sha256, size_px = await lent.keep_attached(image, _check_sides)
-        width_px, height_px = _check_sides(size_px)
-        spec = replace(spec, width_px=width_px, height_px=height_px, upscale=Enlarge(sha256=sha256))
+        sha256, size_px = await lent.keep_attached(image, check_sides)
+        width_px, height_px = check_sides(size_px)
+        spec = replace(spec, width_px=width_px, height_px=height_px, upscale=replace(upscale, sha256=sha256))
         return await submit(interaction, GenerationRequest(spec=spec), acknowledged, attached={sha256})
 
 
-def _check_sides(size_px: Size | None) -> Size:
+def _check_sides(size_px: Size | None, *, factor: int) -> Size:
     """Return a picture's size as the model takes it. Raise `InvalidRequestError` for one that cannot be enlarged."""
     if size_px is None:
         raise NotAPictureError
     width, height = size_px
-    if max(size_px) * 2 > MAX_SIDE_PX or min(size_px) < MIN_SIDE_PX:
-        raise EnlargeSizeError(width=width, height=height, least=MIN_SIDE_PX, most=MAX_SIDE_PX // 2)
+    if max(size_px) * factor > MAX_SIDE_PX or min(size_px) < MIN_SIDE_PX:
+        raise EnlargeSizeError(width=width, height=height, least=MIN_SIDE_PX, most=MAX_SIDE_PX // factor)
     return width // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX, height // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX

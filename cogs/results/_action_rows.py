@@ -24,13 +24,19 @@ _FOR_EACH = (
 )
 
 
-def build_action_rows(job: Job, done: Sequence[Image]) -> tuple[tuple[Row, ...], Menu | None]:
-    """Rows of buttons and the menu, for the pictures of an ended job that came to be."""
+def build_action_rows(
+    job: Job, done: Sequence[Image], *, is_upscaled: bool = True
+) -> tuple[tuple[Row, ...], Menu | None]:
+    """Rows of buttons and the menu, for the pictures of an ended job that came to be.
+
+    `is_upscaled`: there is an upscaler for them; else they can only be resized.
+    """
     there = [image for image in done if image.file_sha256 is not None]
     is_one = len(job.images) == 1
     is_painted = job.request.spec.upscale is None
     ups = [
-        _build_image_button(Action.UPSCALE, image, _("Upscale") if is_one else f"U{image.index + 1}") for image in there
+        _build_image_button(Action.UPSCALE, image, _label_upscale(image, is_one=is_one, is_upscaled=is_upscaled))
+        for image in there
     ]
     varies = [
         _build_image_button(Action.VARY, image, _("Vary") if is_one else f"V{image.index + 1}") for image in there
@@ -44,6 +50,12 @@ def build_action_rows(job: Job, done: Sequence[Image]) -> tuple[tuple[Row, ...],
         new = (*first, *second, *again)
         rows = ((*new, *keep),) if len(new) + len(keep) <= MAX_IN_ROW else (new, keep)
     return tuple(row for row in rows if row), _build_menu(job, there)
+
+
+def _label_upscale(image: Image, *, is_one: bool, is_upscaled: bool) -> str:
+    if is_upscaled:
+        return _("Upscale") if is_one else f"U{image.index + 1}"
+    return _("Enlarge (resize)") if is_one else _("Resize {number}", number=image.index + 1)
 
 
 def _build_reroll(job: Job, has_pictures: bool) -> Row:

@@ -22,8 +22,8 @@ from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
 from cogs.imagine import DEFAULT_STRENGTH, Typed, submit_from_image, submit_upscale
 from cogs.recipe import show_file, show_recipe
+from cogs.results._buttons import build_enlargement
 from cogs.results._remix import HOW_MUCH, PROMPT, STRENGTH, build_prompt_field, parse_number
-from generation.jobs.derive import enlarge
 from generation.jobs.derive_edits import replace_prompt, start_from_image
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job
 from generation.requests.seeds import draw_seed
@@ -99,7 +99,8 @@ async def enlarge_this(interaction: Interaction, message: discord.Message) -> No
     elif len(job.images) > 1:
         raise SeveralPicturesError
     else:
-        await acknowledge_and_submit(interaction, enlarge(await fetch_image_to_change(interaction, f"{job.id}:0")))
+        image = await fetch_image_to_change(interaction, f"{job.id}:0")
+        await acknowledge_and_submit(interaction, await build_enlargement(interaction, image))
 
 
 MENUS = (use_as_start, recipe_of, enlarge_this)

@@ -73,13 +73,13 @@ UNKNOWN_WORDS = N_(
 MAX_UNREAD = 160
 _BEFORE_SIGN = re.compile(r"\s+([,.;:!?])")
 """A model's words come back with a space before every sign."""
+ENLARGED, RESTORED = N_("**Enlarged {factor}×**"), N_("**Restored at the same size**")
 TITLES = {
     JobKind.VARIED: N_("**Variations**"),
     JobKind.REMIXED: N_("**Remix**"),
     JobKind.REGION: N_("**Region repainted**"),
     JobKind.ZOOMED: N_("**Zoomed out**"),
     JobKind.DETAILED: N_("**Enlarged 2× with new detail**"),
-    JobKind.ENLARGED: N_("**Enlarged 2×**"),
 }
 
 
@@ -131,9 +131,17 @@ def _format_painting(view: JobView, *, is_ready: bool, is_paused: bool) -> str:
 
 
 def build_result(
-    job: Job, pictures: dict[int, Picture], *, notes: Sequence[str] = (), verdict: ReplayVerdict | None = None
+    job: Job,
+    pictures: dict[int, Picture],
+    *,
+    notes: Sequence[str] = (),
+    verdict: ReplayVerdict | None = None,
+    is_upscaled: bool = True,
 ) -> MessageSpec:
-    """Return the message of a job that has ended. `pictures` by index of their image; `notes` go to the small print."""
+    """Return the message of a job that has ended. `pictures` by index of their image; `notes` go to the small print.
+
+    `is_upscaled`: there is an upscaler for its model; else pictures can only be resized.
+    """
     blocks: list[Block] = [quote_prompt(job)]
     if (title := _get_title(job, verdict)) is not None:
         blocks.append(title)
@@ -147,7 +155,7 @@ def build_result(
         )
     )
     tone = Tone.DONE if len(done) == len(job.images) else Tone.TROUBLE if _has_failed(job) else Tone.WAITING
-    rows, menu = build_action_rows(job, done)
+    rows, menu = build_action_rows(job, done, is_upscaled=is_upscaled)
     return MessageSpec(blocks=tuple(blocks), rows=rows, menu=menu, tone=tone)
 
 
@@ -163,8 +171,12 @@ def _list_unread(job: Job) -> list[str]:
 def _get_title(job: Job, verdict: ReplayVerdict | None) -> str | None:
     if verdict is not None:
         return _format_verdict(verdict)
-    title = TITLES.get(get_job_kind(job.request)) if job.status is Status.DONE else None
-    return None if title is None else _(title)
+    kind, upscale = get_job_kind(job.request), job.request.spec.upscale
+    if job.status is not Status.DONE:
+        return None
+    if kind is JobKind.ENLARGED and upscale is not None:
+        return _(ENLARGED, factor=upscale.factor) if upscale.factor > 1 else _(RESTORED)
+    return _(TITLES[kind]) if kind in TITLES else None
 
 
 def _format_verdict(verdict: ReplayVerdict) -> str:

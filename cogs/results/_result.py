@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cogs.common.messages import MessageSpec, Picture
 from cogs.i18n.gettext import _
@@ -21,6 +21,7 @@ from generation.images.replay import ReplayVerdict, judge
 from generation.images.store import ImageFiles
 from generation.jobs.job import Image, Job, Status
 from generation.models.catalog import PAINTBOX
+from generation.models.sizes import is_upscaled
 from generation.paintbox.vocabulary import find_unknown_words, suggest_known_words
 from generation.policy.policy import ChannelContext
 from generation.requests.recipe import Fingerprint, Recipe
@@ -33,6 +34,15 @@ MAX_REQUEST_BYTES = 24 * 1024 * 1024
 """Discord takes 25 MiB at once, files and words together."""
 
 
+@dataclass(frozen=True, slots=True)
+class ResultContext:
+    """What a message needs beside its job: files, keys, and whether an upscaler enlarges the pictures of its model."""
+
+    files: ImageFiles
+    credentials: Credentials | None
+    is_upscaled: bool
+
+
 async def build_result_message(
     job: Job, services: Services, *, variant: MessageVariant, place: ChannelContext
 ) -> MessageSpec:
@@ -41,7 +51,14 @@ async def build_result_message(
     `place`: where it will be read. What may not be shown there is left out, or is behind a spoiler.
     """
     shown = await fetch_visibility(job, services, place)
-    return await asyncio.to_thread(_build_message, job, services.studio.files, variant, shown, services.credentials)
+    context = ResultContext(
+        files=services.studio.files,
+        credentials=services.credentials,
+        is_upscaled=any(
+            is_upscaled(each) for each in services.studio.catalog.models if each.name == job.request.spec.model
+        ),
+    )
+    return await asyncio.to_thread(_build_message, job, variant, shown, context)
 
 
 async def fetch_visibility(job: Job, services: Services, place: ChannelContext) -> dict[int, Shown]:
@@ -61,14 +78,14 @@ async def fetch_visibility(job: Job, services: Services, place: ChannelContext) 
 
 
 def _build_message(
-    job: Job, files: ImageFiles, variant: MessageVariant, shown: Mapping[int, Shown], credentials: Credentials | None
+    job: Job, variant: MessageVariant, shown: Mapping[int, Shown], context: ResultContext
 ) -> MessageSpec:
-    verdict = _compare(job, files)
+    files, verdict = context.files, _compare(job, context.files)
     notes = _list_notes(job) if variant.has_words else []
     job = job if variant.has_words else _remove_words(job)
     pictures: dict[int, Picture] = {}
     if variant.has_files:
-        pictures, more = _build_pictures(job, files, variant, shown, credentials)
+        pictures, more = _build_pictures(job, files, variant, shown, context.credentials)
         notes += more
     if variant.why is not None:
         notes += _messages.list_left_out(variant.why, files=not variant.has_files, words=not variant.has_words)
@@ -76,7 +93,7 @@ def _build_message(
         notes.append(_(_messages.FLAGGED))
     if any(each is Shown.NOT and job.images[index].status is Status.DONE for index, each in shown.items()):
         notes.append(_(_messages.NOT_SHOWN_HERE))
-    return _messages.build_result(job, pictures, notes=notes, verdict=verdict)
+    return _messages.build_result(job, pictures, notes=notes, verdict=verdict, is_upscaled=context.is_upscaled)
 
 
 def _build_pictures(

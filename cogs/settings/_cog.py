@@ -24,7 +24,7 @@ from cogs.i18n.gettext import N_, get_guild_language, set_language, use_language
 from cogs.settings import _notes as settings_notes
 from cogs.settings import _styles as style_page
 from cogs.settings._audit_log import show_changes
-from cogs.settings._fields import FIELDS, Field, Of, describe_choice
+from cogs.settings._fields import FIELDS, Field, Installed, Of, describe_choice
 from cogs.settings._views import (
     FIRST_PAGE,
     SETUP_PAGE,
@@ -35,6 +35,7 @@ from cogs.settings._views import (
     build_setup_view,
     list_channel_types,
 )
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.settings_file import MAX_FILE_BYTES, export_settings, read_settings
 from generation.translatable import Phrase
 
@@ -138,10 +139,10 @@ def _read_values(interaction: Interaction) -> list[str]:
 async def change_setting(interaction: Interaction, guild_id: int, field: Field, values: Sequence[str]) -> None:
     """Apply one choice, record it, and tell the log channel. Raise `InvalidRequestError` for what cannot be chosen."""
     services = interaction.client.services
-    models = _list_models(interaction)
-    if not _offers(interaction, field, values, models):
+    installed = _list_installed(interaction)
+    if not _offers(interaction, field, values, installed):
         raise NotOfferedError(title=Phrase(field.title))
-    said = Phrase(CHOSEN, title=Phrase(field.title), chosen=describe_choice(field, values, models))
+    said = Phrase(CHOSEN, title=Phrase(field.title), chosen=describe_choice(field, values, installed))
     before, after = await services.guild_policy.change_settings(
         guild_id, lambda old: field.change(old, values), build_audit_entry(interaction, said)
     )
@@ -151,27 +152,33 @@ async def change_setting(interaction: Interaction, guild_id: int, field: Field, 
 
 async def _remove_gone(interaction: Interaction, guild_id: int) -> None:
     """Take out of the choices what was deleted or removed."""
-    models = _list_models(interaction)
+    installed = _list_installed(interaction)
     said = Phrase("removed deleted channels, roles and models from the settings")
     before, after = await interaction.client.services.guild_policy.change_settings(
         guild_id,
-        lambda old: remove_deleted(old, find_deleted(old.choices, interaction.guild, models)),
+        lambda old: remove_deleted(old, _find_gone(interaction, old.choices, installed)),
         build_audit_entry(interaction, said),
     )
     if after != before:
         await tell_log_channel(interaction, said)
 
 
-def _list_models(interaction: Interaction) -> list[str]:
-    return [model.name for model in interaction.client.services.studio.catalog.models]
+def _list_installed(interaction: Interaction) -> Installed:
+    catalog = interaction.client.services.studio.catalog
+    upscalers = [each.name for each in catalog.default.upscalers]
+    return Installed([model.name for model in catalog.models], upscalers)
 
 
-def _offers(interaction: Interaction, field: Field, values: Sequence[str], models: Sequence[str]) -> bool:
+def _find_gone(interaction: Interaction, choices: GuildPreferences, installed: Installed) -> dict[str, tuple[str, ...]]:
+    return find_deleted(choices, interaction.guild, installed.models, upscalers=installed.upscalers)
+
+
+def _offers(interaction: Interaction, field: Field, values: Sequence[str], installed: Installed) -> bool:
     """Return whether a menu offers this choice: what is chosen is only words until it is looked up in this server."""
     if not int(field.is_required) <= len(values) <= field.most or interaction.guild is None:
         return False
     if field.of is Of.OPTIONS:
-        return set(values) <= {value for _, value in field.options(models)}
+        return set(values) <= {value for _, value in field.options(installed)}
     if not all(value.isascii() and value.isdecimal() and len(value) <= 20 for value in values):
         return False
     if field.of is Of.ROLES:
@@ -187,14 +194,14 @@ async def build_panel(interaction: Interaction, page: str) -> ui.LayoutView:
     if page == SETUP_PAGE:  # a message that everybody reads
         with use_language(get_guild_language(settings.choices.language, interaction.guild_locale)):
             return build_setup_view(settings)
-    models = _list_models(interaction)
+    installed = _list_installed(interaction)
     styles = await services.styles.fetch_all(guild_id) if page == STYLES_PAGE else ()
-    gone = find_deleted(settings.choices, interaction.guild, models)
+    gone = _find_gone(interaction, settings.choices, installed)
     notes = {
         key: settings_notes.list_notes(field, settings, gone.get(key, ()), interaction.guild)
         for key, field in FIELDS.items()
     }
-    return build_panel_view(page, settings, models, styles, gone=gone, notes=notes)
+    return build_panel_view(page, settings, installed, styles, gone=gone, notes=notes)
 
 
 async def _send_export(interaction: Interaction, guild_id: int) -> None:

@@ -19,6 +19,17 @@ Option = tuple[str, str]
 """Label and value. A label that is a `Phrase` is said in the reader's language; another is a name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The names of what the operator has added, for menus that list them."""
+
+    models: Sequence[str] = ()
+    upscalers: Sequence[str] = ()
+
+
+NOTHING_INSTALLED = Installed()
+
+
 class Of(StrEnum):
     """What a menu lists."""
 
@@ -29,7 +40,7 @@ class Of(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One menu of the panel. `options` are those to choose from, given the names of the models."""
+    """One menu of the panel. `options` are those to choose from, given the names of what is installed."""
 
     key: str
     title: str
@@ -37,14 +48,14 @@ class Field:
     """What nothing chosen means."""
     chosen: Callable[[GuildSettings], Sequence[str]]
     change: Callable[[GuildSettings, Sequence[str]], GuildSettings]
-    options: Callable[[Sequence[str]], Sequence[Option]] = lambda models: ()
+    options: Callable[[Installed], Sequence[Option]] = lambda installed: ()
     of: Of = Of.OPTIONS
     most: int = 1
     is_required: bool = True
 
 
 def _read_choice(
-    key: str, title: str, read: Callable[[str], Any], options: Callable[[Sequence[str]], Sequence[Option]]
+    key: str, title: str, read: Callable[[str], Any], options: Callable[[Installed], Sequence[Option]]
 ) -> Field:
     """Return a menu with exactly one choice, kept in `GuildPreferences` under its key."""
     return Field(
@@ -75,11 +86,11 @@ def _with(settings: GuildSettings, **changes: Any) -> GuildSettings:
     return replace(settings, choices=replace(settings.choices, **changes))
 
 
-def _fixed(*options: Option) -> Callable[[Sequence[str]], Sequence[Option]]:
-    return lambda models: options
+def _fixed(*options: Option) -> Callable[[Installed], Sequence[Option]]:
+    return lambda installed: options
 
 
-def _up_to(form: str, *numbers: int) -> Callable[[Sequence[str]], Sequence[Option]]:
+def _up_to(form: str, *numbers: int) -> Callable[[Installed], Sequence[Option]]:
     return _fixed(*((Phrase(form, number=number), str(number)) for number in numbers))
 
 
@@ -91,7 +102,7 @@ MODELS = Field(
     change=lambda settings, values: replace(
         settings, choices=_allow_models(settings.choices, tuple(dict.fromkeys(values)))
     ),
-    options=lambda models: [(name, name) for name in models],
+    options=lambda installed: [(name, name) for name in installed.models],
     most=MAX_NAMED,
     is_required=False,
 )
@@ -101,7 +112,16 @@ DEFAULT_MODEL = Field(
     empty=N_("the bot's own default"),
     chosen=lambda settings: [settings.choices.default_model] if settings.choices.default_model else [],
     change=lambda settings, values: _with(settings, default_model=values[0] if values else None),
-    options=lambda models: [(name, name) for name in models],
+    options=lambda installed: [(name, name) for name in installed.models],
+    is_required=False,
+)
+UPSCALER = Field(
+    key="default_upscaler",
+    title=N_("Upscaler"),
+    empty=N_("what the model brings, else the first that was added"),
+    chosen=lambda settings: [settings.choices.default_upscaler] if settings.choices.default_upscaler else [],
+    change=lambda settings, values: _with(settings, default_upscaler=values[0] if values else None),
+    options=lambda installed: [(name, name) for name in installed.upscalers],
     is_required=False,
 )
 ASPECT = Field(
@@ -145,16 +165,19 @@ PER_MINUTE = _read_choice(
     "requests_per_minute",
     N_("Requests per member and minute"),
     int,
-    lambda models: (
+    lambda installed: (
         (Phrase("no limit"), "0"),
-        *_up_to(N_("{number} a minute"), 1, 2, 3, 5, 10, 20)(models),
+        *_up_to(N_("{number} a minute"), 1, 2, 3, 5, 10, 20)(installed),
     ),
 )
 WITHHELD = _read_choice(
     "withheld_per_hour",
     N_("Pause after too many withheld pictures"),
     int,
-    lambda models: ((Phrase("never"), "0"), *_up_to(N_("after {number} within an hour"), 3, 5, 10, 20, 50)(models)),
+    lambda installed: (
+        (Phrase("never"), "0"),
+        *_up_to(N_("after {number} within an hour"), 3, 5, 10, 20, 50)(installed),
+    ),
 )
 SAFETY = Field(
     key="safety",
@@ -220,14 +243,14 @@ LANGUAGE = _read_choice(
 )
 
 PAGES: dict[str, tuple[str, tuple[Field, ...]]] = {
-    "what": (N_("What is painted"), (MODELS, DEFAULT_MODEL, ASPECT, STEPS, SIDE, COUNT)),
+    "what": (N_("What is painted"), (MODELS, DEFAULT_MODEL, UPSCALER, ASPECT, STEPS, SIDE, COUNT)),
     "who": (N_("Where and who"), (CHANNELS, ROLES, START_ROLES, PER_MINUTE, VISIBILITY, PRESSERS)),
     "safety": (N_("Safety and keeping"), (SAFETY, STRICTNESS, REVIEW, WITHHELD, RETENTION, LOG, LANGUAGE)),
 }
 FIELDS = {field.key: field for _, fields in PAGES.values() for field in fields}
 
 
-def describe_choice(field: Field, values: Sequence[str], models: Sequence[str]) -> str:
+def describe_choice(field: Field, values: Sequence[str], installed: Installed = NOTHING_INSTALLED) -> str:
     """Return what is chosen, for people: a label, which may be a phrase still to be said, or names in a row."""
     if not values:
         return Phrase(field.empty)
@@ -235,7 +258,7 @@ def describe_choice(field: Field, values: Sequence[str], models: Sequence[str]) 
         return ", ".join(f"<#{value}>" for value in values)
     if field.of is Of.ROLES:
         return ", ".join(f"<@&{value}>" for value in values)
-    labels = {value: label for label, value in field.options(models)}
+    labels = {value: label for label, value in field.options(installed)}
     if len(values) == 1:
         return labels.get(values[0], values[0])
     return ", ".join(labels.get(value, value) for value in values)

@@ -19,7 +19,20 @@ from cogs.common.messages import MessageSpec, Picture, Tone
 from cogs.common.rendering import create_view
 from cogs.i18n.gettext import N_, _, format_count
 from cogs.settings import _styles as style_page
-from cogs.settings._fields import CHANNELS, LOG, PAGES, ROLES, SAFETY, VISIBILITY, Field, Of, Option
+from cogs.settings._fields import (
+    CHANNELS,
+    LOG,
+    NOTHING_INSTALLED,
+    PAGES,
+    ROLES,
+    SAFETY,
+    UPSCALER,
+    VISIBILITY,
+    Field,
+    Installed,
+    Of,
+    Option,
+)
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.style import Style
 from generation.translatable import Phrase
@@ -50,7 +63,7 @@ def list_channel_types(field: Field) -> list[discord.ChannelType]:
 def build_panel_view(
     page: str,
     settings: GuildSettings,
-    models: Sequence[str],
+    installed: Installed,
     styles: Sequence[Style],
     *,
     gone: Mapping[str, Sequence[str]] = _NONE,
@@ -69,8 +82,10 @@ def build_panel_view(
         _add_styles(container, styles, room=MAX_TEXT - measure_text(head) - measure_text(foot))
     else:
         for field in PAGES[page][1]:
+            if field is UPSCALER and not (installed.upscalers or field.chosen(settings)):
+                continue
             left = [each for each in field.chosen(settings) if each not in gone.get(field.key, ())]
-            add_field(container, field, left, page=page, models=models, notes=notes.get(field.key, ()))
+            add_field(container, field, left, page=page, installed=installed, notes=notes.get(field.key, ()))
     container.add_item(ui.Separator())
     tabs = [(key, _(title), key == page) for key, title in titles.items()]
     container.add_item(ui.ActionRow(*(_build_button(key, "open", title, is_on=is_on) for key, title, is_on in tabs)))
@@ -103,7 +118,7 @@ def build_setup_view(settings: GuildSettings) -> ui.LayoutView:
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
     container.add_item(ui.TextDisplay(_(HELLO)))
     for field in SETUP_FIELDS:
-        add_field(container, field, list(field.chosen(settings)), page=SETUP_PAGE, models=())
+        add_field(container, field, list(field.chosen(settings)), page=SETUP_PAGE)
     container.add_item(ui.Separator())
     container.add_item(
         ui.TextDisplay(format_small(_("To set a daily limit for each member: `/quota set limit:20 role:@everyone`.")))
@@ -119,19 +134,19 @@ def add_field(
     values: Sequence[str],
     *,
     page: str,
-    models: Sequence[str],
+    installed: Installed = NOTHING_INSTALLED,
     notes: Sequence[str] = (),
 ) -> None:
     """One menu under its title. `values`, which are chosen now and still there, are what the menu shows."""
     title = "\n".join((f"**{_(field.title)}**", *map(format_small, notes)))
-    if left_out := list_offered(field, values, models)[1]:
+    if left_out := list_offered(field, values, installed)[1]:
         title += "\n" + format_small(
             _(
                 "{number} more do not fit into this menu. Use `/settings file:` to choose them.",
                 number=format_count(left_out),
             )
         )
-    menu = _build_menu(field, values, models)
+    menu = _build_menu(field, values, installed)
     if menu is None:
         container.add_item(ui.TextDisplay(title + "\n" + format_small(_("There are no options to choose from."))))
         return
@@ -140,7 +155,7 @@ def add_field(
     container.add_item(ui.ActionRow(menu))
 
 
-def _build_menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item[Any] | None:
+def _build_menu(field: Field, values: Sequence[str], installed: Installed) -> ui.Item[Any] | None:
     """Return the menu of a field; None where no model has a name that fits into one."""
     least = 1 if field.is_required else 0
     placeholder = _capitalize(_(field.empty)) if field.empty else f"{_(field.title)} …"
@@ -158,7 +173,7 @@ def _build_menu(field: Field, values: Sequence[str], models: Sequence[str]) -> u
     if field.of is Of.ROLES:
         named = [discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.role) for each in values]
         return ui.RoleSelect(min_values=least, max_values=field.most, default_values=named, placeholder=placeholder)
-    offered, _left_out = list_offered(field, values, models)
+    offered, _left_out = list_offered(field, values, installed)
     options = [
         discord.SelectOption(label=cut_text(_format_label(label), MAX_OPTION), value=value, default=value in values)
         for label, value in offered
@@ -173,12 +188,12 @@ def _build_menu(field: Field, values: Sequence[str], models: Sequence[str]) -> u
     )
 
 
-def list_offered(field: Field, values: Sequence[str], models: Sequence[str]) -> tuple[list[Option], int]:
+def list_offered(field: Field, values: Sequence[str], installed: Installed) -> tuple[list[Option], int]:
     """Return what a menu offers, and how many have no room in it. What is chosen is always there.
 
     That may be something there is no more: a model that is gone, or one that a file named.
     """
-    every = {value: label for label, value in field.options(models) if measure_text(value) <= MAX_OPTION}
+    every = {value: label for label, value in field.options(installed) if measure_text(value) <= MAX_OPTION}
     chosen = [value for value in values if value in every]
     gone = [value for value in dict.fromkeys(values) if value not in every and measure_text(value) <= MAX_OPTION]
     shown = {*chosen, *[value for value in every if value not in chosen][: MAX_OPTIONS - len(values)]}

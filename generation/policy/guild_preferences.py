@@ -46,6 +46,8 @@ class GuildPreferences:
     models: tuple[str, ...] = ()
     default_model: str | None = None
     default_aspect: str | None = None
+    default_upscaler: str | None = None
+    """What enlarges pictures where none is named; one that is no longer here counts as none."""
     max_steps: int = MAX_STEPS
     max_side_px: int = MAX_SIDE_PX
     max_count: int = MAX_COUNT

@@ -26,7 +26,7 @@ from cogs.settings import _audit_log as changes
 from cogs.settings import _notes as settings_notes
 from cogs.settings import _style_messages as style_pages
 from cogs.settings import _views as settings_view
-from cogs.settings._fields import FIELDS, PAGES
+from cogs.settings._fields import FIELDS, PAGES, Installed
 from cogs.usage import _messages as usage_pages
 from db.stores.moderation import Refusals
 from generation import errors
@@ -215,6 +215,7 @@ def settings(draw: Draw) -> GuildSettings:
             choices=GuildPreferences(
                 models=named,
                 default_model=draw(st.sampled_from((None, *(named or ["m" * 100])))),
+                default_upscaler=draw(st.sampled_from((None, "u" * 64))),
                 channel_ids=ids,
                 role_ids=ids,
                 start_image_role_ids=ids,
@@ -235,7 +236,9 @@ def result(draw: Draw) -> MessageSpec:
     psnr_db = 41.5 if agreement is Agreement.NEAR else draw(st.sampled_from((None, 7.0)))
     verdict = ReplayVerdict(verdict=agreement, psnr_db=psnr_db, why=text(draw, 1000))
     notes = many(draw, 4, lambda number: f"{number} " + "ü" * 300)
-    return replies.build_result(made, pictures, notes=notes, verdict=verdict if flag(draw) else None)
+    return replies.build_result(
+        made, pictures, notes=notes, verdict=verdict if flag(draw) else None, is_upscaled=flag(draw)
+    )
 
 
 def progress(draw: Draw) -> MessageSpec:
@@ -399,7 +402,15 @@ def changed(draw: Draw) -> MessageSpec:
     )
 
 
-GONE = ("channel_ids", "role_ids", "start_image_role_ids", "log_channel_id", "models", "default_model")
+GONE = (
+    "channel_ids",
+    "role_ids",
+    "start_image_role_ids",
+    "log_channel_id",
+    "models",
+    "default_model",
+    "default_upscaler",
+)
 
 
 def panel(draw: Draw) -> ui.LayoutView:
@@ -409,7 +420,7 @@ def panel(draw: Draw) -> ui.LayoutView:
     gone = {key: tuple(field.chosen(chosen)) for key, field in FIELDS.items() if key in GONE} if flag(draw) else {}
     notes = {key: settings_notes.list_notes(field, chosen, gone.get(key, ()), None) for key, field in FIELDS.items()}
     styles = many(draw, MAX_STYLES, style(draw))
-    return settings_view.build_panel_view(opened, chosen, names, styles, gone=gone, notes=notes)
+    return settings_view.build_panel_view(opened, chosen, Installed(names, names), styles, gone=gone, notes=notes)
 
 
 MESSAGES: dict[str, Callable[[Draw], MessageSpec | ui.LayoutView]] = {

@@ -23,7 +23,7 @@ from cogs.delivery._notify import build_mention, build_nonce, split_batches
 from cogs.i18n.gettext import _, list_languages, use_language
 from cogs.registered import load_offline_bot
 from cogs.rules import _messages as rules_pages
-from cogs.settings._fields import MODELS
+from cogs.settings._fields import MODELS, Installed
 from cogs.settings._views import list_offered
 from tests.cogs.judging import wrongs_of_choices, wrongs_of_modal, wrongs_of_text, wrongs_of_view
 from tests.cogs.messages import MESSAGES, SIGNS, Draw, many, text
@@ -273,12 +273,12 @@ def test_titles_labels_and_hints_of_forms_are_never_cut(language: str) -> None:
 def test_a_menu_always_holds_what_is_chosen_and_says_how_many_it_leaves_out() -> None:
     models = [f"model-{number:02}" for number in range(30)]
     chosen = [*models[26:], "a model that is gone"]
-    offered, left_out = list_offered(MODELS, chosen, models)
+    offered, left_out = list_offered(MODELS, chosen, Installed(models))
     values = [value for _label, value in offered]
     assert len(values) == 25
     assert set(chosen) < set(values)
     assert left_out == 30 - 24
-    assert list_offered(MODELS, [], models[:25])[1] == 0
+    assert list_offered(MODELS, [], Installed(models[:25]))[1] == 0
 
 
 # Commands.

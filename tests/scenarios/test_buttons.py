@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from cogs.error_handler import STRAY_BUTTON
-from cogs.results._messages import CANCELLED, CANCELLED_LATE, TITLES
+from cogs.results._messages import CANCELLED, CANCELLED_LATE, ENLARGED, TITLES
 from discord_sandbox import Interaction, Message, Sandbox
 from generation.jobs.errors import NotYourPicturesError
 from generation.jobs.job import Status, new_job_id
@@ -56,7 +56,7 @@ async def test_upscale_doubles_the_size(discord: Sandbox, people: People, bot: L
     message = await painted(discord, people, count=2)
     large = await until_done(discord, await people.bo.click(message, "U2"))
     assert (large.attachments[0].width, large.attachments[0].height) == (256, 256)
-    assert is_said(TITLES[JobKind.ENLARGED], large.text)
+    assert is_said(ENLARGED, large.text, factor=2)
     assert [button["label"] for button in large.buttons] == ["Upscale", "Recipe", "Favourite", "Delete"]
     forged = await people.ada.forging.click(large, f"atelier:vary:{job_id_in(large)}:0")
     assert forged.ephemeral

@@ -58,7 +58,7 @@ async def choose(who: ScriptedUser, panel: Message, page: str, key: str, *values
 
 def get_option(field: Field, value: str) -> str:
     """What a menu of the panel calls one of its options."""
-    label = describe_choice(field, [value], ())
+    label = describe_choice(field, [value])
     return label[:1].upper() + label[1:]
 
 
@@ -110,11 +110,11 @@ async def test_what_is_chosen_holds_at_once_for_everybody(
     await choose(manager, panel, "safety", "log_channel_id", log)
     await choose(manager, panel, "safety", "safety", "blur")
     await discord.wait_for(lambda: len(log.messages) == 2)
-    assert describe_choice(SAFETY, ["blur"], ()) in log.messages[-1].text
+    assert describe_choice(SAFETY, ["blur"]) in log.messages[-1].text
     assert (await bot.services.guilds.fetch(people.guild.id)).safety is SafetyLevel.BLUR
     changes = (await told(discord, await manager.click(panel, "Who changed what"))).text
     assert f"<@{manager.user.id}>" in changes
-    assert describe_choice(STEPS, ["10"], ()) in changes
+    assert describe_choice(STEPS, ["10"]) in changes
 
 
 async def test_only_the_owners_buttons_where_the_server_says_so(

@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from cogs.common.message_limits import fit_message
 from cogs.common.messages import Action, Gallery, MessageSpec, Tone
 from cogs.recipe import _messages as recipe_pages
 from cogs.results import _messages as replies
 from cogs.results._reduced_variants import MessageVariant
-from cogs.results._result import _build_message
+from cogs.results._result import ResultContext, _build_message
 from generation.errors import FailedError, WithheldError, WorkerLostError
 from generation.images.interchange import ForeignSettings
 from generation.images.metadata import sign_png
@@ -19,7 +21,7 @@ from generation.images.replay import Agreement, ReplayVerdict
 from generation.images.store import ImageFiles
 from generation.jobs.job import Image, Job, Status
 from generation.owner import Owner
-from generation.requests.edits import Upscale
+from generation.requests.edits import Upscale, UpscaleNetwork
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import GenerationRequest, ImageSpec, Replay
 from generation.safety.visibility import Shown
@@ -168,6 +170,25 @@ def test_an_enlargement_offers_neither_vary_nor_reroll() -> None:
     assert labels(replies.build_result(job_of(Status.DONE, spec=largest), {})) == [["Recipe", "Favourite", "Delete"]]
 
 
+def test_without_an_upscaler_the_buttons_say_that_they_resize() -> None:
+    one = labels(replies.build_result(job_of(Status.DONE), {}, is_upscaled=False))
+    assert one[0][0] == "Enlarge (resize)"
+    assert labels(replies.build_result(job_of(Status.DONE, Status.DONE), {}, is_upscaled=False))[0] == [
+        "Resize 1",
+        "Resize 2",
+    ]
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_an_enlargement_says_how_large_it_is_and_what_enlarged_it(factor: int) -> None:
+    network = UpscaleNetwork(name="4x-UltraSharp", sha256="cd" * 32)
+    spec = replace(SPEC, upscale=Upscale(sha256="ab" * 32, factor=factor, network=network))
+    shown = read(replies.build_result(job_of(Status.DONE, spec=spec), {}))
+    title = (replies.RESTORED, {}) if factor == 1 else (replies.ENLARGED, {"factor": factor})
+    assert is_said(title[0], shown, **title[1])
+    assert "4x-UltraSharp" in shown
+
+
 def test_the_verdict_of_a_reproduction_is_the_first_thing_read() -> None:
     job = job_of(Status.DONE)
     same = ReplayVerdict(verdict=Agreement.IDENTICAL, psnr_db=None, why="")
@@ -190,7 +211,7 @@ def test_the_machine_in_an_untrusted_file_is_never_repeated(tmp_path: Path) -> N
     image = replace(job.images[0], recipe=made, file_sha256=files.put(sign_png(pixels, (128, 128), made)))
     replay = Replay(trace="2x20", pixels_sha256="00" * 32, original=original)
     job = replace(job, request=GenerationRequest(spec=SPEC, replay=replay), images=(image,))
-    said = read(_build_message(job, files, MessageVariant(), {0: Shown.OPENLY}, None))
+    said = read(_build_message(job, MessageVariant(), {0: Shown.OPENLY}, ResultContext(files, None, is_upscaled=True)))
     assert "under the same fingerprint only: torch 2.13.0 here, another then." in said
     assert "evil" not in said and "HEADING" not in said
 
