@@ -54,6 +54,13 @@ _TABLE = (
     Sampler(name="PLMS", scheduler="PNDMScheduler", settings=_with(skip_prk_steps=True), extra_evaluations=1),
     Sampler(name="UniPC", scheduler="UniPCMultistepScheduler"),
     Sampler(name="LCM", scheduler="LCMScheduler", max_steps=50),
+    # A model distilled to a few steps begins at the last timestep, so the spacing is "trailing" whatever its settings.
+    Sampler(name="Euler SGM Uniform", scheduler="EulerDiscreteScheduler", settings=_with(timestep_spacing="trailing")),
+    Sampler(
+        name="Euler a SGM Uniform",
+        scheduler="EulerAncestralDiscreteScheduler",
+        settings=_with(timestep_spacing="trailing"),
+    ),
 )
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType({sampler.name: sampler for sampler in _TABLE})

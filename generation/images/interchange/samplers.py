@@ -16,6 +16,8 @@ _ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "dpmpp 2m sde gpu": "DPM++ 2M SDE",
         "pndm": "PLMS",
         "uni pc": "UniPC",
+        "euler trailing": "Euler SGM Uniform",
+        "euler a trailing": "Euler a SGM Uniform",
     }
 )
 _PLAIN = frozenset(("", "automatic", "normal", "uniform", "none", "native", "default"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from diffusers import EulerAncestralDiscreteScheduler, EulerDiscreteScheduler
 
 from generation.engine.engine import Engine
 from generation.engine.samplers import Sampling
@@ -26,3 +29,22 @@ def test_a_single_step_of_plms_is_one_evaluation_and_can_be_replayed(engine: Eng
     first = paint(engine, an_order(spec))
     assert first.evaluations == spec.num_evaluations
     assert paint(engine, an_order(spec, replay=first.trace)).pixels == first.pixels
+
+
+@pytest.mark.parametrize(
+    ("name", "stock"),
+    [("Euler SGM Uniform", EulerDiscreteScheduler), ("Euler a SGM Uniform", EulerAncestralDiscreteScheduler)],
+)
+@pytest.mark.parametrize("spacing", ["leading", "linspace"])
+@pytest.mark.parametrize(("steps", "times"), [(1, [999]), (2, [999, 499]), (4, [999, 749, 499, 249]), (8, None)])
+def test_a_few_steps_begin_at_the_last_timestep(
+    name: str, stock: Any, spacing: str, steps: int, times: list[int] | None
+) -> None:
+    """Distilled models know these timesteps alone: “leading” begins at 751, or, with one step, at 1."""
+    config = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
+    config |= {"timestep_spacing": spacing}
+    sampling = Sampling(a_spec(sampler=name, steps=steps), config)
+    reference = stock.from_config(config, timestep_spacing="trailing")
+    reference.set_timesteps(steps)
+    assert sampling.times == reference.timesteps.tolist() == (times or sampling.times)
+    assert sampling.scheduler.sigmas.tolist() == reference.sigmas.tolist()

@@ -103,6 +103,8 @@ def test_words_that_look_like_settings_stay_words(prompt: str) -> None:
         ("Euler a", "Automatic", "Euler a", ()),
         ("euler_simple", None, "Euler", ("Schedule type: simple",)),
         ("euler_ancestral", "normal", "Euler a", ()),
+        ("Euler", "SGM Uniform", "Euler SGM Uniform", ()),
+        ("euler_ancestral", "sgm_uniform", "Euler a SGM Uniform", ()),
         ("k_euler_a", None, "Euler a", ()),
         ("dpmpp_2m_k", None, "DPM++ 2M Karras", ()),
         ("dpmpp_2m", "karras", "DPM++ 2M Karras", ()),
