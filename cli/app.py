@@ -76,7 +76,7 @@ def imagine(
     sampler: Annotated[str | None, typer.Option(help="Sampler by its usual name, for example “Euler a”.")] = None,
     negative: Annotated[str, typer.Option(help="What to avoid.")] = "",
     model: Annotated[str | None, typer.Option(help="A name from `models list`, or a model folder.")] = None,
-    clip_skip: Annotated[int, typer.Option(help="Which layer of the text encoder is used, from the end.")] = 1,
+    clip_skip: Annotated[int | None, typer.Option(help="The text encoder's layer, from the end.")] = None,
 ) -> None:
     """Paint from the shell, through the same queue, worker and database as the bot."""
     from cli import generate
@@ -203,7 +203,7 @@ def models_add(
     half: Annotated[bool, typer.Option("--half", help="Of the hub: half precision where it is offered.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Of the same name and kind: it gives way.")] = False,
 ) -> None:
-    """Check a model, LoRA, textual inversion or VAE, fetch it if need be, and offer it from the next start."""
+    """Check a model, LoRA, textual inversion or VAE, fetch it if need be, and offer it: a running bot takes it up."""
     from cli import models
 
     settings = load_settings()
@@ -225,9 +225,33 @@ def models_scan(
     _change_models(folder, lambda: models.scan(folder, path, say=typer.echo))
 
 
+@models_app.command("set")
+def models_set(
+    name: Annotated[str, typer.Argument(help="What `models list` calls it.")],
+    steps: Annotated[int | None, typer.Option(help="1 to 150.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="0 to 30; at 1 or below a negative prompt does nothing.")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="As in /imagine, for example `Euler SGM Uniform`.")] = None,
+    size: Annotated[int | None, typer.Option(metavar="PIXELS", help="The side of a square picture.")] = None,
+    clip_skip: Annotated[int | None, typer.Option(help="1 uses the last layer of the text encoder.")] = None,
+    negative: Annotated[str | None, typer.Option(help="For prompts without a negative one; '' for none.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="Words before every prompt; '' for none.")] = None,
+    suffix: Annotated[str | None, typer.Option(help="Words behind every prompt; '' for none.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Forget what was set, and guess again.")] = False,
+) -> None:
+    """Set what a model is painted with where a request leaves it open. A running bot takes it up."""
+    from cli import model_defaults
+
+    folder = load_settings().folder_of_models
+    chosen: dict[str, Any] = {"steps": steps, "guidance": guidance, "sampler": sampler, "native_px": size}
+    chosen |= {"clip_skip": clip_skip, "negative": negative, "prefix": prefix, "suffix": suffix, "resets": reset}
+    _change_models(folder, lambda: model_defaults.set_defaults(folder, name, say=typer.echo, **chosen))
+
+
 @models_app.command("remove")
 def models_remove(name: Annotated[str, typer.Argument(help="What `models list` calls it.")]) -> None:
-    """Offer it no more from the next start. Its files stay where they are."""
+    """Offer it no more, also in a running bot. Its files stay where they are."""
     from cli import models
 
     folder = load_settings().folder_of_models

@@ -33,7 +33,7 @@ class ImagineOptions:
     guidance: float | None
     sampler: str | None
     seed: int | None
-    clip_skip: int
+    clip_skip: int | None
 
 
 def imagine(settings: Settings, options: ImagineOptions, *, out: Path, count: int) -> None:
@@ -53,7 +53,8 @@ async def _imagine(settings: Settings, options: ImagineOptions, out: Path, count
 
 def _build_spec(app: App, options: ImagineOptions) -> ImageSpec:
     model = app.studio.catalog.default
-    written = read_prompts(model, clean_prompt(options.prompt), clean_prompt(options.negative))
+    words = clean_prompt(options.prompt), clean_prompt(options.negative)
+    written = read_prompts(model, *model.defaults.complete(*words, options.guidance))
     return ImageSpec.for_model(
         model,
         **written._asdict(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from cli.model_defaults import describe_guess
 from generation.errors import ConfigurationError
 from generation.models.add import LOCAL, Origin, add_path
 from generation.models.catalog import Catalog, Model
@@ -21,10 +22,10 @@ from generation.workers.trial_load import require_fitting, require_loadable
 
 Say = Callable[[str], None]
 _USE = {
-    Kind.MODEL: "It is offered to members from the bot's next start; ATELIER_MODEL={name} makes it the default.",
-    Kind.LORA: "From the bot's next start members call it by <lora:{name}:0.8> in a prompt.",
-    Kind.EMBEDDING: "From the bot's next start members call it by its name, {name}, in a prompt.",
-    Kind.UPSCALER: "From the bot's next start it enlarges pictures; /upscale upscaler:{name} names it.",
+    Kind.MODEL: "It is offered to members, by a running bot within seconds. ATELIER_MODEL={name} makes it the default.",
+    Kind.LORA: "Members call it by <lora:{name}:0.8> in a prompt. A running bot takes it up within seconds.",
+    Kind.EMBEDDING: "Members call it by its name, {name}, in a prompt. A running bot takes it up within seconds.",
+    Kind.UPSCALER: "It enlarges pictures; /upscale upscaler:{name} names it. A running bot takes it up within seconds.",
     Kind.VAE: f"Use it with a model: {format_command('models add MODEL --vae {name}')}.",
     Kind.CHECKER: "From the bot's next start it looks at the pictures of every model, beside the others.",
 }
@@ -204,7 +205,8 @@ def remove(models_dir: Path, name: str, *, say: Say) -> None:
     if entry.kind is Kind.CHECKER:
         say(f"{name} looks at no more pictures from the bot's next start; the other checkers do.")
     else:
-        say(f"{name} is offered no more from the bot's next start. Without it, what it painted cannot be reproduced.")
+        say(f"{name} is offered no more; a running bot follows within seconds.")
+        say("Without it, what it painted cannot be reproduced.")
     say(f"Its files were left where they are: {entry.place(models_dir)}")
 
 
@@ -219,6 +221,7 @@ def _tell(models_dir: Path, entry: Entry, say: Say) -> Entry:
     say(f"Licence: {entry.licence or 'not stated; look at its page before you offer it to others'}.")
     if entry.kind is Kind.MODEL:
         say(_prediction(models_dir, entry))
+        say(describe_guess(models_dir, entry))
     say(_USE[entry.kind].format(name=entry.name))
     return entry
 

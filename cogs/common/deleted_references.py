@@ -53,6 +53,7 @@ def find_deleted(
         "models": [each for each in choices.models if each not in models],
         "default_model": [each for each in wanted if each not in models],
         "default_upscaler": [each for each in (choices.default_upscaler,) if each and each not in upscalers],
+        "model_defaults": [each for each in choices.model_defaults if each not in models],
     }
     return {key: tuple(map(str, each)) for key, each in found.items() if each}
 
@@ -72,6 +73,9 @@ def remove_deleted(settings: GuildSettings, gone: dict[str, tuple[str, ...]]) ->
         models=models,
         default_model=default if is_usable else None,
         default_upscaler=None if "default_upscaler" in gone else choices.default_upscaler,
+        model_defaults={
+            name: each for name, each in choices.model_defaults.items() if name not in gone.get("model_defaults", ())
+        },
         log_channel_id=0 if "log_channel_id" in gone else choices.log_channel_id,
         channel_ids=kept("channel_ids"),
         role_ids=kept("role_ids"),

@@ -107,6 +107,10 @@ class ModelsInFileError(InvalidRequestError):
     """The file names models that are not here: {models}. Remove them from it."""
 
 
+class NoDefaultsError(InvalidRequestError):
+    """Choose at least one of steps, guidance, sampler and negative. `/defaults reset` removes what was chosen."""
+
+
 class NotOfferedError(InvalidRequestError):
     """{title}: this cannot be chosen. Choose from the menu."""
 

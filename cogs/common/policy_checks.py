@@ -85,7 +85,9 @@ async def require_allowed(
         if not policy.rules.rules:
             return ()
         default = choose_default_model(services.studio.catalog, policy)
-        return await _require_words_allowed(services, context, collect_texts(request, default_model=default.name))
+        own_negative = adapt_model(model, policy).defaults.negative
+        texts = collect_texts(request, default_model=default.name, own_negative=own_negative)
+        return await _require_words_allowed(services, context, texts)
     except (BlockedByRuleError, MinorSafetyError):
         await services.moderation.record_refusal(owner.guild_id, owner.user_id)
         raise
@@ -185,5 +187,12 @@ async def fetch_default_upscaler(interaction: Interaction, model: Model) -> Upsc
 
 def choose_default_model(catalog: Catalog, policy: Policy) -> Model:
     """Return the model that paints where none is named: the guild's choice, else the installation's."""
-    name = policy.choices.choose_default_model([model.name for model in catalog.models])
-    return catalog.default if name is None else catalog.get(name)
+    choices = policy.choices
+    name = choices.choose_default_model([model.name for model in catalog.models])
+    model = catalog.default if name is None else catalog.get(name)
+    return adapt_model(model, policy) if choices.model_defaults else model
+
+
+def adapt_model(model: Model, policy: Policy) -> Model:
+    """Return the model with the defaults that the guild has chosen for it."""
+    return model.with_defaults(policy.choices.model_defaults.get(model.name))

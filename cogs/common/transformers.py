@@ -48,10 +48,15 @@ _ID = re.compile(rf"[0-9A-Za-z]{{{JOB_ID_LENGTH}}}(?:[-:]\d)?")
 
 
 class ModelOption(app_commands.Transformer[Any]):
-    """A model by name, completed while typing. Becomes a `Model`; raises `UnknownModelError`."""
+    """A model by name, completed while typing. Becomes a `Model` with the server's defaults.
+
+    Raises `UnknownModelError`.
+    """
 
     async def transform(self, interaction: Interaction, value: str, /) -> Model:
-        return interaction.client.services.studio.catalog.get(value)
+        services = interaction.client.services
+        policy = await services.guild_policy.fetch(get_owner(interaction).guild_id)
+        return services.studio.catalog.get(value).with_defaults(policy.choices.model_defaults.get(value))
 
     async def autocomplete(  # type: ignore[override]
         self, interaction: Interaction, value: str, /
@@ -71,6 +76,13 @@ class UpscalerOption(app_commands.Transformer[Any]):
     ) -> list[app_commands.Choice[str]]:
         upscalers = interaction.client.services.studio.catalog.default.upscalers
         return filter_choices([(f"{each.name} ({each.scale}×)", each.name) for each in upscalers], value)
+
+
+class ModelName(ModelOption):
+    """The same while typing, but looked up only by the command, after it has asked who may. Stays the name."""
+
+    async def transform(self, interaction: Interaction, value: str, /) -> str:  # type: ignore[override]
+        return value
 
 
 class LiveJobOption(app_commands.Transformer[Any]):

@@ -113,9 +113,12 @@ class Imagine(commands.Cog):
 
 def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None) -> GenerationRequest:
     """Return the request, with the model's own choices where none was made. Raise `InvalidRequestError`."""
-    written = read_prompts(
-        typed.model, transformers.clean_typed_prompt(typed.prompt), transformers.clean_typed_prompt(typed.negative)
+    prompt, negative = typed.model.defaults.complete(
+        transformers.clean_typed_prompt(typed.prompt),
+        transformers.clean_typed_prompt(typed.negative),
+        typed.guidance,
     )
+    written = read_prompts(typed.model, prompt, negative)
     spec = ImageSpec.for_model(
         typed.model,
         **written._asdict(),

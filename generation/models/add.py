@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from generation import paintbox
 from generation.errors import ConfigurationError
 from generation.models.catalog import PAINTBOX, Catalog, Model, model_of
 from generation.models.checkpoint import IncompatibleFileError
+from generation.models.guess import guess_for
 from generation.models.hashing import digests, hash_config
 from generation.models.inspect import Description, describe, read_context_width, stated_px
 from generation.models.json_file import read_json
@@ -29,6 +32,7 @@ from generation.models.shared_additions import checker_of, upscaler_of
 from generation.models.single_file_settings import derive_settings, list_settings, write_settings
 from generation.models.trigger_words import read_trigger_words
 from generation.program import format_command
+from generation.requests.defaults import NO_OVERRIDES
 from generation.requests.prompt_addons import BASES, PromptAddon
 
 Say = Callable[[str], None]
@@ -104,7 +108,10 @@ def add_path(
             prediction=predicts,
             scale=found.scale,
             native_px=stated_px(found.metadata or {}) if found.kind is Kind.MODEL else 0,
+            chosen=taken.chosen if taken is not None else NO_OVERRIDES,
         )
+        if entry.kind is Kind.MODEL:
+            entry = msgspec.structs.replace(entry, guessed=guess_for(entry, models_dir).overrides)
         if (tried := _find_trial(register, entry, models_dir)) is not None:
             say("Loading it once, to see that it loads …")
             require_loadable(tried)

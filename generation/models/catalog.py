@@ -23,7 +23,7 @@ from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.shared_additions import AddedChecker, checker_of, list_upscalers
 from generation.program import format_command
 from generation.requests.cost import BY_PIXELS, WORK, Work
-from generation.requests.defaults import Defaults
+from generation.requests.defaults import DefaultOverrides, Defaults
 from generation.requests.prompt_addons import PromptAddon
 from generation.requests.upscalers import Upscaler
 
@@ -60,6 +60,10 @@ class Model:
     added_checkers: tuple[AddedChecker, ...] = ()
     upscalers: tuple[Upscaler, ...] = ()
     """Both are those of every model, beside its own."""
+
+    def with_defaults(self, chosen: DefaultOverrides | None) -> Model:
+        """Return the model with these in place of its defaults."""
+        return self if chosen is None else replace(self, defaults=chosen.over(self.defaults))
 
     @property
     def work(self) -> Work:
@@ -230,7 +234,9 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         path=path,
         family=entry.family,
         licence=entry.licence or "unknown",
-        defaults=_choose_defaults(entry.family, config or path, stated_px=entry.native_px),
+        defaults=entry.guessed.merged(entry.chosen).over(
+            _choose_defaults(entry.family, config or path, stated_px=entry.native_px)
+        ),
         safety_checker=_find_config(path / "safety_checker"),
         config=config,
         vae=vae.place(folder) if vae else None,

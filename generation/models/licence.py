@@ -16,7 +16,7 @@ _MAX_CHARS = 120
 
 def read_licence(readme: Path, metadata: Mapping[str, str] | None) -> str:
     """Return the licence in the README's front matter or a safetensors header; empty if neither has one."""
-    card = _read_card(readme)
+    card = read_card(readme)
     name = card.get("license_name") or card.get("license")
     if isinstance(name, str) and name:
         link = card.get("license_link")
@@ -24,7 +24,7 @@ def read_licence(readme: Path, metadata: Mapping[str, str] | None) -> str:
     return _short(next((metadata[key] for key in _KEYS if key in metadata), "") if metadata else "")
 
 
-def _read_card(readme: Path) -> Mapping[str, object]:
+def read_card(readme: Path) -> Mapping[str, object]:
     try:
         if readme.is_symlink() or readme.stat().st_size > _MAX_CARD_BYTES:
             return {}

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from generation.errors import ConfigurationError
+from generation.errors import AtelierError, ConfigurationError
 from generation.program import format_command
+from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides
 
 REGISTER = "models.json"
 
@@ -61,6 +62,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Of a model: what its UNet predicts (`epsilon` or `v_prediction`), where the operator said so."""
     native_px: int = 0
     """Of a model in one file: the side of the pictures it was trained on, where its metadata says so."""
+    guessed: DefaultOverrides = NO_OVERRIDES
+    """Of a model: defaults that its name, page, metadata or card told when it was added."""
+    chosen: DefaultOverrides = NO_OVERRIDES
+    """Of a model: defaults that the operator set with `models set`."""
 
     scale: int = 0
     """Of an upscaler: how many times the width and height of a picture come out."""
@@ -84,7 +89,7 @@ class ModelRegistry(msgspec.Struct, frozen=True, kw_only=True):
             return msgspec.json.decode(path.read_bytes(), type=cls)
         except FileNotFoundError:
             return cls()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError, AtelierError) as error:  # the last: defaults that cannot be
             remedy = f"Correct it, or move it away and add your models again with {format_command('models add')}."
             raise ConfigurationError(problem=f"{path} cannot be read ({error}).", remedy=remedy) from None
 
@@ -109,6 +114,10 @@ class ModelRegistry(msgspec.Struct, frozen=True, kw_only=True):
     def with_entry(self, entry: Entry) -> ModelRegistry:
         """Return it with one more entry, replacing one of the same name (see `names.check_name`)."""
         return ModelRegistry(entries=(*self.without(entry.name).entries, entry))
+
+    def replacing(self, entry: Entry) -> ModelRegistry:
+        """Return it with this entry in the place of the one of its name: the order of models does not change."""
+        return ModelRegistry(entries=tuple(entry if each.name == entry.name else each for each in self.entries))
 
     def without(self, name: str) -> ModelRegistry:
         return ModelRegistry(entries=tuple(each for each in self.entries if each.name != name))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from generation.policy.errors import DefaultModelNotAllowedError, LanguageCodeError, TooManyNamedError
+from generation.requests.defaults import DefaultOverrides
 from generation.requests.errors import UnknownAspectError
 from generation.requests.ranges import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS, MIN_SIDE_PX, check_range
 from generation.safety.strictness import Strictness
@@ -45,6 +46,8 @@ class GuildPreferences:
 
     models: tuple[str, ...] = ()
     default_model: str | None = None
+    model_defaults: dict[str, DefaultOverrides] = field(default_factory=dict)
+    """What members who leave it open are painted with, by the name of the model."""
     default_aspect: str | None = None
     default_upscaler: str | None = None
     """What enlarges pictures where none is named; one that is no longer here counts as none."""
@@ -82,6 +85,7 @@ class GuildPreferences:
         check_range(Phrase("Review in hours"), self.review_hours, low=0, high=MAX_REVIEW_HOURS)
         for name, named in (
             (Phrase("Models"), self.models),
+            (Phrase("Models with defaults"), self.model_defaults),
             (Phrase("Channels"), self.channel_ids),
             (Phrase("Roles"), self.role_ids),
             (Phrase("Roles for start images"), self.start_image_role_ids),

@@ -102,7 +102,7 @@ class Policy:
 
     def require_place(self, asker: Requester, place: ChannelContext) -> None:
         """Raise `NotAllowedError` where the guild does not let this person paint."""
-        choices = self.choices
+        choices = self.settings.choices
         if choices.channel_ids and set(choices.channel_ids).isdisjoint(place.channel_ids):
             named = ", ".join(f"<#{channel_id}>" for channel_id in choices.channel_ids[:5])
             raise NotThisChannelError(channels=named)
@@ -111,7 +111,7 @@ class Policy:
 
     def require_within_limits(self, request: GenerationRequest, asker: Requester) -> None:
         """Raise `NotAllowedError` for more than the guild allows, without regard to the text, which is screened."""
-        choices, spec = self.choices, request.spec
+        choices, spec = self.settings.choices, request.spec
         if choices.models and spec.model not in choices.models:
             raise ModelNotAllowedError(model=spec.model, allowed=", ".join(choices.models[:10]))
         if spec.steps > choices.max_steps:
@@ -126,14 +126,16 @@ class Policy:
             raise NoStartImageRoleError
 
 
-def collect_texts(request: GenerationRequest, *, default_model: str) -> tuple[str, ...]:
+def collect_texts(request: GenerationRequest, *, default_model: str, own_negative: str = "") -> tuple[str, ...]:
     """Return all texts of a request: both prompts, and the names of what it calls, as they are and in words.
 
-    The name of a model counts where a member chose it: what paints by default is no one's saying.
+    The name of a model counts where a member chose it: what paints by default is no one's saying. Nor is
+    `own_negative`, the negative prompt that the model has by default: it names what a server may well forbid.
     """
     spec = request.spec
+    negative = "" if spec.negative == own_negative else spec.negative
     names = spec.names if spec.model == default_model else (*spec.names, spec.model)
-    return (spec.prompt, spec.negative, *names, *map(words_of_name, names))
+    return (spec.prompt, negative, *names, *map(words_of_name, names))
 
 
 def _add_everyone(policy: Policy, asker: Requester) -> set[int]:

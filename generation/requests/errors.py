@@ -92,6 +92,10 @@ class LoraInNegativePromptError(InvalidRequestError):
     """The negative prompt cannot call a LoRA. Write it into the prompt."""
 
 
+class TagInModelWordsError(InvalidRequestError):
+    """{name} cannot call a LoRA. A style of a server can, or each prompt."""
+
+
 class LoraWeightError(InvalidRequestError):
     """Write the weight of the LoRA “{name}” as one number from -{high} to {high}: <lora:{name}:0.8>."""
 

@@ -42,6 +42,11 @@ def check_prompt(text: str, *, name: str, may_be_empty: bool = False) -> None:
         raise EmptyPromptError(name=name)
 
 
+def join_words(*parts: str) -> str:
+    """Return prompts as one, with commas between them; empty ones are left out."""
+    return ", ".join(part for part in parts if part)
+
+
 @lru_cache(maxsize=2**15)
 def _is_removed(char: str) -> bool:
     return char in _BIDI_CONTROLS or category(char) in _INVISIBLE_CATEGORIES

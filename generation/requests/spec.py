@@ -96,9 +96,13 @@ class ImageSpec:
         steps: int | None = None,
         guidance: float | None = None,
         sampler: str | None = None,
+        clip_skip: int | None = None,
         **rest: Any,
     ) -> Self:
-        """Return a spec of that model, with the model's defaults for what is None. `rest` are further fields."""
+        """Return a spec of that model, with the model's defaults for what is None. `rest` are further fields.
+
+        The model's words are in the prompts already (`Defaults.complete`).
+        """
         own = model.defaults
         width_px, height_px = size_px or (own.native_px, own.native_px)
         return cls(
@@ -108,6 +112,7 @@ class ImageSpec:
             steps=own.steps if steps is None else steps,
             guidance=own.guidance if guidance is None else guidance,
             sampler=sampler or own.sampler,
+            clip_skip=own.clip_skip if clip_skip is None else clip_skip,
             **rest,
         )
 
@@ -262,6 +267,12 @@ with stored():
     UNREADABLE_SPEC = ImageSpec(prompt="", model="", width_px=0, height_px=0, steps=0, guidance=0, sampler="", seed=0)
     """Stands for a stored spec that this release cannot read. It passes no check, so nothing is painted from it."""
     UNREADABLE_REQUEST = GenerationRequest(spec=UNREADABLE_SPEC)
+
+
+def check_defaults(model: HasDefaults) -> None:
+    """Raise `InvalidRequestError` unless a request that leaves all open can be painted with the model's defaults."""
+    prompt, negative = model.defaults.complete("a", "", None)
+    ImageSpec.for_model(model, prompt=prompt, negative=negative, seed=0)
 
 
 def _append_names(text: str, names: Iterable[str]) -> str:

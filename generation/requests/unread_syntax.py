@@ -37,6 +37,13 @@ def list_prompt_notes(spec: ImageSpec) -> tuple[Phrase, ...]:
     unread += [each for text in (spec.prompt, spec.negative) for each in _find_foreign(text)]
     unbounded = [each for reading in readings for each in reading.unbounded]
     notes = []
+    if spec.negative and not spec.is_guided:
+        notes.append(
+            Phrase(
+                "The negative prompt has no effect: it needs a guidance above 1, and this request has {guidance}.",
+                guidance=spec.guidance,
+            )
+        )
     if unread:
         notes.append(
             Phrase(

@@ -23,6 +23,7 @@ from cogs.recipe import _messages as recipe_pages
 from cogs.results import _messages as replies
 from cogs.rules import _messages as rules_pages
 from cogs.settings import _audit_log as changes
+from cogs.settings import _defaults_messages as defaults_pages
 from cogs.settings import _notes as settings_notes
 from cogs.settings import _style_messages as style_pages
 from cogs.settings import _views as settings_view
@@ -192,7 +193,9 @@ def style(draw: Draw) -> Callable[[int], Style]:
 
 def model(draw: Draw) -> Callable[[int], Model]:
     name, licence = text(draw, 150), text(draw, 120)
-    defaults = Defaults(steps=20, guidance=4.0, sampler="Euler", native_px=512)
+    words = {"prefix": text(draw, 1500), "suffix": text(draw, 1500), "negative": text(draw, 1500)}
+    guidance = draw(st.sampled_from((1.0, 4.0)))
+    defaults = Defaults(steps=20, guidance=guidance, sampler="Euler", native_px=512, clip_skip=2, **words)
     return lambda number: Model(
         name=f"{number}{name}", path=Path("m"), family="sd", licence=licence, defaults=defaults, sha256="ab" * 32
     )
@@ -346,6 +349,11 @@ def models(draw: Draw) -> MessageSpec:
     return operating_pages.build_models(many(draw, 60, model(draw)), checks_safety=flag(draw), unusable=unusable)
 
 
+def model_defaults(draw: Draw) -> MessageSpec:
+    done = text(draw, 100) if flag(draw) else None
+    return defaults_pages.build_defaults(many(draw, 60, model(draw)), ["paintbox"], done=done)
+
+
 def review(draw: Draw) -> MessageSpec:
     return moderation_pages.build_review(
         title="Kept back by the safety checker",
@@ -436,6 +444,7 @@ MESSAGES: dict[str, Callable[[Draw], MessageSpec | ui.LayoutView]] = {
     "help._messages.build_help": help_page,
     "history._messages.build_history": history,
     "queue._messages.build_queue": queue,
+    "settings._defaults_messages.build_defaults": model_defaults,
     "settings._style_messages.build_styles": lambda draw: style_pages.build_styles(
         many(draw, MAX_STYLES, style(draw)), done=text(draw, 100)
     ),

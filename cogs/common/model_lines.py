@@ -1,0 +1,39 @@
+"""What people read about the defaults of a model. Pure."""
+
+from __future__ import annotations
+
+from cogs.common.formatting import escape_markdown
+from cogs.i18n.gettext import N_, _, format_number, ngettext
+from generation.requests.defaults import Defaults
+
+UNGUIDED = N_("A negative prompt has no effect at guidance {guidance}.")
+NEGATIVE = N_("Without a negative prompt it avoids: {words}")
+AROUND = N_("Every prompt becomes: {words}")
+CLIP_SKIP = N_("clip skip {number}")
+_MAX_WORDS = 120
+
+
+def format_defaults(own: Defaults) -> str:
+    """Return what a request that leaves all open is painted with, in one row."""
+    parts = [
+        ngettext("{number} step", "{number} steps", own.steps),
+        _("guidance {number}", number=format_number(own.guidance)),
+        own.sampler,
+        _("{number} px", number=own.native_px),
+    ]
+    if own.clip_skip > 1:
+        parts.append(_(CLIP_SKIP, number=own.clip_skip))
+    return ", ".join(parts)
+
+
+def list_default_notes(own: Defaults) -> list[str]:
+    """Return what else members should know: what the model adds to their words, and what it cannot do."""
+    notes = []
+    if own.prefix or own.suffix:
+        words = own.complete("…", "", own.guidance)[0]
+        notes.append(_(AROUND, words=escape_markdown(words, limit=_MAX_WORDS)))
+    if own.guidance <= 1:
+        notes.append(_(UNGUIDED, guidance=format_number(own.guidance)))
+    elif own.negative:
+        notes.append(_(NEGATIVE, words=escape_markdown(own.negative, limit=_MAX_WORDS)))
+    return notes

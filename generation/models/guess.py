@@ -1,0 +1,164 @@
+"""Guesses a model's defaults from what is written about it: its name, its page, its metadata, its card.
+
+Distilled models need few steps and no guidance, and say in their names that they are: no tensor tells. What each kind
+wants is on the cards of the first of its kind (ByteDance's Lightning and Hyper-SD, Stability's Turbo, LCM, DMD2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from generation.models.layout import read_scheduler
+from generation.models.licence import read_card
+from generation.models.registry import Entry
+from generation.models.safetensors_header import read_tensors
+from generation.models.scheduler_config import V_PREDICTION
+from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text about a model. `origin` begins a sentence: “its name”."""
+
+    origin: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Defaults that are likely right, and what says so, to end a sentence; empty where nothing does."""
+
+    overrides: DefaultOverrides = NO_OVERRIDES
+    reasons: tuple[str, ...] = ()
+
+
+class _Distilled(NamedTuple):
+    """How models of a kind are painted. More than `most` steps in a name are a version, not a number of steps."""
+
+    steps: int
+    most: int
+    guidance: float
+    sampler: str
+    pattern: str
+
+
+_NOT = r"(?<!non)(?<!non[ _-])(?<!not[ _-])(?<!no[ _-])"
+_KINDS: Mapping[str, _Distilled] = MappingProxyType(
+    {
+        "Lightning": _Distilled(4, 8, 1.0, "Euler SGM Uniform", rf"{_NOT}light(?:e)?ning"),
+        "Hyper": _Distilled(
+            8, 8, 1.0, "Euler SGM Uniform", r"(?<![a-z])hyper(?![a-z]|[ _-]?real)|hyper[ _-]?(?:sd|xl)"
+        ),
+        "DMD2": _Distilled(4, 8, 1.0, "LCM", r"(?<![a-z])dmd2?(?![a-z])"),
+        "LCM": _Distilled(6, 8, 1.5, "LCM", r"(?<![a-z])lcm(?![a-z])"),
+        "Turbo": _Distilled(4, 8, 1.0, "Euler a SGM Uniform", rf"{_NOT}turbo(?!charge)"),
+    }
+)
+"""Searched in this order: a “Turbo” merge that is also “Lightning” is painted as the latter."""
+_TAGGED: Mapping[str, DefaultOverrides] = MappingProxyType(
+    {
+        "Pony": DefaultOverrides(prefix="score_9, score_8_up, score_7_up"),
+        "Illustrious": DefaultOverrides(suffix="masterpiece, best quality", negative="worst quality, low quality"),
+        "NoobAI": DefaultOverrides(suffix="masterpiece, best quality", negative="worst quality, low quality"),
+    }
+)
+"""XL models trained with tags of quality, by a word that names them."""
+_V_XL = DefaultOverrides(steps=28, guidance=5.0, sampler="Euler")
+"""Those with v-prediction burn out at guidance 7, and Karras sigmas do not reach their noise."""
+_STEPS = re.compile(r"(?<!\d)(\d{1,2})[ _-]?steps?(?![a-z])")
+_CLIP_SKIP = re.compile(r"clip[ _-]?skip\W{0,4}(?:(?:of|to|is|=)\W{0,2})?(\d)(?!\d)")
+_CARD, _MAX_CARD_CHARS = "README.md", 200_000
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=\d)(?=[A-Z])")
+
+
+def guess_defaults(family: str, sources: Sequence[Source], *, predicts_v: bool = False, notes: str = "") -> Guess:
+    """Return the defaults of a model. The first source that names a kind decides; `notes` is text of its author."""
+    parts = [_guess_kind(sources), *([_guess_size(sources)] if family == "sd" else [])]
+    if family == "sdxl":
+        parts.append(_guess_tagged(sources))
+        if any(re.search(r"sd[ _-]?xl[ _-]?turbo", source.text.lower()) for source in sources[:1]):
+            parts.append(Guess(DefaultOverrides(native_px=512)))  # the first of them; merges paint at full size
+        if predicts_v and not parts[0].reasons:
+            parts.append(Guess(_V_XL, ("it predicts v",)))
+    elif (found := _CLIP_SKIP.search(notes.lower())) and 2 <= int(found[1]) <= 4:
+        skipped = int(found[1])
+        parts.append(Guess(DefaultOverrides(clip_skip=skipped), (f"its author says clip skip {skipped}",)))
+    overrides, reasons = NO_OVERRIDES, tuple[str, ...]()
+    for part in parts:
+        overrides, reasons = overrides.merged(part.overrides), reasons + part.reasons
+    return Guess(overrides, reasons)
+
+
+def guess_for(entry: Entry, models_dir: Path) -> Guess:
+    """Return the guess for a model in the register, by its small files. They are untrusted text."""
+    path = entry.place(models_dir)
+    metadata = {} if path.is_dir() else read_tensors(path).metadata
+    stated = [str(metadata.get(f"modelspec.{name}", "")) for name in ("title", "architecture")]
+    card_file = path / _CARD if path.is_dir() else path.with_name(_CARD)
+    has_card = path.is_dir() or bool(entry.source)  # a file in a folder of many shares no card with them
+    card = read_card(card_file) if has_card else {}
+    said = [str(card.get(name, "")) for name in ("model_name", "base_model", "tags")]
+    sources = (
+        Source("its name", " ".join((entry.name, path.name, entry.source))),
+        Source("its page", entry.base_model),
+        Source("its metadata", " ".join(stated)),
+        Source("its card", " ".join(said)),
+    )
+    folder = models_dir / entry.config if entry.config else path
+    scheduler = read_scheduler(folder, file=path if entry.config else None, prediction=entry.prediction)
+    notes = str(metadata.get("modelspec.usage_hint", "")) + (_read_text(card_file) if has_card else "")
+    is_v = scheduler.get("prediction_type") == V_PREDICTION
+    return guess_defaults(entry.family, sources, predicts_v=is_v, notes=notes)
+
+
+def _read_text(file: Path) -> str:
+    try:
+        with file.open(encoding="utf-8", errors="replace") as opened:
+            return opened.read(_MAX_CARD_CHARS)
+    except OSError:
+        return ""
+
+
+def _guess_kind(sources: Sequence[Source]) -> Guess:
+    for source in sources:
+        for name, kind in _KINDS.items():
+            if _says(source.text, kind.pattern):
+                counts = [number for each in sources for number in _find_steps(each.text) if number <= kind.most]
+                said = f", {counts[0]} {'step' if counts[0] == 1 else 'steps'}" if counts else ""
+                steps = counts[0] if counts else kind.steps
+                overrides = DefaultOverrides(steps=steps, guidance=kind.guidance, sampler=kind.sampler)
+                return Guess(overrides, (f"{source.origin} says {name}{said}",))
+    return Guess()
+
+
+def _find_steps(text: str) -> list[int]:
+    return [int(number) for number in _STEPS.findall(_split_words(text)) if int(number)]
+
+
+def _guess_size(sources: Iterable[Source]) -> Guess:
+    for source in sources:
+        if re.search(r"(?<!\d)768(?!\d)", source.text):
+            return Guess(DefaultOverrides(native_px=768), (f"{source.origin} says 768",))
+    return Guess()
+
+
+def _guess_tagged(sources: Iterable[Source]) -> Guess:
+    for source in sources:
+        for name, overrides in _TAGGED.items():
+            if _says(source.text, rf"(?<![a-z]){name.lower()}(?![a-z])"):
+                return Guess(overrides, (f"{source.origin} says {name}",))
+    return Guess()
+
+
+def _says(text: str, pattern: str) -> bool:
+    """Return whether a text, as it is or with its joined words apart, holds what a pattern describes."""
+    return any(re.search(pattern, each) for each in (text.lower(), _split_words(text)))
+
+
+def _split_words(text: str) -> str:
+    return _CAMEL.sub(" ", text).lower()
