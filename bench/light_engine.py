@@ -16,9 +16,19 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from PIL import Image
 
-from generation.errors import ConfigurationError
+from generation.errors import ConfigurationError, UnknownModelError
 from generation.failpoints import reached
-from generation.jobs.protocol import Cancel, Cancelled, Event, Finished, GenerateCommand, ImageFailed, Preview, Progress
+from generation.jobs.protocol import (
+    Cancel,
+    Cancelled,
+    Event,
+    Finished,
+    GenerateCommand,
+    ImageFailed,
+    ModelsReport,
+    Preview,
+    Progress,
+)
 from generation.models.catalog import Model
 from generation.requests.recipe import Fingerprint, Trace
 from generation.safety.checker_trust import SHARED
@@ -56,6 +66,8 @@ class LightEngine:
         self.model_sha256: Mapping[str, str] = {
             model.name: hashlib.sha256(model.name.encode()).hexdigest() for model in models
         }
+        self._is_choosy = False
+        """Whether models that it was not told of are refused."""
         self._orders: dict[str, GenerateCommand] = {}
         self._done: dict[str, int] = {}
 
@@ -83,6 +95,13 @@ class LightEngine:
     def tune(self) -> bool:
         return False
 
+    def update(self, models: tuple[Model, ...]) -> None:
+        self.model_sha256 = {model.name: hashlib.sha256(model.name.encode()).hexdigest() for model in models}
+        self._is_choosy = True
+
+    def report(self) -> ModelsReport:
+        return ModelsReport(model_sha256=dict(self.model_sha256))
+
     def close(self) -> None:
         self._orders.clear()
 
@@ -92,6 +111,10 @@ class LightEngine:
         if "break-image" in prompt:
             self._drop(order)
             return [ImageFailed(image_id=image_id, attempt=attempt, error="Failed", message="It broke, as asked.")]
+        if self._is_choosy and self._done[image_id] == 0 and order.spec.model not in self.model_sha256:
+            self._drop(order)
+            code = UnknownModelError.code
+            return [ImageFailed(image_id=image_id, attempt=attempt, error=code, message="There is no such model.")]
         total = order.spec.num_evaluations
         if self._done[order.image_id] < total:
             self._done[order.image_id] += 1

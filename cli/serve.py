@@ -52,6 +52,7 @@ from generation.policy.rate_limit import RateLimiter, make_file_rate_limiter
 from generation.retry import Problems
 from generation.rules.screening import Screener
 from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.model_updates import CatalogWatch, follow_models
 from generation.scheduling.service import GenerationService
 from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
@@ -83,7 +84,10 @@ class App(Parts):
 @asynccontextmanager
 async def open_app(settings: Settings) -> AsyncIterator[App]:
     """Open database, worker and service in this order, and close them in the other."""
-    catalog = _open_catalog(settings)
+    watch = CatalogWatch(
+        lambda: Catalog.open(settings.model, settings.folder_of_models), models_dir=settings.folder_of_models
+    )
+    catalog = watch.open()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.url_of_database, settings.data_dir))
         worker = LocalWorker(WorkerConfig(models=catalog.models, settings=settings.engine))
@@ -99,6 +103,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         running = _start(stack, studio.run(), "studio")
         retention = RetentionStore(database)
         _start(stack, keep_tidy(retention, files, problems), "tidying")
+        _start(stack, follow_models(studio, watch, problems), "models")
         _start(stack, sweep_periodically(retention, files, problems), "sweeping")
         yield App(
             studio=studio,
@@ -109,13 +114,6 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             problems=problems,
             running=running,
         )
-
-
-def _open_catalog(settings: Settings) -> Catalog:
-    catalog = Catalog.open(settings.model, settings.folder_of_models)
-    for name, reason in catalog.left_out.items():
-        log.warning("model=%s action=left-out reason=%s", name, reason)
-    return catalog
 
 
 async def _restore_choices(studio: GenerationService, database: Database) -> None:

@@ -108,3 +108,10 @@ async def run_periodically(
     while True:
         await retry_until_success(task, work, problems)
         await asyncio.sleep(pause_s)
+
+
+def unwrap_group(failed: BaseException) -> BaseException:
+    """Return the one error that ended a group of tasks; the group itself if there were several."""
+    while isinstance(failed, BaseExceptionGroup) and len(failed.exceptions) == 1:
+        failed = failed.exceptions[0]
+    return failed

@@ -172,7 +172,9 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
             services.studio.set_weight(server, settings.weight)
         await tell_privately(interaction, _messages.format_weight(server, settings.weight))
 
-    @app_commands.command(description="List all models with their licence and safety checker.")
+    @app_commands.command(
+        description="List all models: what is in memory and where, defaults, licence and safety checker."
+    )
     async def models(self, interaction: Interaction) -> None:
         await send_reply(interaction, await _build_models(interaction, ""))
 
@@ -225,7 +227,9 @@ async def _build_models(interaction: Interaction, _: str) -> MessageSpec:
     require_operator(interaction)
     studio = interaction.client.services.studio
     unusable = await asyncio.to_thread(studio.list_unusable_models)
-    return _messages.build_models(studio.catalog.models, checks_safety=studio.checks_safety, unusable=unusable)
+    return _messages.build_models(
+        studio.catalog.models, checks_safety=studio.checks_safety, unusable=unusable, loaded=studio.loaded_models
+    )
 
 
 LISTS: dict[str, ListBuilder] = {

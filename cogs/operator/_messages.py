@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cogs.common.formatting import escape_markdown, format_pictures, format_small, format_standard_steps
 from cogs.common.messages import Lines, MessageSpec
-from cogs.i18n.gettext import N_, _, format_count, format_number, format_value, ngettext
+from cogs.common.model_lines import format_defaults, list_default_notes
+from cogs.i18n.gettext import N_, _, format_count, format_number, format_tenths, format_value, ngettext
+from generation.jobs.protocol import LoadedModelInfo
 from generation.models.catalog import Model
 from generation.owner import DM_TENANT
 from generation.policy.guild_access import AccessDecision, GuildAccess
@@ -164,13 +166,27 @@ def _format_used(each: GuildUsage, units_per_s: float | None) -> str:
     return ", ".join(parts)
 
 
-def build_models(found: Sequence[Model], *, checks_safety: bool, unusable: Mapping[str, str]) -> MessageSpec:
-    """Return what each model is; the first is the default. `unusable`: why some cannot be used, by name."""
+def build_models(
+    found: Sequence[Model],
+    *,
+    checks_safety: bool,
+    unusable: Mapping[str, str],
+    loaded: Sequence[LoadedModelInfo] = (),
+) -> MessageSpec:
+    """Return what each model is; the first is the default. `unusable`: why some cannot be used, by name; `loaded`: what
+    is in the worker's memory."""
     lines = []
+    in_memory = {each.name: each for each in loaded}
     for model in found:
         licence = escape_markdown(model.licence, limit=60)
         head = " · ".join([f"**{escape_markdown(model.name, limit=60)}**", model.family, licence, _format_hash(model)])
-        lines.append(f"{head}\n{format_small(_format_checked(model, checks_safety=checks_safety))}")
+        notes = [
+            _format_memory(in_memory.get(model.name)),
+            f"{format_defaults(model.defaults)}.",
+            *list_default_notes(model.defaults),
+            _format_checked(model, checks_safety=checks_safety),
+        ]
+        lines.append("\n".join((head, *map(format_small, notes))))
     lines += [
         _("**{name}** cannot be used: {why}", name=escape_markdown(name, limit=60), why=escape_markdown(why, limit=200))
         for name, why in unusable.items()
@@ -180,6 +196,13 @@ def build_models(found: Sequence[Model], *, checks_safety: bool, unusable: Mappi
         _("The first model is the default. To add or verify models, use {command} in a shell.", command=command)
     )
     return MessageSpec(blocks=(_("### Models"), Lines(tuple(lines), MODELS), more))
+
+
+def _format_memory(info: LoadedModelInfo | None) -> str:
+    if info is None:
+        return _("Not in memory. It is loaded at its next picture.")
+    size = _("{number} MiB", number=format_tenths(info.num_bytes / 2**20))
+    return _("In memory on {device}: {size}.", device=info.device, size=size)
 
 
 def _format_hash(model: Model) -> str:

@@ -35,6 +35,10 @@ class Adapters:
         self._active: tuple[Adapter, ...] | None = ()
         """None where it is not known: a `use` that did not come to its end."""
 
+    def offer(self, loras: Sequence[PromptAddon]) -> None:
+        """Know these, too. Those known before stay: images in the making may use them."""
+        self._loras |= {lora.sha256: lora for lora in loras}
+
     def use(self, adapters: tuple[Adapter, ...]) -> None:
         """Make the model as these adapters, added up in this order, change it; with none, as it was.
 

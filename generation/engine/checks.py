@@ -90,6 +90,10 @@ class Checks:
         """Whether another finished picture may be handed in: else they pile up where checkers are slower than steps."""
         return len(self._pending) < MAX_WAITING
 
+    def forget_starts(self) -> None:
+        """Look at every start picture again, because a model may have another checker."""
+        self._starts.clear()
+
     def find(self, image_id: str) -> PendingCheck | None:
         """Return the check that an image's end waits for; previews and none if there is none."""
         return next((each for each in self._pending if each.order.image_id == image_id and not each.is_preview), None)

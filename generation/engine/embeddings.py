@@ -31,6 +31,10 @@ class TextualInversions:
         self._vectors: list[list[Tensor]] = [[] for _ in encoders]
         """By encoder: the vector of id `_first_id + index`."""
 
+    def offer(self, extras: Sequence[PromptAddon]) -> None:
+        """Know these, too. Those known before stay: images in the making may use them."""
+        self._extras |= {extra.sha256: extra for extra in extras}
+
     def ids(self, embedding: Embedding) -> list[int]:
         """Return the token ids of an embedding. Raise `InvalidRequestError` if it is not here or does not fit the
         model."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -81,10 +82,12 @@ class Engine:
             native_px = self._default.defaults.native_px
             self._buckets.want(loaded.network, self._default.name, (native_px, native_px))
             self._tuner.run_whole()
+        self.report = self._models.report
         self._batches = Batches(self._device)
         self._schedule_of_steps = StepSchedule(quantum=settings.quantum)
         self._slots: dict[str, Slot] = {}
         self._upscalings: dict[str, UpscaleItem] = {}
+        self._painters: dict[str, LoadedModel] = {}  # of residents: each keeps its model, whatever is offered meanwhile
         self._events: list[Event] = []
         self._num_admitted = 0
         self._forward_was_last = True
@@ -116,12 +119,12 @@ class Engine:
     def step(self) -> list[Event]:
         """Run one turn and return its events."""
         turn = self._schedule()
-        outputs = self._forward(turn)
-        self._settle(turn, outputs)
+        self._settle(turn, self._forward(turn))
         is_free = not (turn.slots or turn.finishing or turn.enlarging or self._events)
         for check in self._checks.settle(waits=is_free, free_memory=self._free_memory):
             self._guard(check.order, check.finish, is_repeatable=False)
-        return self._take_events()
+        events, self._events = self._events, []
+        return events
 
     def cancel(self, cancel: Cancel) -> list[Event]:
         """Stop an image where it stands. Nothing if it is not here (it has ended) or the attempt is another one."""
@@ -136,6 +139,13 @@ class Engine:
         """Use idle time: run one forward to measure which buckets pay. False if there is nothing to measure."""
         return self.is_idle and self._tuner.run_once()
 
+    def update(self, models: tuple[Model, ...]) -> None:
+        """Offer these models from now on."""
+        self._tuner.drop()
+        self._checks.forget_starts()
+        self._models.update(models)
+        self._default = models[0]
+
     def rest(self) -> None:
         """Give the memory back while there is nothing to do: the next image waits for its model to load again."""
         if self.is_idle:
@@ -149,6 +159,7 @@ class Engine:
         """Drop all residents without events and give the memory back."""
         self._checks.close()
         self._slots.clear()
+        self._painters.clear()
         self._upscalings.clear()
         self._events.clear()
         self.rest()
@@ -173,11 +184,12 @@ class Engine:
 
     def _schedule_forward(self, stepping: list[Slot]) -> WorkItem:
         picked = self._schedule_of_steps.pick(stepping, self._buckets.find_largest_bucket)
-        slots = tuple(slot for slot in picked if slot.walk or self._guard(slot.order, self._list_beginning(slot)))
+        slots = tuple(
+            slot
+            for slot in picked
+            if slot.walk or self._guard(slot.order, partial(slot.begin, self._device.torch_device))
+        )
         return WorkItem(slots=slots, bucket=self._buckets.fitting(slots)) if slots else WorkItem()
-
-    def _list_beginning(self, slot: Slot) -> Callable[[], None]:
-        return lambda: slot.begin(self._device.torch_device)
 
     def most_rows(self, size_px: tuple[int, int], *, model: str | None = None) -> int:
         """Return the rows beyond which a forward of a model's (the default's) pictures that size gets no more done."""
@@ -232,15 +244,12 @@ class Engine:
 
     def _settle(self, turn: WorkItem, outputs: list[Tensor] | None) -> None:
         for slot, prediction in zip(turn.slots, outputs or (), strict=False):
-            if self._guard(slot.order, self._list_advancing(slot, prediction, turn.bucket), is_repeatable=False):
+            if self._guard(slot.order, partial(slot.advance, prediction, turn.bucket), is_repeatable=False):
                 self._handle_advance(slot)
         if turn.finishing is not None:
             self._finish(turn.finishing)
         if turn.enlarging is not None:
             self._enlarge(turn.enlarging)
-
-    def _list_advancing(self, slot: Slot, prediction: Tensor, bucket: int) -> Callable[[], None]:
-        return lambda: slot.advance(prediction, bucket)
 
     def _handle_advance(self, slot: Slot) -> None:
         """Report progress after a step, begin the next pass if this one is over, show a preview if one is due."""
@@ -259,7 +268,7 @@ class Engine:
         slot.num_previews += 1
         picture = decode_preview(slot, side=self._settings.preview_side)
         if picture is not None:
-            self._checks.ask_preview(slot.order, self._get_model(slot.order).checkers, picture)
+            self._checks.ask_preview(slot.order, self._painters[slot.order.image_id].checkers, picture)
 
     def _finish(self, slot: Slot) -> None:
         def run() -> None:
@@ -282,8 +291,9 @@ class Engine:
     ) -> None:
         """Have a finished picture checked, then end its image. Its place is free meanwhile."""
         reached("rendered")
+        own = self._painters[order.image_id].checkers
         self._leave(order.image_id)  # its previews come first
-        self._checks.ask_end(order, self._get_model(order).checkers, picture, slot=slot, start=start)
+        self._checks.ask_end(order, own, picture, slot=slot, start=start)
 
     # Coming and going.
 
@@ -296,13 +306,13 @@ class Engine:
 
     def _take_in(self, order: GenerateCommand, picture: np.ndarray | None, start: SafetyVerdict) -> None:
         """Make an image resident. `picture`: what it starts from, and `start`: the verdict on that."""
-        model = self._get_model(order)
+        model = self._painters[order.image_id] = self._get_model(order)
         if order.spec.upscale is not None and picture is not None:
             work = UpscaleTask(picture, model.get_upscaler(order.spec.upscale))
             self._upscalings[order.image_id] = UpscaleItem(order, model, work, start)
         else:
             self._num_admitted += 1
-            slot = Slot(order, model.family, self._num_admitted, start=start, work=model.work, network=model.network)
+            slot = Slot(order, model.family, self._num_admitted, start=start, traits=model.traits)
             self._slots[order.image_id] = slot
             self._schedule_of_steps.enter(slot)
 
@@ -324,6 +334,7 @@ class Engine:
     def _leave(self, image_id: str) -> int:
         """Take an image out of the turns; return how many evaluations it had."""
         self._upscalings.pop(image_id, None)
+        self._painters.pop(image_id, None)
         slot = self._slots.pop(image_id, None)
         if slot is None:
             return 0
@@ -354,7 +365,3 @@ class Engine:
     def _fail_image(self, order: GenerateCommand, error: Exception) -> None:
         self._drop(order.image_id)
         self._events.append(broken(order, error))
-
-    def _take_events(self) -> list[Event]:
-        events, self._events = self._events, []
-        return events

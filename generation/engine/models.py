@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import Any
 
 from msgspec import UnsetType
 
@@ -15,10 +17,12 @@ from generation.engine.families.base import Family
 from generation.engine.loading import refusing
 from generation.engine.memory import arrange, free_bytes, give_back, loaded_bytes
 from generation.engine.single_file import open_model
+from generation.engine.slot import Traits
 from generation.engine.upscalers.esrgan import EsrganUpscalers
 from generation.engine.upscalers.swin2sr import Swin2srUpscaler
 from generation.engine.upscalers.tiles import TileUpscaler
 from generation.errors import ConfigurationError, ModelUnusableError, UnknownModelError
+from generation.jobs.protocol import LoadedModelInfo, ModelsReport
 from generation.models.catalog import Model, check_files
 from generation.models.failed_loads import FailedLoads
 from generation.models.hashing import hash_files
@@ -35,16 +39,21 @@ _ROOM_FACTOR = 1.5
 class LoadedModel:
     """One model of the catalogue with its safety checker and upscaler in memory, and others that were added."""
 
-    def __init__(self, model: Model, device: Device, settings: EngineSettings) -> None:
+    def __init__(
+        self, model: Model, device: Device, settings: EngineSettings, *, sha256: str = "", serial: int = 0
+    ) -> None:
+        """`sha256`: of what is loaded; `serial`: tells it from others of its name, loaded before or after."""
         self.family: Family = FAMILIES[model.family](model, open_model(model), device, settings)
-        self.work = model.work
         self.network = name_network(self.family.parts["unet"])
+        self.traits = Traits(model.work, self.network, serial, sha256)
         lay_out(self.family.parts, device)
         arrange(self.family.parts, device.memory, device.torch_device)
         self.checkers = (ClipChecker(model.safety_checker, device),) if model.safety_checker else ()
         """Its own, beside those of all models."""
         self._upscaler = Swin2srUpscaler(model.upscaler, device) if model.upscaler else None
         self._added = EsrganUpscalers(model.upscalers, device)
+        num_bytes = sum(map(_count_bytes, self.family.parts.values()))
+        self.info = LoadedModelInfo(name=model.name, device=str(device.home), num_bytes=num_bytes)
 
     def get_upscaler(self, upscale: Upscale) -> TileUpscaler | None:
         """Return what enlarges a picture; None for a resize. Raise `InvalidRequestError` if it is not here."""
@@ -69,6 +78,7 @@ class Models:
         self._loaded: dict[str, LoadedModel] = {}
         self._failed = FailedLoads(settings.failed_loads)
         self._unchanged: set[str] = set()
+        self._num_loads = 0
         self.sha256: dict[str, str] = {}
         for name, model in self._models.items():
             self._look_at(model, is_first=not self.sha256)
@@ -95,6 +105,26 @@ class Models:
             raise ModelUnusableError() from None
         return self._loaded[name]
 
+    def update(self, models: tuple[Model, ...]) -> None:
+        """Know these models in the place of those before. What is loaded of another file is unloaded."""
+        before, self._models = self._models, {model.name: model for model in models}
+        for name, model in self._models.items():
+            if name not in before or not _loads_alike(before[name], model):
+                self._loaded.pop(name, None)
+                self._unchanged.discard(name)
+                self._look_at(model, is_first=False)
+            elif name in self._loaded:
+                self._loaded[name].family.offer(model)
+        for name in before.keys() - self._models.keys():
+            self._loaded.pop(name, None)
+            self.sha256.pop(name, None)
+        give_back(self._device.torch_device)
+
+    def report(self) -> ModelsReport:
+        """Return what can be run and what is in memory, in the order of use."""
+        loaded = tuple(model.info for model in self._loaded.values())
+        return ModelsReport(model_sha256=dict(self.sha256), loaded=loaded)
+
     def _look_at(self, model: Model, *, is_first: bool) -> None:
         """Check a model's files and note its hash. Raise `ConfigurationError` for the first; remember any other's."""
         try:
@@ -111,7 +141,9 @@ class Models:
         try:
             self._require_unchanged(model)
             with refusing(model.path, "it cannot be loaded"):
-                loaded = LoadedModel(model, self._device, self._settings)
+                self._num_loads += 1
+                known = self.sha256.get(model.name, "")
+                loaded = LoadedModel(model, self._device, self._settings, sha256=known, serial=self._num_loads)
         except ConfigurationError as refused:
             self._remember(model, refused)
             raise
@@ -155,6 +187,16 @@ class Models:
     def close(self) -> None:
         """Give the memory back."""
         self._loaded.clear()
+
+
+def _loads_alike(one: Model, other: Model) -> bool:
+    """Return whether what is loaded of both is the same: LoRA and the like are read when they are first used."""
+    same = {name: getattr(one, name) for name in ("defaults", "loras", "embeddings", "added_checkers", "licence")}
+    return one == replace(other, **same)
+
+
+def _count_bytes(network: Any) -> int:
+    return sum(each.numel() * each.element_size() for each in (*network.parameters(), *network.buffers()))
 
 
 def _hash(model: Model) -> str:

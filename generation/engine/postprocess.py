@@ -62,6 +62,7 @@ def finish_image(
         flagged=not (verdict.is_safe and start.is_safe),
         safety_scores=verdict.scores | _name_start_scores(start),
         review_jpeg=_make_review_copy(order, verdict, picture) if withheld else b"",
+        model_sha256=slot.model_sha256 if slot else "",
         dropped=slot.words.dropped if slot else "",
     )
 

@@ -28,6 +28,18 @@ class Key(NamedTuple):
     latent_shape: tuple[int, int, int]
     num_chunks: int
     adapters: tuple[Adapter, ...] = ()
+    serial: int = 0
+    """Of the loaded model: one that replaced another of its name while that was at work shares no forward with it."""
+
+
+class Traits(NamedTuple):
+    """What a slot knows of the loaded model that paints it."""
+
+    work: Work = BY_PIXELS
+    """What one of its evaluations takes."""
+    network: str = ""
+    serial: int = 0
+    sha256: str = ""
 
 
 @dataclass(slots=True)
@@ -47,8 +59,7 @@ class SamplingRun:
 class Slot:
     """One admitted image. Cheap to make: models run only when `begin` is called, just before its first step.
 
-    `start`: what the safety checker said of the picture it starts from; `work`: what an evaluation of its model takes,
-    and `network`: which one it runs.
+    `start`: what the safety checker said of the picture it starts from.
     """
 
     def __init__(
@@ -58,12 +69,10 @@ class Slot:
         serial: int,
         *,
         start: SafetyVerdict = UNCHECKED,
-        work: Work = BY_PIXELS,
-        network: str = "",
+        traits: Traits = Traits(),  # noqa: B008 - frozen
     ) -> None:
         spec = order.spec
-        self.work = work
-        self.network = network
+        self.work, self.network, self.model_sha256 = traits.work, traits.network, traits.sha256
         self.order = order
         self.start = start
         self.family = family
@@ -71,7 +80,7 @@ class Slot:
         self.words: TokenizedPrompt = family.tokenize(spec)
         self.rows = spec.num_rows
         self.buckets: list[int] = []
-        self._coming = [_keyed(family, order, each, self.words) for each in spec.passes]
+        self._coming = [_keyed(family, order, each, self.words, traits.serial) for each in spec.passes]
         self._enter_pass()
         self.replay = _parse_replay(order)
         self.walk: SamplingRun | None = None
@@ -188,9 +197,11 @@ class Slot:
         self._charge_of_row = (after - before) / self.rows
 
 
-def _keyed(family: Family, order: GenerateCommand, coming: Pass, words: TokenizedPrompt) -> tuple[Pass, Key]:
+def _keyed(
+    family: Family, order: GenerateCommand, coming: Pass, words: TokenizedPrompt, serial: int
+) -> tuple[Pass, Key]:
     shape = latent_shape(family, (coming.width_px, coming.height_px))
-    return coming, Key(order.spec.model, shape, words.num_chunks, order.spec.adapters)
+    return coming, Key(order.spec.model, shape, words.num_chunks, order.spec.adapters, serial)
 
 
 def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, int]:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Protocol
 
 from generation.jobs.job import Image, Job, Outcome, ReplyTo, Source
-from generation.jobs.protocol import Cancel, Event, GenerateCommand
+from generation.jobs.protocol import Cancel, Event, GenerateCommand, LoadedModelInfo
+from generation.models.catalog import Model
 from generation.owner import Owner
 from generation.requests.recipe import Fingerprint
 from generation.requests.spec import ImageSpec
@@ -28,6 +29,13 @@ class Worker(Protocol):
     @property
     def model_sha256(self) -> Mapping[str, str]:
         """SHA-256 of the weights by model name, as the engine that is up has read them."""
+
+    @property
+    def loaded_models(self) -> tuple[LoadedModelInfo, ...]:
+        """What is in the memory of the engine that is up."""
+
+    async def update(self, models: tuple[Model, ...]) -> None:
+        """Offer these models from now on. Images in the making keep theirs; a later order for another fails."""
 
     async def start(self) -> None:
         """Start the engine in the background; `Ready` follows. Raise `ConfigurationError` if it cannot start."""

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from generation.models.catalog import Model
 from generation.requests.recipe import Fingerprint
 from generation.requests.spec import ImageSpec
 from generation.safety.strictness import Strictness
@@ -56,11 +57,17 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     attempt: int
 
 
+class UpdateModels(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Offer these models from now on, in the place of those before. Images in the making keep theirs."""
+
+    models: tuple[Model, ...]
+
+
 class Close(msgspec.Struct, frozen=True, tag=True):
     """Stop now and exit: residents are dropped without events; their orders will be sent again."""
 
 
-Command = GenerateCommand | Cancel | Close
+Command = GenerateCommand | Cancel | UpdateModels | Close
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -73,6 +80,22 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     fingerprint: Fingerprint
     model_sha256: dict[str, str]
     """SHA-256 over the weights of each model it can run, by catalogue name."""
+
+
+class LoadedModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One model in the worker's memory: where its weights lie between forwards, and how many bytes they take."""
+
+    name: str
+    device: str
+    num_bytes: int
+
+
+class ModelsReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What the worker can run, and what of it is in memory. Sent after `Ready`, and whenever it changes."""
+
+    model_sha256: dict[str, str]
+    """As in `Ready`."""
+    loaded: tuple[LoadedModelInfo, ...] = ()
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -110,6 +133,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     safety_scores: dict[str, float] = {}
     review_jpeg: bytes = b""
     """A withheld picture, blurred past recognition of detail, where the guild keeps those for its moderators."""
+    model_sha256: str = ""
+    """Of the weights that painted it. Empty: those of the last `Ready` or `ModelsReport`."""
     dropped: str = ""
     """The end of the prompt, where it was too long for the model to read."""
 

@@ -99,7 +99,7 @@ class OutcomeBuilder:
         source = spec.start.sha256 if spec.start else spec.upscale.sha256 if spec.upscale else None
         return Recipe(
             spec=spec,
-            model_sha256=self._worker.model_sha256.get(spec.model, ""),
+            model_sha256=event.model_sha256 or self._worker.model_sha256.get(spec.model, ""),
             trace=event.trace,
             fingerprint=self._worker.fingerprint or Fingerprint({}),
             pixels_sha256=pixels_sha256(event.pixels),

@@ -20,6 +20,7 @@ from generation.failpoints import reached
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job, Outcome, ReplyTo, Status
 from generation.jobs.ports import JobStore, Worker
+from generation.jobs.protocol import LoadedModelInfo
 from generation.jobs.source_access import require_sources, starts_from_upload
 from generation.models.catalog import Catalog
 from generation.models.failed_loads import FailedLoads
@@ -30,7 +31,7 @@ from generation.policy.guild_settings import RoleBoost
 from generation.requests.prompt_addons import check_known
 from generation.requests.recipe import Fingerprint, require_trace
 from generation.requests.spec import GenerationRequest
-from generation.retry import retry_write
+from generation.retry import retry_write, unwrap_group
 from generation.safety.visibility import FlaggedHandling
 from generation.scheduling.active_jobs import ActiveImage, ActiveJobs, JobView
 from generation.scheduling.dispatcher import Dispatcher, make_waiting
@@ -59,18 +60,15 @@ class GenerationService:
         clock: Clock = utc_now,
         check_safety: bool = True,
     ) -> None:
-        self.catalog = catalog
+        self.catalog, self.files = catalog, files
         self.failed_loads = FailedLoads()
         self.checks_safety = check_safety
         self.is_closed = False
         """Whether the operator wants no new requests for now."""
-        self.files = files
         self.on_change: Callable[[str], None] = lambda job_id: None
-        self._worker = worker
-        self._store = store
+        self._worker, self._store, self._clock = worker, store, clock
         self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
-        self._clock = clock
-        self._jobs = ActiveJobs(catalog.work_of)
+        self._jobs = ActiveJobs(lambda name: self.catalog.work_of(name))
         self._restorer = SourceRestorer(store=store, files=files, paint=self._paint_unseen)
         self._dispatcher = Dispatcher(
             worker=worker,
@@ -79,7 +77,7 @@ class GenerationService:
             queue=self._queue,
             jobs=self._jobs,
             check_safety=check_safety,
-            lookup_hashes=lambda spec: lookup_hashes(spec, catalog),
+            lookup_hashes=lambda spec: lookup_hashes(spec, self.catalog),
             restore=self._restorer.restore,
             abandon=self._abandon,
             on_change=lambda job_id: self.on_change(job_id),
@@ -313,6 +311,15 @@ class GenerationService:
         """Return `(weight, part)`: a guild's weight, and the part of the machine it may claim now, 0 to 1."""
         return self._queue.share_of(guild_id)[0], self._queue.claim_of(guild_id)
 
+    async def use_catalog(self, catalog: Catalog) -> None:
+        """Offer these models from now on. What waits for one that is gone fails, refunded; what is painted ends."""
+        await self._worker.update(catalog.models)  # first, so that no order for a new model comes before it
+        self.catalog = catalog
+
+    @property
+    def loaded_models(self) -> tuple[LoadedModelInfo, ...]:
+        return self._worker.loaded_models
+
     def list_unusable_models(self) -> Mapping[str, str]:
         """Return why models cannot be used, by name: left out at the start, or found out since. Reads files."""
         return {**self.catalog.left_out, **self.failed_loads.of(self.catalog.models)}
@@ -328,7 +335,7 @@ class GenerationService:
                 tasks.create_task(self._dispatcher.run(), name="dispatcher")
                 tasks.create_task(self._keep_counters(), name="keep counters")
         except BaseExceptionGroup as failed:
-            raise _unwrap_group(failed) from failed
+            raise unwrap_group(failed) from failed
         finally:
             self._restorer.close()
 
@@ -391,10 +398,3 @@ class GenerationService:
             if counters != saved:
                 await retry_write(lambda now=counters: self._store.save_counters(now))  # type: ignore[misc]
                 saved = counters
-
-
-def _unwrap_group(failed: BaseException) -> BaseException:
-    """Return the one error that ended a group of tasks; the group itself if there were several."""
-    while isinstance(failed, BaseExceptionGroup) and len(failed.exceptions) == 1:
-        failed = failed.exceptions[0]
-    return failed

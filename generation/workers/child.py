@@ -22,13 +22,24 @@ from typing import BinaryIO, Protocol
 
 from generation import failpoints
 from generation.errors import ConfigurationError
-from generation.jobs.protocol import Cancel, Close, Command, Event, Finished, GenerateCommand, Ready
+from generation.jobs.protocol import (
+    Cancel,
+    Close,
+    Command,
+    Event,
+    Finished,
+    GenerateCommand,
+    ModelsReport,
+    Ready,
+    UpdateModels,
+)
 from generation.models.catalog import Model
 from generation.requests.recipe import Fingerprint
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.environment import worker_environment
 from generation.workers.frames import HEADER, StartupFailed, decode_command, decode_config, encode, read_frame_length
 
+Send = Callable[[list[Event | ModelsReport]], None]
 EXIT_UNFIT = 3
 EXIT_NONSENSE = 4
 _PR_SET_PDEATHSIG = 1
@@ -49,6 +60,8 @@ class Engine(Protocol):
     def cancel(self, cancel: Cancel) -> list[Event]: ...
     def tune(self) -> bool: ...
     def rest(self) -> None: ...
+    def update(self, models: tuple[Model, ...]) -> None: ...
+    def report(self) -> ModelsReport: ...
     def close(self) -> None: ...
 
 
@@ -95,14 +108,18 @@ def _read_exactly(source: RawIOBase, size: int) -> bytes | None:
     return None if size else b"".join(parts)
 
 
-def serve(engine: Engine, inbox: Inbox, send: Callable[[list[Event]], None], *, idle_s: float = 0.0) -> None:
+def serve(engine: Engine, inbox: Inbox, send: Send, *, idle_s: float = 0.0) -> None:
     """Run the engine until told to close: take commands between turns, and sleep when idle.
 
     Idle, it measures what is to be measured, a little between two looks at the commands. After `idle_s` without work
     (0: never) it gives its memory back, until the next command.
     """
     patience_s = idle_s or None
+    reported: ModelsReport | None = None
     while True:
+        if (report := engine.report()) != reported:
+            reported = report
+            send([report])
         is_tuning = engine.is_idle and engine.tune()
         commands = inbox.take(wait=engine.is_idle and not is_tuning, patience_s=patience_s)
         if is_tuning and not commands:
@@ -117,9 +134,11 @@ def serve(engine: Engine, inbox: Inbox, send: Callable[[list[Event]], None], *, 
                 return
             if isinstance(command, GenerateCommand):
                 engine.admit(command)
+            elif isinstance(command, UpdateModels):
+                engine.update(command.models)
             else:
-                send(engine.cancel(command))
-        send(engine.step())
+                send([*engine.cancel(command)])
+        send([*engine.step()])
 
 
 def main() -> int:
@@ -141,7 +160,7 @@ def main() -> int:
     os.environ.update(allowed)
     failpoints.arm(config.failpoints)
 
-    def send(events: list[Event]) -> None:
+    def send(events: list[Event | ModelsReport]) -> None:
         if events:
             frame = encode(events)
             if any(isinstance(event, Finished) for event in events):

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from generation.jobs.protocol import Command, Event
+from generation.jobs.protocol import Command, Event, ModelsReport
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import PromptAddon
 from generation.workers.engine_settings import EngineSettings
@@ -51,6 +51,10 @@ class StartupFailed(msgspec.Struct, frozen=True, tag=True):
     message: str
 
 
+Frame = list[Event | ModelsReport] | StartupFailed
+"""What one frame from a worker process holds."""
+
+
 class FrameError(ValueError):
     """A frame was too long: the two sides no longer understand each other."""
 
@@ -83,7 +87,7 @@ def decode_command(body: bytes) -> Command:
     return _COMMANDS.decode(body)
 
 
-def decode_events(body: bytes) -> list[Event] | StartupFailed:
+def decode_events(body: bytes) -> Frame:
     return _EVENTS.decode(body)
 
 
@@ -99,5 +103,5 @@ def _decode_path(kind: type, value: Any) -> Any:
     raise NotImplementedError(kind)
 
 
-_COMMANDS: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
-_EVENTS: msgspec.msgpack.Decoder[list[Event] | StartupFailed] = msgspec.msgpack.Decoder(list[Event] | StartupFailed)
+_COMMANDS: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command, dec_hook=_decode_path)
+_EVENTS: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)

@@ -25,10 +25,13 @@ from generation.jobs.protocol import (
     Finished,
     GenerateCommand,
     ImageFailed,
+    LoadedModelInfo,
+    ModelsReport,
     Ready,
+    UpdateModels,
     WorkerLost,
 )
-from generation.models.catalog import check_files
+from generation.models.catalog import Model, check_files
 from generation.requests.recipe import Fingerprint
 from generation.workers.environment import worker_environment
 from generation.workers.frames import (
@@ -78,6 +81,7 @@ class LocalWorker:
         self._supervisor: asyncio.Task[None] | None = None
         self._resident: set[tuple[str, int]] = set()
         self._ready: Ready | None = None
+        self._report: ModelsReport | None = None
         self._closing = asyncio.Event()
         self._heard_at = 0.0
 
@@ -91,7 +95,12 @@ class LocalWorker:
 
     @property
     def model_sha256(self) -> Mapping[str, str]:
-        return MappingProxyType(self._ready.model_sha256 if self._ready else {})
+        found = self._report or self._ready
+        return MappingProxyType(found.model_sha256 if found else {})
+
+    @property
+    def loaded_models(self) -> tuple[LoadedModelInfo, ...]:
+        return self._report.loaded if self._report else ()
 
     @property
     def pid(self) -> int | None:
@@ -119,6 +128,11 @@ class LocalWorker:
         if self._ready is not None:
             await self._send(cancel)
 
+    async def update(self, models: tuple[Model, ...]) -> None:
+        """Offer these models, in the process that is up and in every later one."""
+        self._config = msgspec.structs.replace(self._config, models=models)
+        await self._send(UpdateModels(models=models))
+
     async def events(self) -> AsyncIterator[Event]:
         """Yield the worker's events. Raise `EngineStartError` if no engine can be built."""
         while (event := await self._events.get()) is not None:
@@ -141,7 +155,7 @@ class LocalWorker:
                 _kill(self._process)
             # Not cancelled: it is what waits for the end of the process, and no wait of its is longer than the kill's.
             await asyncio.wait([self._supervisor])
-        self._ready = None
+        self._ready = self._report = None
         self._events.put_nowait(None)
 
     async def _supervise(self) -> None:
@@ -180,7 +194,7 @@ class LocalWorker:
             await self._send(config)
             reason = await self._listen(process)
         finally:
-            self._ready = None
+            self._ready = self._report = None
             await self._reap(process)
         return reason or _describe_exit(process.returncode)
 
@@ -236,7 +250,10 @@ class LocalWorker:
     def _patience_s(self) -> float:
         return self._hang_s if self._ready else self._start_s
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, event: Event | ModelsReport) -> None:
+        if isinstance(event, ModelsReport):
+            self._report = event
+            return
         if isinstance(event, Ready):
             self._ready = event
         elif isinstance(event, Finished | Cancelled | ImageFailed):

@@ -36,6 +36,7 @@ from generation.images.replay import Agreement, ReplayVerdict
 from generation.jobs.delivery import Delivery, DeliveryState
 from generation.jobs.history import HistoryFilter, Relatives
 from generation.jobs.job import Image, Job, ReplyTo, Status
+from generation.jobs.protocol import LoadedModelInfo
 from generation.models.catalog import Model
 from generation.owner import Owner
 from generation.policy.audit import Change
@@ -346,7 +347,10 @@ def used_by_servers(draw: Draw) -> MessageSpec:
 
 def models(draw: Draw) -> MessageSpec:
     unusable = {f"{number}": "😀" * 400 for number in many(draw, 60, int)}
-    return operating_pages.build_models(many(draw, 60, model(draw)), checks_safety=flag(draw), unusable=unusable)
+    loaded = [LoadedModelInfo(name="m" * 80, device="cuda:0", num_bytes=10**12)] if flag(draw) else []
+    return operating_pages.build_models(
+        many(draw, 60, model(draw)), checks_safety=flag(draw), unusable=unusable, loaded=loaded
+    )
 
 
 def model_defaults(draw: Draw) -> MessageSpec:

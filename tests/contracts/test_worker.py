@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from bench.light_engine import ENGINE as LIGHT_ENGINE
-from generation.errors import ConfigurationError
+from generation.errors import ConfigurationError, UnknownModelError
 from generation.jobs.protocol import (
     Cancel,
     Cancelled,
@@ -108,6 +108,25 @@ async def test_cancelling_an_unknown_image_does_nothing(workplace: Workplace) ->
     await worker.cancel(Cancel(image_id="never-0", attempt=1))
     await worker.admit(an_order())
     assert {event.image_id for event in await until(events, END)} == {"a-0"}
+
+
+async def test_other_models_are_offered_by_the_process_that_is_up_and_by_the_next(
+    workplace: Workplace, toy_folder: Path
+) -> None:
+    worker, events, pid = workplace.worker, workplace.events, workplace.worker.pid
+    only, other = toy_model(toy_folder), toy_model(toy_folder, name="other")
+    await worker.update((only, other))
+    await worker.admit(an_order(a_spec(model="other"), image_id="other-0"))
+    assert isinstance((await until(events, END))[-1], Finished)
+    assert set(worker.model_sha256) == {"toy", "other"} and worker.pid == pid
+    os.kill(pid or 0, signal.SIGKILL)
+    await until(events, Ready)
+    assert set(worker.model_sha256) == {"toy", "other"} and worker.pid != pid
+    await worker.update((only,))
+    await worker.admit(an_order(a_spec(model="other"), image_id="other-1"))
+    failed = (await until(events, END))[-1]
+    assert isinstance(failed, ImageFailed) and failed.error == UnknownModelError.code
+    assert set(worker.model_sha256) == {"toy"}
 
 
 async def test_many_commands_all_end(workplace: Workplace) -> None:

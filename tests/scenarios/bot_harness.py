@@ -38,6 +38,7 @@ from generation.policy.guild_settings import GuildSettings
 from generation.retry import Problems
 from generation.rules.screening import Screener
 from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.model_updates import CatalogWatch, follow_models
 from generation.scheduling.service import GenerationService
 from generation.workers.engine_settings import CheckerThresholds, EngineSettings
 from generation.workers.frames import WorkerConfig
@@ -125,7 +126,8 @@ class LivingBot:
         """Up and connected when this returns; the painter may still be on its way."""
         self.database = await Database.open(f"sqlite:///{self.data_dir / 'atelier.db'}", self.data_dir)
         self.jobs = JobStore(self.database, clock=self.now)
-        catalog = Catalog(self._models or Catalog.open(PAINTBOX, self._models_dir).models)
+        watch = self._watch_models()
+        catalog = Catalog(self._models) if self._models else watch.open()
         settings = EngineSettings(num_slots=self.num_slots, num_threads=2, thresholds=self._thresholds)
         config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine)
         self.worker = LocalWorker(config, first_pause_s=0.05)
@@ -151,6 +153,15 @@ class LivingBot:
         )
         await self._connect()
         self._tasks.append(asyncio.create_task(self.studio.run(), name="studio"))
+        if self._models_dir is not None:
+            following = follow_models(self.studio, watch, self.parts.problems, every_s=0.02)
+            self._tasks.append(asyncio.create_task(following, name="models"))
+
+    def _watch_models(self) -> CatalogWatch:
+        def open_catalog() -> Catalog:
+            return Catalog.open(PAINTBOX, self._models_dir)
+
+        return CatalogWatch(open_catalog, models_dir=self._models_dir or self.data_dir / "models")
 
     async def choose(self, settings: GuildSettings) -> None:
         """Put these settings in the place of what the guild had chosen."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from generation.engine.text import TokenizedPrompt
+from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
 from generation.requests.spec import ImageSpec
 
@@ -36,6 +37,9 @@ class Family(Protocol):
     @property
     def parts(self) -> Mapping[str, Any]:
         """The networks it is made of by their name in the folder: text encoders, `unet`, `vae`."""
+
+    def offer(self, model: Model) -> None:
+        """Know the LoRA and textual inversions of `model`, which may be more than when this was loaded."""
 
     def tokenize(self, spec: ImageSpec) -> TokenizedPrompt:
         """Return the prompt's tokens. Cheap: no model runs."""

@@ -47,6 +47,10 @@ class StableDiffusion:
     def parts(self) -> Mapping[str, Any]:
         return {"text_encoder": self._text_encoder, "unet": self._unet, "vae": self._vae}
 
+    def offer(self, model: Model) -> None:
+        self._adapters.offer(model.loras)
+        self._learned.offer(model.embeddings)
+
     def tokenize(self, spec: ImageSpec) -> TokenizedPrompt:
         length = self._text_encoder.config.max_position_embeddings
         tokens, dropped = tokenize_pair(

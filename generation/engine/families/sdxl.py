@@ -69,6 +69,10 @@ class StableDiffusionXL:
         first, second = self._encoders
         return {"text_encoder": first, "text_encoder_2": second, "unet": self._unet, "vae": self._vae}
 
+    def offer(self, model: Model) -> None:
+        self._adapters.offer(model.loras)
+        self._learned.offer(model.embeddings)
+
     def tokenize(self, spec: ImageSpec) -> TokenizedPrompt:
         length = self._encoders[0].config.max_position_embeddings
         pairs = [
