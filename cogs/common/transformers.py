@@ -20,7 +20,7 @@ from generation.jobs.job import JOB_ID_LENGTH, Status
 from generation.models.catalog import Model
 from generation.requests.edits import MAX_FACTOR
 from generation.requests.prompt import MAX_PROMPT_CHARS, clean_prompt
-from generation.requests.ranges import MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
+from generation.requests.ranges import MAX_CLIP_SKIP, MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
 from generation.requests.samplers import SAMPLERS
 from generation.requests.style import Style
 from generation.requests.upscalers import Upscaler, find_upscaler
@@ -31,6 +31,7 @@ Steps = app_commands.Range[int, 1, MAX_STEPS]
 Guidance = app_commands.Range[float, 0.0, MAX_GUIDANCE]
 Seed = app_commands.Range[int, 0, MAX_SEED]
 Count = app_commands.Range[int, 1, MAX_COUNT]
+ClipSkip = app_commands.Range[int, 1, MAX_CLIP_SKIP]
 Strength = app_commands.Range[float, 0.05, 1.0]
 Factor = app_commands.Range[int, 1, MAX_FACTOR]
 

@@ -172,9 +172,9 @@ def _get_date_locale() -> str:
     return _DATES_AS.get(_spoken.get(), _spoken.get())
 
 
-def format_measure(number: float, name: str) -> str:
+def format_measure(number: float, name: str, *, digits: int = 0) -> str:
     """Return a measured amount with its unit, short; `name` as Unicode's CLDR has it: `duration-minute`."""
-    return format_unit(round(number), name, length="short", locale=_spoken.get())
+    return format_unit(round(number, digits) if digits else round(number), name, length="short", locale=_spoken.get())
 
 
 def join_list(items: Sequence[str], style: str = "standard") -> str:

@@ -13,6 +13,7 @@ from cogs.common import transformers
 from cogs.common.attachments import lend_files, read_attachment, require_size_px
 from cogs.common.errors import AspectOrSizeError
 from cogs.common.forms import Attached
+from cogs.common.lora_option import ADDITIONS, LoraOption
 from cogs.common.policy_checks import choose_default_model, fetch_policy, require_words_allowed
 from cogs.common.submission import accepted, acknowledge, acknowledge_and_submit, send_note, submit
 from cogs.context import Interaction
@@ -21,6 +22,7 @@ from generation.jobs.job import Job
 from generation.models.catalog import Model
 from generation.models.sizes import find_closest_shape, get_native_size, get_shape_size, parse_size
 from generation.requests.edits import StartImage
+from generation.requests.lora_option import split_loras
 from generation.requests.prompt_addons import read_prompts
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest, ImageSpec
@@ -45,6 +47,8 @@ class Typed:
     steps: int | None = None
     guidance: float | None = None
     sampler: str | None = None
+    lora: str | None = None
+    clip_skip: int | None = None
 
 
 class Imagine(commands.Cog):
@@ -65,6 +69,7 @@ class Imagine(commands.Cog):
         size="Exact size in pixels, for example 512x768, instead of a shape.",
         style="A style of this server: words that are added to your prompt.",
         model="The model that paints the picture.",
+        **ADDITIONS,
     )
     @app_commands.choices(aspect=transformers.ASPECTS, sampler=transformers.SAMPLER_CHOICES)
     async def imagine(
@@ -83,6 +88,8 @@ class Imagine(commands.Cog):
         size: str | None = None,
         style: Transform[Style, transformers.StyleOption] | None = None,
         model: Transform[Model, transformers.ModelOption] | None = None,
+        lora: Transform[str, LoraOption] | None = None,
+        clip_skip: transformers.ClipSkip | None = None,
     ) -> None:
         if style is not None:
             await require_words_allowed(interaction, (style.name, words_of_name(style.name)))
@@ -101,6 +108,8 @@ class Imagine(commands.Cog):
             steps=steps,
             guidance=guidance,
             sampler=sampler.value if sampler else None,
+            lora=lora,
+            clip_skip=clip_skip,
         )
         if image is None:
             job = await acknowledge_and_submit(interaction, build_request(typed))
@@ -118,7 +127,7 @@ def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None)
         transformers.clean_typed_prompt(typed.negative),
         typed.guidance,
     )
-    written = read_prompts(typed.model, prompt, negative)
+    written = read_prompts(typed.model, prompt, negative, split_loras(typed.lora) if typed.lora else ())
     spec = ImageSpec.for_model(
         typed.model,
         **written._asdict(),
@@ -126,6 +135,7 @@ def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None)
         steps=typed.steps,
         guidance=typed.guidance,
         sampler=typed.sampler,
+        clip_skip=typed.clip_skip,
         seed=draw_seed() if typed.seed is None else typed.seed,
     )
     return GenerationRequest(spec=spec, count=typed.count)

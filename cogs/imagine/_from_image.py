@@ -15,6 +15,7 @@ from cogs.common import transformers
 from cogs.common.attachments import Size, lend_files, read_attachment, require_size_px
 from cogs.common.errors import EnlargeSizeError
 from cogs.common.forms import Attached
+from cogs.common.lora_option import ADDITIONS, LoraOption
 from cogs.common.policy_checks import fetch_default_model, fetch_default_upscaler
 from cogs.common.submission import acknowledge, submit
 from cogs.context import Interaction
@@ -38,6 +39,7 @@ _SETTINGS = {
     "guidance": "How closely to follow the prompt.",
     "sampler": "How noise becomes the picture (A1111 names).",
     "model": "The model that paints the picture.",
+    **ADDITIONS,
 }
 
 
@@ -66,6 +68,8 @@ class FromImage(commands.Cog):
         guidance: transformers.Guidance | None = None,
         sampler: Choice[str] | None = None,
         model: Transform[Model, transformers.ModelOption] | None = None,
+        lora: Transform[str, LoraOption] | None = None,
+        clip_skip: transformers.ClipSkip | None = None,
     ) -> None:
         typed = Typed(
             prompt=prompt,
@@ -76,6 +80,8 @@ class FromImage(commands.Cog):
             steps=steps,
             guidance=guidance,
             sampler=sampler.value if sampler else None,
+            lora=lora,
+            clip_skip=clip_skip,
         )
         await submit_from_image(interaction, typed, read_attachment(image), strength=strength)
 
@@ -101,6 +107,8 @@ class FromImage(commands.Cog):
         guidance: transformers.Guidance | None = None,
         sampler: Choice[str] | None = None,
         model: Transform[Model, transformers.ModelOption] | None = None,
+        lora: Transform[str, LoraOption] | None = None,
+        clip_skip: transformers.ClipSkip | None = None,
     ) -> None:
         typed = Typed(
             prompt=prompt,
@@ -110,6 +118,8 @@ class FromImage(commands.Cog):
             steps=steps,
             guidance=guidance,
             sampler=sampler.value if sampler else None,
+            lora=lora,
+            clip_skip=clip_skip,
         )
         picture, hole = read_attachment(image), read_attachment(mask)
         if picture.size_px is not None and hole.size_px != picture.size_px[::-1]:  # one of the two may lie on its side

@@ -35,7 +35,3 @@ class TraceLengthError(InvalidRequestError):
 
 class LatentSizeError(InvalidRequestError):
     """The size must be a multiple of {step} pixels a side."""
-
-
-class ClipSkipError(InvalidRequestError):
-    """Clip skip must be at most {most} with this model."""

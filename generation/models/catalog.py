@@ -15,7 +15,9 @@ from generation.models.inspect import (
     PX_PER_CELL,
     describe,
     detect_family,
+    is_inpainting,
     read_context_width,
+    read_max_clip_skip,
     unet_setting,
 )
 from generation.models.layout import check_model
@@ -55,6 +57,13 @@ class Model:
     """Numbers a token that its UNet reads from the prompt; 0 where that is not known."""
     prediction: str = ""
     """What the operator says that its UNet predicts, `epsilon` or `v_prediction`; empty: what its files say."""
+    max_clip_skip: int = 0
+    """The largest clip skip that its text encoders have a layer for; 0 where that is not known."""
+    is_inpainting: bool = False
+    """Whether its UNet sees the mask and what stays."""
+    base_model: str = ""
+    """What it was trained on, as its page names it; empty where that is not known."""
+    page: str = ""
     loras: tuple[PromptAddon, ...] = ()
     embeddings: tuple[PromptAddon, ...] = ()
     added_checkers: tuple[AddedChecker, ...] = ()
@@ -182,6 +191,7 @@ def _load_paintbox() -> Model:
         safety_checker=_find_config(paintbox.SAFETY_DIR),
         upscaler=_find_config(paintbox.UPSCALER_DIR),
         context_width=read_context_width(paintbox.MODEL_DIR),
+        max_clip_skip=read_max_clip_skip(paintbox.MODEL_DIR, "sd"),
     )
 
 
@@ -194,6 +204,7 @@ def _load_built_in_loras() -> tuple[PromptAddon, ...]:
             sha256=digest_file(path),
             context_width=describe(path).context_width,
             licence="MIT",
+            base_model=PAINTBOX,
         )
         for path in sorted(paintbox.LORA_DIR.glob("*.safetensors"))
     )
@@ -216,6 +227,8 @@ def _read_folder(path: Path) -> Model:
         defaults=_choose_defaults(family, path),
         safety_checker=_find_config(path / "safety_checker"),
         context_width=read_context_width(path),
+        max_clip_skip=read_max_clip_skip(path, family),
+        is_inpainting=is_inpainting(path),
     )
 
 
@@ -244,6 +257,10 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         file_sha256=entry.files.get(WHOLE, ""),
         context_width=entry.context_width,
         prediction=entry.prediction,
+        max_clip_skip=read_max_clip_skip(config or path, entry.family),
+        is_inpainting=is_inpainting(config or path),
+        base_model=entry.base_model,
+        page=entry.link,
     )
 
 
@@ -264,7 +281,14 @@ def _extras(
             sha256 = next(iter(entry.files.values()))
             extras.append(
                 PromptAddon(
-                    name=entry.name, path=path, sha256=sha256, context_width=entry.context_width, licence=entry.licence
+                    name=entry.name,
+                    path=path,
+                    sha256=sha256,
+                    context_width=entry.context_width,
+                    licence=entry.licence,
+                    base_model=entry.base_model,
+                    trigger_words=entry.trigger_words,
+                    page=entry.link,
                 )
             )
     return tuple(extras)

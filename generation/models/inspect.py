@@ -17,6 +17,7 @@ from generation.models.lora_names import check_settings, context_width, is_ignor
 from generation.models.registry import Kind
 from generation.models.safetensors_header import Tensors, read_tensors
 from generation.models.upscaler_layout import is_upscaler, read_layout
+from generation.requests.ranges import MAX_CLIP_SKIP
 
 FAMILIES: Mapping[str, str] = {
     "StableDiffusionPipeline": "sd",
@@ -89,8 +90,27 @@ def read_context_width(path: Path) -> int:
 
 def unet_setting(path: Path, name: str) -> int:
     """Return a whole number from the settings of a folder's UNet; 0 where they do not say."""
+    return _read_setting(path / "unet", name)
+
+
+def is_inpainting(path: Path) -> bool:
+    """Return whether a folder's UNet sees a mask beside the latents."""
+    return unet_setting(path, "in_channels") > LATENT_CHANNELS
+
+
+def read_max_clip_skip(path: Path, family: str) -> int:
+    """Return the largest clip skip that the text encoders of a folder have a layer for; 0 if their settings do not say.
+
+    XL begins with the layer before the last.
+    """
+    parts = ("text_encoder", "text_encoder_2") if family == "sdxl" else ("text_encoder",)
+    layers = min(_read_setting(path / part, "num_hidden_layers") for part in parts)
+    return min(MAX_CLIP_SKIP, max(0, layers - len(parts) + 1))
+
+
+def _read_setting(part: Path, name: str) -> int:
     try:
-        value = read_json(path / "unet" / "config.json").get(name)
+        value = read_json(part / "config.json").get(name)
     except (OSError, ValueError, RecursionError):
         return 0
     return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -70,6 +70,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     scale: int = 0
     """Of an upscaler: how many times the width and height of a picture come out."""
 
+    @property
+    def link(self) -> str:
+        """The web page to read more on; empty for a local file."""
+        return self.page or (f"https://huggingface.co/{self.source}" if self.revision else "")
+
     def place(self, folder: Path) -> Path:
         """Return the absolute path, given the models folder."""
         return folder / self.path

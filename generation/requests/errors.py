@@ -26,6 +26,10 @@ class UnknownAspectError(InvalidRequestError):
     """There is no aspect ratio “{name}” here. Choose one of: {aspects}."""
 
 
+class ClipSkipError(InvalidRequestError):
+    """Clip skip must be at most {most} with this model."""
+
+
 class UnknownSamplerError(InvalidRequestError):
     """There is no sampler named “{name}” here. Choose one of: {samplers}."""
 

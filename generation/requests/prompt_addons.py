@@ -37,6 +37,8 @@ MAX_ADAPTERS = 4
 MAX_EMBEDDINGS = 8
 MAX_WEIGHT = 2.0
 MAX_NAME_CHARS = 64
+MAX_LISTED = 20
+"""Names that a refusal lists."""
 BASES = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
 """Well-known widths of what a UNet reads from the prompt, and whose they are."""
 
@@ -66,6 +68,16 @@ class PromptAddon:
     context_width: int = 0
     """Numbers a token that its kind of model reads from the prompt (`BASES`); 0 where the file does not say."""
     licence: str = ""
+    base_model: str = ""
+    """What it was trained on, as its page names it; empty where that is not known."""
+    trigger_words: tuple[str, ...] = ()
+    """Words that its author says to write into a prompt."""
+    page: str = ""
+
+    @property
+    def note(self) -> str:
+        """Its trigger words in one line."""
+        return ", ".join(self.trigger_words)
 
 
 @checked
@@ -123,13 +135,28 @@ class AddonLibrary(Protocol):
     def embeddings(self) -> tuple[PromptAddon, ...]: ...
 
 
-def read_prompts(model: AddonLibrary, prompt: str, negative: str = "") -> ParsedPrompts:
+class HasBase(Protocol):
+    """What tells the kind of a model or of an add-on."""
+
+    @property
+    def base_model(self) -> str: ...
+    @property
+    def context_width(self) -> int: ...
+
+
+def name_base(made: HasBase) -> str:
+    """Return what a model or an add-on was trained on: as its page says, else by its width; empty if not known."""
+    return made.base_model or BASES.get(made.context_width, "")
+
+
+def read_prompts(model: AddonLibrary, prompt: str, negative: str = "", loras: Iterable[str] = ()) -> ParsedPrompts:
     """Take the LoRA tags out of a prompt, and find the textual inversions that both prompts call.
 
-    Raise `InvalidRequestError` for a LoRA that is not here (naming those that are), that was made for another kind of
-    model, that is named twice, or whose weight is not a number from -2 to 2.
+    `loras` are called after those of the prompt, each as `name` or `name:0.8`. Raise `InvalidRequestError` for a LoRA
+    that is not here (naming those that are), that was made for another kind of model, that is named twice, or whose
+    weight is not a number from -2 to 2.
     """
-    adapters = tuple(_read_tag(model, tag) for tag in _TAG.finditer(prompt))
+    adapters = (*(_read_tag(model, tag) for tag in _TAG.finditer(prompt)), *(_read_lora(model, each) for each in loras))
     if _TAG.search(negative):
         raise LoraInNegativePromptError
     fitting = {each.name.casefold(): each for each in model.embeddings if fits(model, each)}
@@ -175,9 +202,9 @@ def check_known(model: AddonLibrary, adapters: Iterable[Adapter], embeddings: It
     For specs that were not just read from a prompt: those of old recipes, and of buttons under old pictures.
     """
     for adapter in adapters:
-        _require_same(adapter, _find(adapter.name, model.loras, UnknownLoraError), model)
+        _require_same(adapter, _find(adapter.name, model, model.loras, UnknownLoraError), model)
     for embedding in embeddings:
-        _require_same(embedding, _find(embedding.name, model.embeddings, UnknownEmbeddingError), model)
+        _require_same(embedding, _find(embedding.name, model, model.embeddings, UnknownEmbeddingError), model)
 
 
 def _require_same(called: Adapter | Embedding, extra: PromptAddon, model: AddonLibrary) -> None:
@@ -197,11 +224,15 @@ def fits(model: AddonLibrary, extra: PromptAddon) -> bool:
 
 
 def _read_tag(model: AddonLibrary, tag: re.Match[str]) -> Adapter:
-    kind, inner = tag[1].lower(), tag[2]
+    kind = tag[1].lower()
     if kind != "lora":
         raise UnknownTagError(kind=kind)
-    name, *weights = (part.strip() for part in inner.split(":"))
-    extra = _find(name, model.loras, UnknownLoraError)
+    return _read_lora(model, tag[2])
+
+
+def _read_lora(model: AddonLibrary, text: str) -> Adapter:
+    name, *weights = (part.strip() for part in text.split(":"))
+    extra = _find(name, model, model.loras, UnknownLoraError)
     _require_fit(model, extra)
     return Adapter(extra.name, extra.sha256, _read_weight(extra.name, weights))
 
@@ -217,15 +248,19 @@ def _read_weight(name: str, weights: list[str]) -> float:
     return first
 
 
-def _find(name: str, here: Sequence[PromptAddon], unknown: type[InvalidRequestError]) -> PromptAddon:
-    """Find by exact name, else by the same letters in another case. Raise `unknown` if there is none."""
+def _find(
+    name: str, model: AddonLibrary, here: Sequence[PromptAddon], unknown: type[InvalidRequestError]
+) -> PromptAddon:
+    """Find by exact name, else by the same letters in another case. Raise `unknown`, naming some that fit the model, if
+    there is none."""
     found = [each for each in here if each.name == name] or [
         each for each in here if each.name.casefold() == name.casefold()
     ]
     if found:
         return found[0]
-    available = ", ".join(each.name for each in here) or Phrase("none")
-    raise unknown(name=name[:MAX_NAME_CHARS], available=available)
+    names = [each.name for each in here if fits(model, each)]
+    shown = names if len(names) <= MAX_LISTED else [*names[:MAX_LISTED], "…"]
+    raise unknown(name=name[:MAX_NAME_CHARS], available=", ".join(shown) or Phrase("none"))
 
 
 def _require_fit(model: AddonLibrary, extra: PromptAddon) -> None:

@@ -1,4 +1,4 @@
-"""Builds the job of an accepted request, and checks a stored one."""
+"""Checks a request and builds its job, and checks a stored one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from datetime import datetime
 
 from generation.errors import AtelierError
 from generation.jobs.job import Image, Job, new_job_id
+from generation.models.catalog import Model
+from generation.models.sizes import require_enlargeable, require_size
 from generation.owner import Owner
 from generation.requests.cost import Work, image_cost
+from generation.requests.errors import ClipSkipError
+from generation.requests.prompt_addons import check_known
+from generation.requests.recipe import require_trace
 from generation.requests.spec import GenerationRequest
 from generation.safety.visibility import FlaggedHandling
 from generation.validation import check
@@ -43,6 +48,20 @@ def build_job(
         is_from_upload=is_from_upload,
         handling=handling,
     )
+
+
+def require_paintable(request: GenerationRequest, model: Model) -> None:
+    """Raise `RefusedError` for what the model cannot paint. It depends on nothing that changes."""
+    spec = request.spec
+    check_known(model, spec.adapters, spec.embeddings)
+    if 0 < model.max_clip_skip < spec.clip_skip:
+        raise ClipSkipError(most=model.max_clip_skip)
+    if spec.upscale is None:
+        require_size(model, spec.result_size_px)
+    else:
+        require_enlargeable(spec, model)
+    if request.replay is not None:
+        require_trace(spec, request.replay.trace)
 
 
 def is_paintable(job: Job, image: Image) -> bool:

@@ -25,11 +25,9 @@ from generation.jobs.source_access import require_sources, starts_from_upload
 from generation.models.catalog import Catalog
 from generation.models.failed_loads import FailedLoads
 from generation.models.lookup_hashes import lookup_hashes
-from generation.models.sizes import require_enlargeable, require_size
 from generation.owner import Owner
 from generation.policy.guild_settings import RoleBoost
-from generation.requests.prompt_addons import check_known
-from generation.requests.recipe import Fingerprint, require_trace
+from generation.requests.recipe import Fingerprint
 from generation.requests.spec import GenerationRequest
 from generation.retry import retry_write, unwrap_group
 from generation.safety.visibility import FlaggedHandling
@@ -37,7 +35,7 @@ from generation.scheduling.active_jobs import ActiveImage, ActiveJobs, JobView
 from generation.scheduling.dispatcher import Dispatcher, make_waiting
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
-from generation.scheduling.new_job import build_job, is_paintable
+from generation.scheduling.new_job import build_job, is_paintable, require_paintable
 from generation.scheduling.source_restorer import SourceRestorer
 from generation.scheduling.wait_estimates import WaitEstimates
 
@@ -127,7 +125,7 @@ class GenerationService:
             is_from_upload = await require_sources(request, owner, self._store, attached=attached)
         self.require_open()
         if not is_checked:
-            self._require_paintable(request)
+            require_paintable(request, self.catalog.get(request.spec.model))
         self._require_room(request.count, owner)
         job = build_job(
             request,
@@ -180,19 +178,8 @@ class GenerationService:
     def check(self, request: GenerationRequest, owner: Owner) -> None:
         """Raise `RefusedError` if it is plain without asking the store that `submit` would refuse."""
         self.require_open()
-        self._require_paintable(request)
+        require_paintable(request, self.catalog.get(request.spec.model))
         self._require_room(request.count, owner)
-
-    def _require_paintable(self, request: GenerationRequest) -> None:
-        """Raise `RefusedError` for what no model here can paint. It depends on nothing that changes."""
-        spec, model = request.spec, self.catalog.get(request.spec.model)
-        check_known(model, spec.adapters, spec.embeddings)
-        if spec.upscale is None:
-            require_size(model, spec.result_size_px)
-        else:
-            require_enlargeable(spec, model)
-        if request.replay is not None:
-            require_trace(spec, request.replay.trace)
 
     def _require_room(self, count: int, owner: Owner) -> None:
         """Raise `RefusedError` if so many more pictures of this owner have no room in the queue."""

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import cogs
 from cogs.common.forms import File, Form, Pick, Text
-from cogs.common.message_limits import IN_A_FILE, cut_text, fit_message, fit_text, measure_text
+from cogs.common.lora_option import build_choices
+from cogs.common.message_limits import IN_A_FILE, MAX_OPTIONS, cut_text, fit_message, fit_text, measure_text
 from cogs.common.messages import Action, Entry, Gallery, Lines, Long, MessageSpec, Picture
 from cogs.common.modals import build_modal
 from cogs.common.plain_text import build_files, build_plain
@@ -302,3 +303,21 @@ def test_command_descriptions_fit_in_every_language(language: str) -> None:
     assert len(found) > 100
     assert [each for each in found if not 1 <= measure_text(each) <= 100] == []
     assert [menu.name for menu in OFFLINE.context_menus if not 1 <= measure_text(said(menu.name)) <= 32] == []
+
+
+def test_no_command_has_more_options_than_discord_takes() -> None:
+    counts = {
+        command.qualified_name: len(command.parameters)
+        for command in OFFLINE.tree.walk_commands()
+        if isinstance(command, app_commands.Command)
+    }
+    assert counts["imagine"] >= 15
+    assert {name: number for name, number in counts.items() if number > MAX_OPTIONS} == {}
+
+
+@settings(max_examples=20)
+@given(st.data())
+def test_completed_lora_fit(data: st.DataObject) -> None:
+    value, note = text(data.draw, 100, 1), text(data.draw, 600)
+    offered = build_choices((f"{number:02}{value[:98]}", note) for number in range(60))
+    assert wrongs_of_choices(offered) == []

@@ -282,6 +282,7 @@ async def test_what_is_offered_while_typing_reads_little(house: House) -> None:
     for command, option in (
         ("imagine", "style"),
         ("imagine", "model"),
+        ("imagine", "lora"),
         ("cancel", "picture"),
         ("style remove", "name"),
     ):

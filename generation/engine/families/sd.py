@@ -12,11 +12,11 @@ from torch import Tensor
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.embeddings import TextualInversions
-from generation.engine.errors import ClipSkipError
 from generation.engine.families.base import Conditioning, join_mask
 from generation.engine.loading import ModelFolder
 from generation.engine.text import TokenizedPrompt, Tokens, apply_weights, tokenize_pair
 from generation.models.catalog import Model
+from generation.requests.errors import ClipSkipError
 from generation.requests.prompt_addons import Adapter
 from generation.requests.recipe import LADDER
 from generation.requests.spec import ImageSpec
