@@ -50,6 +50,7 @@ EXTENSIONS: tuple[str, ...] = (
     "cogs.privacy",
     "cogs.operator",
     "cogs.onboarding",
+    "cogs.models",
     "cogs.help",
 )
 """The features, each a package with discord.py's `async def setup(bot)`. See docs/decisions/0036."""

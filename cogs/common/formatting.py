@@ -18,6 +18,7 @@ SEEDS = N_("seeds {first}–{last}")
 MAX_SHOWN = 300
 BAR_CELLS = 16
 _MARKDOWN = re.compile(r"([\\`*_~|<>#\[\]()@:/\-+.!{}])")
+_LINK = re.compile(r"https://[\w.-]+(?::\d+)?(?:/[\w./?=&%~+-]*)?", re.ASCII)
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -101,6 +102,18 @@ def format_brief_settings(request: GenerationRequest) -> str:
     size = "{} × {}".format(*request.spec.result_size_px)
     parts = (size,) if request.spec.upscale is not None else (size, _format_seeds(request.spec, request.count))
     return join_dotted(map(bind_words, parts))
+
+
+def format_link(page: str) -> str:
+    """Return a web page as a link; an address that could end one early is shown as text."""
+    return f"<{page}>" if _LINK.fullmatch(page) else escape_markdown(page)
+
+
+def format_bytes(number: int) -> str:
+    """`2.1 GB`, `45 MB`."""
+    if number >= 1e9:
+        return format_measure(number / 1e9, "digital-gigabyte", digits=1)
+    return format_measure(max(1, number / 1e6), "digital-megabyte")
 
 
 def make_slug(prompt: str) -> str:

@@ -24,8 +24,9 @@ from accelerate.hooks import ModelHook, add_hook_to_module
 from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 from generation.models.checkpoint import UNET, VAE
-from generation.models.layout import LAYOUTS, weight_files
+from generation.models.layout import weight_files
 from generation.models.safetensors_header import read_tensors
+from generation.models.weights import list_parts
 
 MODES = ("full", "sliced", "offload")
 _GIB = 2**30
@@ -47,14 +48,8 @@ def loaded_bytes(model: Model, itemsize: int) -> int:
     Counts only what a loader opens: no copies of other kinds, no averages of the training (EMA). Weights that
     cannot be read count nothing: loading them says why.
     """
-    own = [model.path] if model.config is not None else [model.path / part for part in _parts(model)]
-    others = [part for part in (model.vae, model.safety_checker, model.upscaler) if part is not None]
-    return sum(itemsize * _count_weights(part, without_vae=model.vae is not None) for part in (*own, *others))
-
-
-def _parts(model: Model) -> list[str]:
-    left_out = {"vae"} if model.vae is not None else set()
-    return [part for part in LAYOUTS[model.family] if not part.startswith("tokenizer") and part not in left_out]
+    parts = (*list_parts(model), *(part for part in (model.safety_checker, model.upscaler) if part is not None))
+    return sum(itemsize * _count_weights(part, without_vae=model.vae is not None) for part in parts)
 
 
 def _count_weights(part: Path, *, without_vae: bool) -> int:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cogs.common.messages import MessageSpec, Picture
 from cogs.help import _messages as help_pages
 from cogs.history import _messages as history_pages
+from cogs.models import _messages as model_pages
 from cogs.moderation import _messages as moderation_pages
 from cogs.operator import _messages as operating_pages
 from cogs.privacy import _cog as privacy
@@ -47,6 +48,7 @@ from generation.policy.quota import Allowance, Quota, Scope, Unit, Usage
 from generation.policy.usage import Day, GuildUsage, MemberUsage
 from generation.requests.defaults import Defaults
 from generation.requests.prompt import MAX_PROMPT_CHARS
+from generation.requests.prompt_addons import PromptAddon
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import Adapter, GenerationRequest, ImageSpec
 from generation.requests.style import MAX_NAME_CHARS, MAX_STYLES, Style
@@ -358,6 +360,45 @@ def model_defaults(draw: Draw) -> MessageSpec:
     return defaults_pages.build_defaults(many(draw, 60, model(draw)), ["paintbox"], done=done)
 
 
+def addon(draw: Draw) -> Callable[[int], PromptAddon]:
+    name, words, rest = text(draw, 62), text(draw, 80), text(draw, 120)
+    width = draw(st.sampled_from((0, 768, 2048)))
+    return lambda number: PromptAddon(
+        name=f"{number}{name}",
+        path=Path("l"),
+        sha256="ab" * 32,
+        context_width=width,
+        base_model=rest,
+        licence=rest,
+        trigger_words=(words,) * 8,
+        page=draw(st.sampled_from(("", "https://civitai.com/models/1?modelVersionId=2", rest))),
+    )
+
+
+def offered_models(draw: Draw) -> MessageSpec:
+    loras, names = many(draw, 30, addon(draw)), many(draw, 60, str)
+    made = model(draw)
+    found = [
+        (
+            replace(made(int(name)), loras=loras, max_clip_skip=12, is_inpainting=flag(draw), page="https://x.y/z"),
+            10**11,
+        )
+        for name in names
+    ]
+    return model_pages.build_models(found, checks_safety=flag(draw), unusable=[each.name for each, _ in found])
+
+
+def offered_loras(draw: Draw) -> MessageSpec:
+    loras, embeddings = many(draw, 100, addon(draw)), many(draw, 30, addon(draw))
+    made, width = model(draw), draw(st.sampled_from((768, 1024)))
+    return model_pages.build_loras(
+        [
+            replace(made(number), loras=loras, embeddings=embeddings, context_width=width)
+            for number in many(draw, 30, int)
+        ]
+    )
+
+
 def review(draw: Draw) -> MessageSpec:
     return moderation_pages.build_review(
         title="Kept back by the safety checker",
@@ -441,6 +482,8 @@ MESSAGES: dict[str, Callable[[Draw], MessageSpec | ui.LayoutView]] = {
     "moderation._messages.build_review": review,
     "moderation._messages.build_stats": stats,
     "moderation._messages.build_purge_question": lambda draw: moderation_pages.build_purge_question(ID),
+    "models._messages.build_loras": offered_loras,
+    "models._messages.build_models": offered_models,
     "operator._messages.build_models": models,
     "operator._messages.build_servers": servers,
     "operator._messages.build_usage": used_by_servers,

@@ -13,12 +13,15 @@ from cogs.common.formatting import (
     bind_words,
     draw_bar,
     escape_markdown,
+    format_bytes,
     format_duration,
+    format_link,
     format_pictures,
     join_dotted,
     make_slug,
 )
 from cogs.common.message_limits import format_code
+from cogs.i18n.gettext import use_language
 
 
 @given(st.text())
@@ -64,3 +67,30 @@ def test_names_of_files_and_numbers() -> None:
 def test_a_line_ends_with_a_dot_and_never_begins_with_one() -> None:
     line = join_dotted((bind_words("20 steps"), "for all"))
     assert line.split(" ") == ["20\u00a0steps\u00a0·", "for", "all"]
+
+
+@pytest.mark.parametrize(
+    ("number", "english", "german"),
+    [(2_400_000, "2 MB", "2 MB"), (19_400_000, "19 MB", "19 MB"), (2_132_000_000, "2.1 GB", "2,1 GB")],
+)
+def test_bytes_are_written_short(number: int, english: str, german: str) -> None:
+    assert format_bytes(number).replace("\u00a0", " ") == english
+    with use_language("de"):
+        assert format_bytes(number).replace("\u00a0", " ") == german
+
+
+@pytest.mark.parametrize(
+    ("page", "is_link"),
+    [
+        ("https://civitai.com/models/1?modelVersionId=2", True),
+        ("https://huggingface.co/owner/name", True),
+        ("http://example.org", False),
+        ("javascript:x", False),
+        ("https://a.b/> <@1> @everyone", False),
+        ("https://a.b/\n# x", False),
+    ],
+)
+def test_only_an_address_that_ends_where_it_says_becomes_a_link(page: str, is_link: bool) -> None:
+    shown = format_link(page)
+    assert (shown == f"<{page}>") == is_link
+    assert is_link or "@everyone" not in shown.replace("\\@", "")

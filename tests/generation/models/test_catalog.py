@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from cli import models as command
+from generation.engine.families.sd import find_hidden_layer
 from generation.errors import ConfigurationError
 from generation.models.catalog import Catalog
 from generation.models.hashing import digests
+from generation.models.json_file import read_json
 from generation.models.registry import Entry, Kind, ModelRegistry
-from tests.generation.engine.toy import save_toy
+from generation.models.weights import count_weight_bytes
+from generation.requests.errors import ClipSkipError
+from generation.requests.prompt_addons import name_base
+from tests.generation.engine.painting import a_spec
+from tests.generation.engine.toy import TOY, save_toy, save_toy_xl, toy_model
 
 
 @pytest.fixture
@@ -107,3 +116,52 @@ def test_a_default_folder_called_as_an_added_model_comes_before_it(folder: Path)
     catalog = Catalog.open(str(other), folder)
     assert names(catalog) == ["toy", "toy-soft", "paintbox"] and catalog.default.path == other
     assert "same name" in catalog.left_out["toy"]
+
+
+# What members read of them.
+
+
+def test_the_facts_of_the_registry_reach_what_is_offered(folder: Path) -> None:
+    register = ModelRegistry.read(folder)
+    facts = {"base_model": "SDXL 1.0", "licence": "openrail", "source": "owner/name", "revision": "a" * 40}
+    for name, more in (("toy", {}), ("ink", {"trigger_words": ("ink wash", "paper"), "page": "https://civitai.com/1"})):
+        entry = register.get(name)
+        assert entry is not None
+        register = register.with_entry(msgspec.structs.replace(entry, **facts, **more))
+    register.write(folder)
+    catalog = Catalog.open("toy", folder)
+    ink = next(each for each in catalog.default.loras if each.name == "ink")
+    assert (ink.note, name_base(ink), ink.page) == ("ink wash, paper", "SDXL 1.0", "https://civitai.com/1")
+    assert (name_base(catalog.default), catalog.default.page) == ("SDXL 1.0", "https://huggingface.co/owner/name")
+    word = catalog.default.embeddings[0]
+    assert (word.trigger_words, name_base(word), word.page) == ((), "", "")
+    assert name_base(replace(word, context_width=2048)) == "Stable Diffusion XL"
+
+
+@pytest.mark.parametrize(("family", "last"), [("sd", -1), ("sdxl", -2)])
+def test_the_largest_clip_skip_is_the_engine_s(tmp_path: Path, family: str, last: int) -> None:
+    model = Catalog.open(str(save_toy(tmp_path) if family == "sd" else save_toy_xl(tmp_path))).default
+    encoder = SimpleNamespace(config=SimpleNamespace(**read_json(model.path / "text_encoder" / "config.json")))
+    assert model.max_clip_skip > 0 and not model.is_inpainting
+    find_hidden_layer(a_spec(clip_skip=model.max_clip_skip), encoder, last=last)
+    with pytest.raises(ClipSkipError, match=f"at most {model.max_clip_skip} "):
+        find_hidden_layer(a_spec(clip_skip=model.max_clip_skip + 1), encoder, last=last)
+
+
+def test_a_model_for_inpainting_is_known_by_its_channels(tmp_path: Path) -> None:
+    folder = save_toy(tmp_path, sizes=replace(TOY, in_channels=9))
+    assert Catalog.open(str(folder)).default.is_inpainting
+
+
+def test_the_weights_that_are_read_are_counted(tmp_path: Path) -> None:
+    folder = save_toy(tmp_path)
+    sizes = {path.parent.name: path.stat().st_size for path in folder.rglob("*.safetensors")}
+    (folder / "unet" / "diffusion_pytorch_model.non_ema.safetensors").write_bytes(b"x" * 1000)
+    other = tmp_path / "vae.safetensors"
+    other.write_bytes(b"x" * 77)
+    whole = sum(sizes[part] for part in ("text_encoder", "unet", "vae"))
+    assert count_weight_bytes(toy_model(folder)) == whole
+    assert count_weight_bytes(toy_model(folder, vae=other)) == whole - sizes["vae"] + 77
+    assert count_weight_bytes(toy_model(other, config=folder)) == 77
+    shutil.rmtree(folder / "unet")
+    assert count_weight_bytes(toy_model(folder)) == 0

@@ -1,0 +1,26 @@
+"""Where the weights of a model lie, and how large they are on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from generation.models.catalog import Model
+from generation.models.layout import LAYOUTS, weight_files
+
+
+def list_parts(model: Model) -> list[Path]:
+    """Return the file or the folders that a model's weights are read from, another VAE instead of its own included."""
+    other_vae = [model.vae] if model.vae is not None else []
+    if model.config is not None:
+        return [model.path, *other_vae]
+    left_out = {"vae"} if other_vae else set()
+    parts = [part for part in LAYOUTS[model.family] if not part.startswith("tokenizer") and part not in left_out]
+    return [*(model.path / part for part in parts), *other_vae]
+
+
+def count_weight_bytes(model: Model) -> int:
+    """Return the size of the weight files that are read; 0 if one of them cannot be."""
+    try:
+        return sum(file.stat().st_size for part in list_parts(model) for file in weight_files(part))
+    except (OSError, ValueError, KeyError):
+        return 0
