@@ -9,11 +9,11 @@ from typing import Any
 
 from generation import paintbox
 from generation.errors import ConfigurationError, UnknownModelError
-from generation.models.hashing import WHOLE, compute_total_digest, digest_file
+from generation.models.addons import list_addons, load_built_in_loras
+from generation.models.hashing import WHOLE, compute_total_digest
 from generation.models.inspect import (
     NATIVE_PX,
     PX_PER_CELL,
-    describe,
     detect_family,
     is_inpainting,
     read_context_width,
@@ -109,8 +109,8 @@ class Catalog:
         if default not in [model.name for model in models]:
             models = _replace_with_folder(Path(default), models, left_out)
         models.sort(key=lambda model: model.name != default and model.path != Path(default))
-        loras = _extras(register, Kind.LORA, folder, left_out, taken=_load_built_in_loras())
-        embeddings = _extras(register, Kind.EMBEDDING, folder, left_out)
+        loras = list_addons(register, Kind.LORA, folder, left_out, taken=load_built_in_loras(base_model=PAINTBOX))
+        embeddings = list_addons(register, Kind.EMBEDDING, folder, left_out)
         # There or not: without a checker that the operator wants, nothing is to be painted.
         checkers = tuple(checker_of(each, folder) for each in register.entries if each.kind is Kind.CHECKER)
         extras: dict[str, Any] = {"loras": loras, "embeddings": embeddings, "added_checkers": checkers}
@@ -195,21 +195,6 @@ def _load_paintbox() -> Model:
     )
 
 
-def _load_built_in_loras() -> tuple[PromptAddon, ...]:
-    """Return the examples that come with the built-in model; small, so they are hashed at every start."""
-    return tuple(
-        PromptAddon(
-            name=path.stem,
-            path=path,
-            sha256=digest_file(path),
-            context_width=describe(path).context_width,
-            licence="MIT",
-            base_model=PAINTBOX,
-        )
-        for path in sorted(paintbox.LORA_DIR.glob("*.safetensors"))
-    )
-
-
 def _read_folder(path: Path) -> Model:
     """Return a folder in the diffusers layout that was not added: name, kind and sizes. No weights are opened."""
     names = format_command("models list")
@@ -262,41 +247,6 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         base_model=entry.base_model,
         page=entry.link,
     )
-
-
-def _extras(
-    register: ModelRegistry, kind: Kind, folder: Path, left_out: dict[str, str], taken: tuple[PromptAddon, ...] = ()
-) -> tuple[PromptAddon, ...]:
-    """Return those of a kind, built-in ones first. Why another cannot be offered goes to `left_out`."""
-    extras = list(taken)
-    for entry in register.entries:
-        path = entry.place(folder)
-        if entry.kind is not kind:
-            continue
-        if not path.is_file():
-            left_out[entry.name] = f"{path} is not there."
-        elif any(_is_same_name(kind, each.name, entry.name) for each in extras):
-            left_out[entry.name] = "Its name is taken; remove it and add it under another."
-        else:
-            sha256 = next(iter(entry.files.values()))
-            extras.append(
-                PromptAddon(
-                    name=entry.name,
-                    path=path,
-                    sha256=sha256,
-                    context_width=entry.context_width,
-                    licence=entry.licence,
-                    base_model=entry.base_model,
-                    trigger_words=entry.trigger_words,
-                    page=entry.link,
-                )
-            )
-    return tuple(extras)
-
-
-def _is_same_name(kind: Kind, one: str, other: str) -> bool:
-    """Compare words of a prompt in any case, LoRA by the exact name first."""
-    return one.casefold() == other.casefold() if kind is Kind.EMBEDDING else one == other
 
 
 def _choose_defaults(family: str, settings: Path, *, stated_px: int = 0) -> Defaults:
