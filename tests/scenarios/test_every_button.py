@@ -17,6 +17,7 @@ from PIL import Image
 
 from cogs.common.errors import MaskSizeError, NotANumberError, NotAWholeNumberError, PartsOrMaskError
 from cogs.common.messages import Action
+from cogs.delivery._notify import DONE
 from cogs.error_handler import STRAY_BUTTON
 from cogs.registered import load_offline_bot
 from cogs.results._messages import IDENTICAL, NOTHING_TO_CANCEL
@@ -164,7 +165,7 @@ async def test_where_results_are_private_the_word_that_they_are_done_is_too(hous
     message = await until_shown(house.discord, asked)
     await press(ada, message, Action.TELL)
     own = house.discord.act_as(ada.user)
-    await house.discord.wait_for(lambda: [each for each in own.list_visible_messages() if "done" in each.content])
+    await house.discord.wait_for(lambda: [each for each in own.list_visible_messages() if is_said(DONE, each.content)])
     new = house.people.general.messages[num_public:]
     await bot.choose(GuildSettings(guild_id=guild_id))
     assert all(each.is_ephemeral for each in new)
