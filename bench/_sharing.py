@@ -18,7 +18,7 @@ from generation.scheduling.guild_line import Waiting
 from generation.scheduling.step_schedule import StepSchedule
 
 NEWCOMER_FACTOR = 2
-"""As in the studio: how far beyond its slots a worker is filled with newcomers."""
+"""As in the service: how far beyond its slots a worker is filled with newcomers."""
 
 
 @dataclass(slots=True)

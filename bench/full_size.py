@@ -2,7 +2,7 @@
 
 No download is needed, and nothing here looks at a picture: what is shown is that checkpoints of the real size are
 added in one line, load, paint one step and replay byte for byte, and what that takes. Each command is a process of its
-own, as a person runs it. Files leave the page cache before each of them, so `read_gib` counts what truly came from the disk.
+own, as a person runs it. Files leave the page cache before each of them, so `read_gib` counts what came from the disk.
 
 Keys for each command: `wall_s`, `cpu_s`, `peak_gib` (largest resident memory of the command or its worker), `read_gib`.
 Takes some minutes and, for `xl`, 7 GB of disk and 14 GB of memory. Run it by hand: it is no part of the tests.

@@ -56,9 +56,9 @@ async def _erase_member(database: Database) -> None:
 
 
 async def _erase_server(database: Database) -> None:
-    departures = RemovedGuildStore(database, clock=_now, grace=timedelta(0))
-    await departures.mark_removed(GUILD)
-    async for _ in departures.erase(GUILD):
+    removed_guilds = RemovedGuildStore(database, clock=_now, grace=timedelta(0))
+    await removed_guilds.mark_removed(GUILD)
+    async for _ in removed_guilds.erase(GUILD):
         pass
 
 

@@ -2,14 +2,14 @@
 
 A day of 24 hours with a quiet night and a rush in the evening, a dozen guilds of different size, one of which floods
 for an hour, jobs of one to four pictures of 10 to 40 steps. The real `FairQueue` and the engine's `StepSchedule` run
-it forward by forward; the estimate is the studio's own arithmetic (`Throughput`, `play`, `WaitCorrection`), which
+it forward by forward; the estimate is the service's own arithmetic (`Throughput`, `play`, `WaitCorrection`), which
 sees nothing
 but what the bot sees: the reports of progress. A forward takes a fixed part and a part for each image, give or take a
 tenth; each end takes a while too.
 
 Keys: `within` is the part of the jobs whose estimate was within max(30 %, 2 s) of what happened (to be at least 0.9);
 `within_quiet` and `within_crowded` the same for jobs that came while less, or more, was in line than the worker's
-slots; `median_ratio` of told to waited; `jobs`, `load` (part of the day the painter was at work). The peer, under
+slots; `median_ratio` of told to waited; `jobs`, `load` (part of the day the worker was at work). The peer, under
 `work_over_rate`, is the usual estimate: everything ahead, divided by the recent speed.
 
 With `--futures N`, one job in `--every` is let happen N more times from the same state, each time with other people
@@ -248,7 +248,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     parser.add_argument("--start", type=float, default=0.0, help="hour of the day to begin at")
     parser.add_argument("--hours", type=float, default=24.0, help="how long")
-    parser.add_argument("--machine", choices=MACHINES, default="fast", help="how fast the painter is")
+    parser.add_argument("--machine", choices=MACHINES, default="fast", help="how fast the worker is")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--futures", type=int, default=0, help="other futures tried of a sampled job; 0: no ceiling")
     parser.add_argument("--every", type=int, default=100, help="sample one job in so many")

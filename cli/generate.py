@@ -47,12 +47,12 @@ async def _imagine(settings: Settings, options: ImagineOptions, out: Path, count
         spec = _build_spec(app, options)
         for note in list_prompt_notes(spec):
             typer.echo(note, err=True)
-        job = await offline.paint(app.studio, app.running, GenerationRequest(spec=spec, count=count))
+        job = await offline.paint(app.generation, app.running, GenerationRequest(spec=spec, count=count))
         _write_images(app, job, out)
 
 
 def _build_spec(app: App, options: ImagineOptions) -> ImageSpec:
-    model = app.studio.catalog.default
+    model = app.generation.catalog.default
     words = clean_prompt(options.prompt), clean_prompt(options.negative)
     written = read_prompts(model, *model.defaults.complete(*words, options.guidance))
     return ImageSpec.for_model(
@@ -70,7 +70,7 @@ def _build_spec(app: App, options: ImagineOptions) -> ImageSpec:
 def _write_images(app: App, job: Job, out: Path) -> None:
     for image in job.images:
         target = out if len(job.images) == 1 else out.with_stem(f"{out.stem}-{image.index + 1}")
-        target.write_bytes(offline.read_png(app.studio, image))
+        target.write_bytes(offline.read_png(app.generation, image))
         typer.echo(target)
 
 
@@ -81,8 +81,8 @@ def replay(settings: Settings, source: str) -> bool:
 
     async def paint_again() -> ReplayVerdict:
         async with open_app(settings) as app:
-            originals = from_file or await offline.read_job(app.studio, app.jobs, source)
-            return await offline.replay(app.studio, app.running, originals)
+            originals = from_file or await offline.read_job(app.generation, app.jobs, source)
+            return await offline.replay(app.generation, app.running, originals)
 
     verdict = asyncio.run(paint_again())
     typer.echo(json.dumps(asdict(verdict)))

@@ -50,8 +50,8 @@ class LoopLag:
 class HealthStatus:
     """What `/healthz` says of the parts of the bot."""
 
-    def __init__(self, studio: GenerationService, database: Database, problems: Problems) -> None:
-        self._studio, self._database, self._problems = studio, database, problems
+    def __init__(self, generation: GenerationService, database: Database, problems: Problems) -> None:
+        self._generation, self._database, self._problems = generation, database, problems
         self._discord = "connecting"
 
     def set_discord(self, state: str) -> None:
@@ -61,18 +61,18 @@ class HealthStatus:
     def __call__(self) -> dict[str, object]:
         return {
             "discord": self._discord,
-            "painter_ready": self._studio.is_ready,
-            "waiting": self._studio.num_waiting,
-            "running": self._studio.num_running,
+            "painter_ready": self._generation.is_ready,
+            "waiting": self._generation.num_waiting,
+            "running": self._generation.num_running,
             "problems": list(self._list_problems()),
         }
 
     def _list_problems(self) -> Iterator[str]:
         if self._discord != "connected":
             yield f"Discord: {self._discord}"
-        if not self._studio.is_ready:
-            reason = f" ({trouble})" if (trouble := self._studio.trouble) else ""
-            yield f"The painter is starting or restarting{reason}."
+        if not self._generation.is_ready:
+            reason = f" ({trouble})" if (trouble := self._generation.trouble) else ""
+            yield f"The worker is starting or restarting{reason}."
         if stuck := num_stuck():
             yield f"Storage refuses {stuck} writes; they are tried again. Is the disk full, or read-only?"
         if (lost := self._database.files.problem) is not None:

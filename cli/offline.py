@@ -40,10 +40,10 @@ OWNER = Owner(guild_id=0, user_id=0)
 """Of pictures from the shell: no user of Discord."""
 
 
-async def paint(studio: GenerationService, running: asyncio.Task[None], request: GenerationRequest) -> Job:
-    """Submit, and wait for the end. Raise the error of the first image that was not made, or of the studio."""
-    accepted = await _while_running(running, studio.submit(request, OWNER, may_use_all=True))
-    job = await _while_running(running, studio.finished(accepted.id))
+async def paint(generation: GenerationService, running: asyncio.Task[None], request: GenerationRequest) -> Job:
+    """Submit, and wait for the end. Raise the error of the first image that was not made, or of the service."""
+    accepted = await _while_running(running, generation.submit(request, OWNER, may_use_all=True))
+    job = await _while_running(running, generation.finished(accepted.id))
     for image in job.images:
         if image.status is not Status.DONE:
             raise _build_error(image)
@@ -51,7 +51,7 @@ async def paint(studio: GenerationService, running: asyncio.Task[None], request:
 
 
 async def _while_running(running: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` returns, or raise as soon as the studio has ended: nothing else would end `work`."""
+    """Return what `work` returns, or raise as soon as the service has ended: nothing else would end `work`."""
     working = asyncio.ensure_future(work)
     await asyncio.wait((working, running), return_when=asyncio.FIRST_COMPLETED)
     if working.done():
@@ -60,15 +60,15 @@ async def _while_running(running: asyncio.Task[None], work: Coroutine[Any, Any, 
     error = running.exception()
     if error is None or isinstance(error, AtelierError):
         raise error or errors.DrainingError
-    problem = f"The studio has stopped ({type(error).__name__}: {str(error).splitlines()[0]})."
+    problem = f"The service has stopped ({type(error).__name__}: {str(error).splitlines()[0]})."
     raise ConfigurationError(
         problem=problem, remedy=f"Run {format_command('doctor')}: it checks everything the bot needs."
     ) from error
 
 
-def read_png(studio: GenerationService, image: Image) -> bytes:
+def read_png(generation: GenerationService, image: Image) -> bytes:
     """Return the finished file of an image. Raise `InvalidRequestError` if it was deleted since."""
-    png = studio.files.get(image.file_sha256) if image.file_sha256 else None
+    png = generation.files.get(image.file_sha256) if image.file_sha256 else None
     if png is None:
         raise PictureDeletedError
     return png
@@ -100,33 +100,33 @@ def _read(path: Path) -> bytes:
         raise FileUnreadableError(path=path, problem=wrong.problem, remedy=wrong.remedy) from None
 
 
-async def read_job(studio: GenerationService, store: JobStore, job_id: str) -> list[tuple[Recipe, bytes | None]]:
+async def read_job(generation: GenerationService, store: JobStore, job_id: str) -> list[tuple[Recipe, bytes | None]]:
     """Return the recipe of every finished image of a job, with the pixels of those still on disk."""
     job = await store.fetch_job(job_id[:JOB_ID_LENGTH])
     done = [image for image in job.images if image.recipe is not None]
     if not done:
         raise NoFinishedPictureError
-    pngs = [studio.files.get(image.file_sha256) if image.file_sha256 else None for image in done]
+    pngs = [generation.files.get(image.file_sha256) if image.file_sha256 else None for image in done]
     pixels = [decode_png(png)[0] if png else None for png in pngs]
     return [(image.recipe, original) for image, original in zip(done, pixels, strict=True) if image.recipe]
 
 
 async def replay(
-    studio: GenerationService, running: asyncio.Task[None], originals: list[tuple[Recipe, bytes | None]]
+    generation: GenerationService, running: asyncio.Task[None], originals: list[tuple[Recipe, bytes | None]]
 ) -> ReplayVerdict:
     """Paint each again and compare. Return the worst verdict."""
-    verdicts = [await _replay_one(studio, running, recipe, pixels) for recipe, pixels in originals]
+    verdicts = [await _replay_one(generation, running, recipe, pixels) for recipe, pixels in originals]
     return max(verdicts, key=lambda each: list(Agreement).index(each.verdict))
 
 
 async def _replay_one(
-    studio: GenerationService, running: asyncio.Task[None], recipe: Recipe, original: bytes | None
+    generation: GenerationService, running: asyncio.Task[None], recipe: Recipe, original: bytes | None
 ) -> ReplayVerdict:
-    studio.catalog.get(recipe.spec.model)
+    generation.catalog.get(recipe.spec.model)
     again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256)
-    job = await paint(studio, running, GenerationRequest(spec=replace(recipe.spec), replay=again))
+    job = await paint(generation, running, GenerationRequest(spec=replace(recipe.spec), replay=again))
     made = job.images[0].recipe
-    pixels, _ = decode_png(read_png(studio, job.images[0]))
+    pixels, _ = decode_png(read_png(generation, job.images[0]))
     return judge(recipe, pixels, made.fingerprint if made else Fingerprint({}), original=original)
 
 

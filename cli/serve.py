@@ -66,7 +66,7 @@ _LAST_ADMISSIONS_S = 3.0
 class Parts:
     """Everything but Discord, open."""
 
-    studio: GenerationService
+    generation: GenerationService
     jobs: JobStore
     database: Database
     files: ImageFiles
@@ -95,18 +95,18 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         screener = stack.enter_context(contextlib.closing(Screener()))
         jobs, files, problems = JobStore(database), ImageFiles(settings.pictures_dir), Problems()
         queue = FairQueue(max_per_user=settings.max_waiting_per_user, max_per_guild=settings.max_waiting_per_guild)
-        studio = GenerationService(
+        generation = GenerationService(
             worker=worker, store=jobs, files=files, catalog=catalog, queue=queue, check_safety=settings.safety_checker
         )
-        studio.failed_loads = FailedLoads(settings.engine.failed_loads)
-        await _restore_choices(studio, database)
-        running = _start(stack, studio.run(), "studio")
+        generation.failed_loads = FailedLoads(settings.engine.failed_loads)
+        await _restore_choices(generation, database)
+        running = _start(stack, generation.run(), "generation")
         retention = RetentionStore(database)
         _start(stack, keep_tidy(retention, files, problems), "tidying")
-        _start(stack, follow_models(studio, watch, problems), "models")
+        _start(stack, follow_models(generation, watch, problems), "models")
         _start(stack, sweep_periodically(retention, files, problems), "sweeping")
         yield App(
-            studio=studio,
+            generation=generation,
             jobs=jobs,
             database=database,
             files=files,
@@ -116,15 +116,15 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         )
 
 
-async def _restore_choices(studio: GenerationService, database: Database) -> None:
+async def _restore_choices(generation: GenerationService, database: Database) -> None:
     """Apply what the operator has chosen and what holds after a restart: closed, paused, weights and boosts."""
-    studio.is_closed = await OperatorStore(database).is_closed()
-    studio.pause(await OperatorStore(database).is_paused())
+    generation.is_closed = await OperatorStore(database).is_closed()
+    generation.pause(await OperatorStore(database).is_paused())
     chosen = SettingsStore(database)
     for guild in await chosen.fetch_all():
-        studio.set_weight(guild.guild_id, guild.weight)
+        generation.set_weight(guild.guild_id, guild.weight)
     for boost in await chosen.fetch_boosts():
-        studio.set_boost(boost)
+        generation.set_boost(boost)
 
 
 def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -148,7 +148,7 @@ def build_services(
     key = settings.c2pa_key.get_secret_value() if settings.c2pa_key else None
     guild_policy = GuildPolicyStore(database, clock=clock)
     return Services(
-        studio=parts.studio,
+        generation=parts.generation,
         jobs=parts.jobs,
         deliveries=DeliveryStore(database),
         guilds=SettingsStore(database),
@@ -162,14 +162,14 @@ def build_services(
         allows_dms=settings.allow_dms,
         quotas=QuotaStore(database),
         usage=UsageStore(database),
-        album=HistoryStore(database),
-        keepsakes=FavouriteStore(database, clock=clock),
+        history=HistoryStore(database),
+        favourites=FavouriteStore(database, clock=clock),
         styles=StyleStore(database),
         pending_uploads=PendingUploads(settings.data_dir / "forms", clock=lambda: clock().timestamp()),
-        operating=OperatorStore(database),
+        operator=OperatorStore(database),
         credentials=load_credentials(settings.c2pa_certificates, key, settings.c2pa_algorithm),
         problems=parts.problems,
-        departures=RemovedGuildStore(database, clock=clock, grace=timedelta(days=settings.guild_grace_days)),
+        removed_guilds=RemovedGuildStore(database, clock=clock, grace=timedelta(days=settings.guild_grace_days)),
         clock=clock,
         monotonic=monotonic,
         rates=RateLimiter(monotonic=monotonic),
@@ -186,7 +186,7 @@ async def serve(settings: Settings) -> None:
     async with open_app(settings) as app:
         _make_collections_rare()
         services = build_services(app, settings)
-        status = HealthStatus(app.studio, app.database, app.problems)
+        status = HealthStatus(app.generation, app.database, app.problems)
         async with serve_health(settings.health_port, status):
             await _run_bot(app, services, settings, status, stop)
 
@@ -200,7 +200,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def _run_bot(app: App, services: Services, settings: Settings, status: HealthStatus, stop: asyncio.Event) -> None:
-    """Stay connected to Discord until told to stop, or until the connection or the studio ends with an error."""
+    """Stay connected to Discord until told to stop, or until the connection or the service ends with an error."""
     assert settings.discord_token is not None  # `require_startable` has looked
     connected = asyncio.create_task(
         keep_connected(
@@ -217,7 +217,7 @@ async def _run_bot(app: App, services: Services, settings: Settings, status: Hea
     if stopped in done:
         log.info("action=draining grace_s=%s", settings.shutdown_grace_s)
         await services.admission_limiter.close(patience_s=_LAST_ADMISSIONS_S)
-        await app.studio.drain(grace_s=settings.shutdown_grace_s)
+        await app.generation.drain(grace_s=settings.shutdown_grace_s)
     stopped.cancel()
     await _stop(upkeep)
     await _stop(connected)

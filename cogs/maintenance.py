@@ -42,7 +42,7 @@ async def sweep(services: Services) -> int:
 
     for part in (_forget_refusals, _drop_reviewed, _finish_erasing):
         await try_to(part)
-    for guild_id in await services.departures.fetch_overdue():
+    for guild_id in await services.removed_guilds.fetch_overdue():
         await try_to(partial(_erase_guild, guild_id=guild_id))
     if number:
         log.info("action=swept files=%s", number)
@@ -58,27 +58,27 @@ async def _forget_refusals(services: Services) -> int:
 
 async def _drop_reviewed(services: Services) -> int:
     gone = await services.reviews.drop_reviewed()
-    await remove_files(services.studio.files, gone)
+    await remove_files(services.generation.files, gone)
     return len(gone)
 
 
 async def _finish_erasing(services: Services) -> int:
     number = 0
     async for files in services.personal.finish_erasing():
-        await remove_files(services.studio.files, files)
+        await remove_files(services.generation.files, files)
         number += len(files)
     return number
 
 
 async def _erase_guild(services: Services, guild_id: int) -> int:
     """How many files went. What it still had in line is stopped first."""
-    studio, number = services.studio, 0
-    if not await services.departures.is_gone(guild_id):  # others were erased since it was found
+    generation, number = services.generation, 0
+    if not await services.removed_guilds.is_gone(guild_id):  # others were erased since it was found
         return 0
-    for view in studio.list_guild_jobs(guild_id):
-        await studio.cancel(view.job.id)
-    async for files in services.departures.erase(guild_id):
-        await remove_files(services.studio.files, files)
+    for view in generation.list_guild_jobs(guild_id):
+        await generation.cancel(view.job.id)
+    async for files in services.removed_guilds.erase(guild_id):
+        await remove_files(services.generation.files, files)
         number += len(files)
     services.guild_policy.forget(guild_id)
     await _renew_claims(services, guild_id)
@@ -88,8 +88,8 @@ async def _erase_guild(services: Services, guild_id: int) -> int:
 
 async def _renew_claims(services: Services, guild_id: int) -> None:
     """Put into force what is stored, also of a guild that came back meanwhile."""
-    services.studio.forget_claims(guild_id)
-    services.studio.set_weight(guild_id, (await services.guilds.fetch(guild_id)).weight)
+    services.generation.forget_claims(guild_id)
+    services.generation.set_weight(guild_id, (await services.guilds.fetch(guild_id)).weight)
     for boost in await services.guilds.fetch_boosts():
         if boost.guild_id == guild_id:
-            services.studio.set_boost(boost)
+            services.generation.set_boost(boost)

@@ -42,7 +42,7 @@ class Services:
     `monotonic` says. `clock` is this machine's, which may be wrong: for reports over days.
     """
 
-    studio: GenerationService
+    generation: GenerationService
     jobs: JobStore
     deliveries: DeliveryStore
     guilds: SettingsStore
@@ -54,12 +54,12 @@ class Services:
     personal: PersonalStore
     quotas: QuotaStore
     usage: UsageStore
-    album: HistoryStore
-    keepsakes: FavouriteStore
+    history: HistoryStore
+    favourites: FavouriteStore
     styles: StyleStore
     pending_uploads: PendingUploads
-    operating: OperatorStore
-    departures: RemovedGuildStore
+    operator: OperatorStore
+    removed_guilds: RemovedGuildStore
     rates: RateLimiter = field(default_factory=RateLimiter)
     admission_limiter: AdmissionLimiter = field(default_factory=AdmissionLimiter)
     file_rates: RateLimiter = field(default_factory=make_file_rate_limiter)

@@ -137,7 +137,7 @@ class CrowdedError(RefusedError):
 
 
 class ClosedError(RefusedError):
-    """The operator has closed the studio for now. What you have in line is not lost; please try again later."""
+    """The operator has closed the bot to new requests for now. Requests in the queue are not lost. Please try later."""
 
 
 class DrainingError(RefusedError):
@@ -149,7 +149,7 @@ class FailedError(AtelierError):
 
 
 class WorkerLostError(FailedError):
-    """That could not be painted: the painter stopped {attempts} times while working on it. It costs nothing."""
+    """That could not be painted: the worker stopped {attempts} times while working on it. It costs nothing."""
 
 
 class OutOfMemoryError(FailedError):

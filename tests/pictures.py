@@ -94,82 +94,86 @@ async def _with_its_pictures(page: Page) -> None:
 # What is taken, by the name of its file. They happen in this order, in one world.
 
 
-async def sandbox(studio: Studio) -> bytes:
-    bo = studio.person("bo", "general")
-    await studio.painted(bo, seed=10)
-    return await studio.window(bo)
+async def sandbox(generation: Studio) -> bytes:
+    bo = generation.person("bo", "general")
+    await generation.painted(bo, seed=10)
+    return await generation.window(bo)
 
 
-async def waiting(studio: Studio) -> bytes:
-    people = [studio.person(name) for name in ("ada", "bo", "dev", "cleo")]
-    await studio.bot.hold_painting()
+async def waiting(generation: Studio) -> bytes:
+    people = [generation.person(name) for name in ("ada", "bo", "dev", "cleo")]
+    await generation.bot.hold_painting()
     for who in people:
         asked = await who.slash("imagine", prompt=RED, seed=7, count=4)
-    taken = await studio.message(who, await until_shown(studio.discord, asked))
+    taken = await generation.message(who, await until_shown(generation.discord, asked))
     for who in people:
         await who.slash("cancel")
-    studio.bot.go_on_painting()
-    await studio.discord.wait_for(lambda: not studio.bot.studio.list_live_ids())
+    generation.bot.go_on_painting()
+    await generation.discord.wait_for(lambda: not generation.bot.generation.list_live_ids())
     return taken
 
 
-async def painting(studio: Studio) -> bytes:
-    cleo = studio.person("cleo")
-    message = await until_shown(studio.discord, await cleo.slash("imagine", prompt=RED, seed=7, steps=60))
-    await studio.discord.wait_for(lambda: [file.filename for file in message.attachments] == ["preview.jpg"])
-    await studio.bot.hold_painting()
-    taken = await studio.message(cleo, message)
+async def painting(generation: Studio) -> bytes:
+    cleo = generation.person("cleo")
+    message = await until_shown(generation.discord, await cleo.slash("imagine", prompt=RED, seed=7, steps=60))
+    await generation.discord.wait_for(lambda: [file.filename for file in message.attachments] == ["preview.jpg"])
+    await generation.bot.hold_painting()
+    taken = await generation.message(cleo, message)
     await cleo.click(message, "Cancel")
-    studio.bot.go_on_painting()
-    await studio.discord.wait_for(lambda: not studio.bot.studio.list_live_ids())
+    generation.bot.go_on_painting()
+    await generation.discord.wait_for(lambda: not generation.bot.generation.list_live_ids())
     return taken
 
 
-async def grid(studio: Studio) -> bytes:
-    cleo = studio.person("cleo")
-    return await studio.message(cleo, await studio.painted(cleo, "a yellow star above a blue house", seed=11, count=4))
+async def grid(generation: Studio) -> bytes:
+    cleo = generation.person("cleo")
+    return await generation.message(
+        cleo, await generation.painted(cleo, "a yellow star above a blue house", seed=11, count=4)
+    )
 
 
-async def recipe(studio: Studio) -> bytes:
-    cleo = studio.person("cleo")
-    first = await studio.painted(cleo, seed=7)
-    varied = await until_done(studio.discord, await cleo.click(first, "Vary"))
-    await until_done(studio.discord, await cleo.click(varied, f"atelier:up:{job_id_in(varied)}:1"))
-    return await studio.message(cleo, await studio.told(await cleo.click(varied, "Recipe")))
+async def recipe(generation: Studio) -> bytes:
+    cleo = generation.person("cleo")
+    first = await generation.painted(cleo, seed=7)
+    varied = await until_done(generation.discord, await cleo.click(first, "Vary"))
+    await until_done(generation.discord, await cleo.click(varied, f"atelier:up:{job_id_in(varied)}:1"))
+    return await generation.message(cleo, await generation.told(await cleo.click(varied, "Recipe")))
 
 
-async def rules(studio: Studio) -> bytes:
-    ada = studio.person("ada")
-    await studio.told(await ada.slash("rules add", text="goblin", reason="Goblins are for #fantasy only."))
-    await studio.told(await ada.slash("rules add", text="dragon*", action="warn"))
-    return await studio.message(ada, await studio.told(await ada.slash("rules test", text="a g0bl1n and a dragonfly")))
+async def rules(generation: Studio) -> bytes:
+    ada = generation.person("ada")
+    await generation.told(await ada.slash("rules add", text="goblin", reason="Goblins are for #fantasy only."))
+    await generation.told(await ada.slash("rules add", text="dragon*", action="warn"))
+    return await generation.message(
+        ada, await generation.told(await ada.slash("rules test", text="a g0bl1n and a dragonfly"))
+    )
 
 
-async def review(studio: Studio) -> bytes:
-    cleo, dev, bo = (studio.person(name) for name in ("cleo", "dev", "bo"))
-    await dev.context_menu("Report picture", await studio.painted(cleo, seed=5, count=2))
-    return await studio.message(bo, await studio.told(await bo.slash("review")))
+async def review(generation: Studio) -> bytes:
+    cleo, dev, bo = (generation.person(name) for name in ("cleo", "dev", "bo"))
+    await dev.context_menu("Report picture", await generation.painted(cleo, seed=5, count=2))
+    return await generation.message(bo, await generation.told(await bo.slash("review")))
 
 
-async def settings(studio: Studio) -> bytes:
-    ada = studio.person("ada")
-    panel = await studio.told(await ada.slash("settings"))
+async def settings(generation: Studio) -> bytes:
+    ada = generation.person("ada")
+    panel = await generation.told(await ada.slash("settings"))
     await ada.click(panel, "Where and who")
-    await studio.discord.wait_for(lambda: "Where I paint" in panel.text)
-    return await studio.message(ada, panel)
+    await generation.discord.wait_for(lambda: "Where I paint" in panel.text)
+    return await generation.message(ada, panel)
 
 
-async def set_up(studio: Studio) -> bytes:
-    guild = studio.discord.add_guild("Meadow", owner=studio.discord.world.get_or_add_user("kit"), has_bot=False)
+async def set_up(generation: Studio) -> bytes:
+    guild = generation.discord.add_guild("Meadow", owner=generation.discord.world.get_or_add_user("kit"), has_bot=False)
     lobby = guild.add_channel("lobby")
-    studio.discord.add_bot(guild)
-    hello: Any = await studio.discord.wait_for(lambda: lobby.messages and lobby.messages[0])
-    return await studio.message(studio.discord.act_as(guild.members[guild.owner_id], lobby), hello)
+    generation.discord.add_bot(guild)
+    hello: Any = await generation.discord.wait_for(lambda: lobby.messages and lobby.messages[0])
+    return await generation.message(generation.discord.act_as(guild.members[guild.owner_id], lobby), hello)
 
 
-async def load(studio: Studio) -> bytes:
+async def load(generation: Studio) -> bytes:
     """Request more than can be generated, so that the first server, which asks most, has a queue."""
-    async with studio.page(studio.person("cleo"), WIDE) as page:
+    async with generation.page(generation.person("cleo"), WIDE) as page:
         await page.get_by_role("button", name="Load generator", exact=True).click()
         await page.get_by_label("Requests a second").fill("3")
         await page.get_by_role("button", name="Start").click()

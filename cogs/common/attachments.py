@@ -93,7 +93,7 @@ class Lent:
 
     def __init__(self, interaction: Interaction) -> None:
         self._interaction = interaction
-        self._files = interaction.client.services.studio.files
+        self._files = interaction.client.services.generation.files
         self._loans: list[PendingFile] = []
 
     async def keep(self, data: bytes) -> str:

@@ -55,5 +55,5 @@ def _label(text: str, note: str) -> str:
 
 async def _find_model(interaction: Interaction) -> Model:
     """Return the model that is named in the same command so far, else the one that paints here where none is named."""
-    models, named = interaction.client.services.studio.catalog.models, interaction.namespace.model
+    models, named = interaction.client.services.generation.catalog.models, interaction.namespace.model
     return next((model for model in models if model.name == named), None) or await fetch_default_model(interaction)

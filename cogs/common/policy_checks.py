@@ -73,9 +73,9 @@ async def require_allowed(
     `context` is what `require_may_request` returned; `attached`: the files of the request that came with it.
     """
     services, owner, policy = interaction.client.services, context.owner, context.policy
-    model = services.studio.catalog.get(request.spec.model)
+    model = services.generation.catalog.get(request.spec.model)
     is_from_upload = await require_sources(request, owner, services.jobs, attached=attached)
-    is_judged = is_vetted(model, checks_safety=services.studio.checks_safety, is_from_upload=is_from_upload)
+    is_judged = is_vetted(model, checks_safety=services.generation.checks_safety, is_from_upload=is_from_upload)
     policy.require_vetted(context.place, is_vetted=is_judged, is_from_upload=is_from_upload)
     if policy.choices.pressers is Pressers.OWNER:
         await _require_own(interaction, context)
@@ -84,7 +84,7 @@ async def require_allowed(
         protection().require_harmless(request.spec.said)
         if not policy.rules.rules:
             return ()
-        default = choose_default_model(services.studio.catalog, policy)
+        default = choose_default_model(services.generation.catalog, policy)
         own_negative = adapt_model(model, policy).defaults.negative
         texts = collect_texts(request, default_model=default.name, own_negative=own_negative)
         return await _require_words_allowed(services, context, texts)
@@ -109,7 +109,7 @@ async def require_may_request(interaction: Interaction) -> RequestContext:
     Asked before anything is fetched, decoded or drawn for them.
     """
     context, services = await fetch_context(interaction), interaction.client.services
-    (await services.operating.admission()).require_admitted(context.owner.guild_id)
+    (await services.operator.admission()).require_admitted(context.owner.guild_id)
     if context.place.is_dm and not services.allows_dms:
         raise ServersOnlyError
     await _require_not_blocked(services, context.owner, context.policy, now=interaction.created_at)
@@ -123,7 +123,7 @@ def _require_possible(interaction: Interaction, policy: Policy) -> None:
     choices = policy.choices
     if not (choices.channel_ids or choices.role_ids or choices.models):
         return
-    models = [model.name for model in interaction.client.services.studio.catalog.models]
+    models = [model.name for model in interaction.client.services.generation.catalog.models]
     for key, gone in find_deleted(choices, interaction.guild, models).items():
         if key in NOTHING_LEFT and len(gone) == len(getattr(choices, key)):
             raise NOTHING_LEFT[key]
@@ -177,7 +177,7 @@ async def _require_own(interaction: Interaction, context: RequestContext) -> Non
 
 async def fetch_default_model(interaction: Interaction) -> Model:
     """Return the model that paints here where none is named."""
-    return choose_default_model(interaction.client.services.studio.catalog, await fetch_policy(interaction))
+    return choose_default_model(interaction.client.services.generation.catalog, await fetch_policy(interaction))
 
 
 async def fetch_default_upscaler(interaction: Interaction, model: Model) -> Upscaler | None:

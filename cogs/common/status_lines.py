@@ -11,7 +11,7 @@ BOOST = N_("One of your roles gives you {times} times the share of other members
 
 
 def format_share(weight: float, part: float) -> str:
-    """Return what part of the painter a server may claim; its weight only where that is not the usual one."""
+    """Return what part of the worker a server may claim; its weight only where that is not the usual one."""
     said = _(SHARE, part=format_part(part))
     if weight == 1:
         return said
@@ -19,7 +19,7 @@ def format_share(weight: float, part: float) -> str:
 
 
 def describe_state(num_running: int, *, is_ready: bool, is_paused: bool) -> str:
-    """Return what the painter is doing now."""
+    """Return what the worker is doing now."""
     if is_paused:
         return _(PAUSED)
     if num_running:

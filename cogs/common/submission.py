@@ -78,9 +78,9 @@ async def _acknowledge(
     received_s = services.monotonic()
     require_can_post(interaction)
     if request is not None:
-        services.studio.check(request, owner)
+        services.generation.check(request, owner)
     else:
-        services.studio.require_open()
+        services.generation.require_open()
     context = await require_may_request(interaction)
     if request is not None:
         warnings = await require_allowed(interaction, context, request, attached=attached)
@@ -138,7 +138,7 @@ async def _submit(
         warnings = await require_allowed(interaction, context, request, attached=attached)
     services.rates.take(context.owner, limit=context.policy.choices.requests_per_minute)
     try:
-        job = await services.studio.submit(
+        job = await services.generation.submit(
             request,
             context.owner,
             reply_to=acknowledged.reply_to,

@@ -57,12 +57,12 @@ class ModelOption(app_commands.Transformer[Any]):
     async def transform(self, interaction: Interaction, value: str, /) -> Model:
         services = interaction.client.services
         policy = await services.guild_policy.fetch(get_owner(interaction).guild_id)
-        return services.studio.catalog.get(value).with_defaults(policy.choices.model_defaults.get(value))
+        return services.generation.catalog.get(value).with_defaults(policy.choices.model_defaults.get(value))
 
     async def autocomplete(  # type: ignore[override]
         self, interaction: Interaction, value: str, /
     ) -> list[app_commands.Choice[str]]:
-        names = [model.name for model in interaction.client.services.studio.catalog.models]
+        names = [model.name for model in interaction.client.services.generation.catalog.models]
         return filter_choices([(name, name) for name in names], value)
 
 
@@ -70,12 +70,12 @@ class UpscalerOption(app_commands.Transformer[Any]):
     """An added upscaler by name, completed while typing. Becomes an `Upscaler`; raises `UnknownUpscalerError`."""
 
     async def transform(self, interaction: Interaction, value: str, /) -> Upscaler:
-        return find_upscaler(interaction.client.services.studio.catalog.default.upscalers, value)
+        return find_upscaler(interaction.client.services.generation.catalog.default.upscalers, value)
 
     async def autocomplete(  # type: ignore[override]
         self, interaction: Interaction, value: str, /
     ) -> list[app_commands.Choice[str]]:
-        upscalers = interaction.client.services.studio.catalog.default.upscalers
+        upscalers = interaction.client.services.generation.catalog.default.upscalers
         return filter_choices([(f"{each.name} ({each.scale}×)", each.name) for each in upscalers], value)
 
 
@@ -96,7 +96,7 @@ class LiveJobOption(app_commands.Transformer[Any]):
         self, interaction: Interaction, value: str, /
     ) -> list[app_commands.Choice[str]]:
         owner = get_owner(interaction)
-        views = interaction.client.services.studio.list_guild_jobs(owner.guild_id)
+        views = interaction.client.services.generation.list_guild_jobs(owner.guild_id)
         return filter_choices([(_describe_job(view), view.job.id) for view in views if view.job.owner == owner], value)
 
 

@@ -29,7 +29,7 @@ async def notify_subscribers(client: BaseBot, services: Services, job_id: str, p
     What Discord refuses is only logged: the pictures are there in any case. Raise `discord.HTTPException` if Discord
     is down: it may work later, and the nonce keeps it from being said twice.
     """
-    user_ids = await services.keepsakes.fetch_notified(job_id)
+    user_ids = await services.favourites.fetch_notified(job_id)
     if not user_ids:
         return 0
     if (await services.deliveries.fetch(job_id)).reply_to.is_private:
@@ -42,7 +42,7 @@ async def notify_subscribers(client: BaseBot, services: Services, job_id: str, p
 
 async def notify_owner(client: BaseBot, services: Services, job: Job, text: str) -> bool:
     """Write to a job's owner, if they asked to be told when it is done. Whether it could be said."""
-    asked = await services.keepsakes.fetch_notified(job.id)
+    asked = await services.favourites.fetch_notified(job.id)
     return job.owner.user_id in asked and await _write_to(client, job.id, job.owner.user_id, text)
 
 

@@ -32,11 +32,11 @@ class ProgressMessages:
     async def show(self, job_id: str, reply_to: ReplyTo, going: TrackedJob) -> None:
         """Best effort: a progress message that fails is not worth a second try."""
         going.changed.clear()
-        view = self._services.studio.view(job_id)
+        view = self._services.generation.view(job_id)
         if view is None or going.is_message_gone:
             return
-        studio = self._services.studio
-        say = build_progress(view, is_ready=studio.is_ready, is_paused=studio.is_paused)
+        generation = self._services.generation
+        say = build_progress(view, is_ready=generation.is_ready, is_paused=generation.is_paused)
         if say == going.shown:
             return
         try:

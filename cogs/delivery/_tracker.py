@@ -1,6 +1,6 @@
 """The tracker: follows every job from “in line” to its finished message, and delivers each result once.
 
-The studio says that *something* about a job has changed; one task a job looks what, and edits the job's message, at
+The service says that *something* about a job has changed; one task a job looks what, and edits the job's message, at
 most once in `PAUSES_S`. When the job has ended, its result is posted by the poster until that has worked, in turns with
 those of other channels and servers, and only then marked as posted: after a crash anywhere in between it is simply
 posted again, to the same message.
@@ -72,17 +72,17 @@ class DeliveryTracker:
     async def start(self) -> None:
         """Hear of changes from now on, and take up what an earlier run left to deliver."""
         self._is_open = True
-        self._services.studio.on_change = self.on_job_changed
+        self._services.generation.on_change = self.on_job_changed
         for delivery in await self._services.deliveries.fetch_due():
             self.on_job_changed(delivery.job_id)
-        for job_id in self._services.studio.list_live_ids():
+        for job_id in self._services.generation.list_live_ids():
             self.on_job_changed(job_id)
 
     async def close(self) -> None:
         """Stop following. Posts that are under way get `GRACE_S` to end; what is cut off is due after the restart."""
         self._is_open = False
-        if self._services.studio.on_change == self.on_job_changed:
-            self._services.studio.on_change = lambda job_id: None
+        if self._services.generation.on_change == self.on_job_changed:
+            self._services.generation.on_change = lambda job_id: None
         await self._reopening.close()
         ending = [task for job_id, task in self._tasks.items() if self._rounds[job_id].ended.is_set()]
         if ending:
@@ -109,7 +109,7 @@ class DeliveryTracker:
             self._tasks[job_id] = task
             task.add_done_callback(lambda done: self._forget(job_id, done))
         self._rounds[job_id].changed.set()
-        if not self._services.studio.is_live(job_id):
+        if not self._services.generation.is_live(job_id):
             self._rounds[job_id].end()
 
     @property
@@ -157,7 +157,7 @@ class DeliveryTracker:
         if reply_to is None:
             return
         set_language(reply_to.locale)
-        while self._services.studio.is_live(job_id):
+        while self._services.generation.is_live(job_id):
             try:
                 await self._progress.show(job_id, reply_to, going)
             except Exception:  # what may end with progress is the progress, never the job's delivery
@@ -244,7 +244,7 @@ class DeliveryTracker:
         if going.num_told is None:
             going.num_told = await notify_subscribers(self._client, services, job_id, posted)
         if going.num_told:
-            await services.keepsakes.clear_notifications(job_id)
+            await services.favourites.clear_notifications(job_id)
         await services.deliveries.mark_posted(job_id)
         self._reopening.forget(job_id)
         reached("marked_delivered")

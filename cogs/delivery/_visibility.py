@@ -63,6 +63,6 @@ async def _withhold_hidden(services: Services, job: Job, place: ChannelContext) 
     if not withheld:
         return job
     for image in withheld:
-        await remove_files(services.studio.files, await services.jobs.withhold(image.id))
+        await remove_files(services.generation.files, await services.jobs.withhold(image.id))
         log.info("image=%s action=withheld-at-delivery", image.id)
     return await services.jobs.fetch_job(job.id)

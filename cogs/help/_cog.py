@@ -38,13 +38,13 @@ async def _build_help(interaction: Interaction, _: str) -> MessageSpec:
 
 
 async def _build_about(interaction: Interaction, _: str) -> MessageSpec:
-    studio = interaction.client.services.studio
+    generation = interaction.client.services.generation
     return _messages.build_about(
-        models=[(model.name, model.licence) for model in studio.catalog.models],
-        is_ready=studio.is_ready,
-        is_paused=studio.is_paused,
-        num_waiting=studio.num_waiting,
-        num_running=studio.num_running,
+        models=[(model.name, model.licence) for model in generation.catalog.models],
+        is_ready=generation.is_ready,
+        is_paused=generation.is_paused,
+        num_waiting=generation.num_waiting,
+        num_running=generation.num_running,
     )
 
 

@@ -69,7 +69,7 @@ async def press_open(interaction: Interaction, subject: str) -> None:
     owner = get_owner(interaction)
     require_visible(job, owner)
     # Others' pictures open only for those who have them as a favourite: whose message they could press that under.
-    if not job.is_end or (job.owner != owner and not await services.album.is_favourite(job.id, owner.user_id)):
+    if not job.is_end or (job.owner != owner and not await services.history.is_favourite(job.id, owner.user_id)):
         raise UnknownJobError
     await interaction.response.defer(ephemeral=True, thinking=True)
     variant = MessageVariant(interaction.filesize_limit or DEFAULT_SIZE_LIMIT)
@@ -91,7 +91,7 @@ async def _show(interaction: Interaction, job: Job, variant: MessageVariant) -> 
 async def _build_page(interaction: Interaction, look: HistoryFilter, *, before: datetime | None) -> MessageSpec:
     """Return the next few jobs that have pictures; jobs that were cancelled, failed or deleted are passed over."""
     services, owner, place = interaction.client.services, get_owner(interaction), get_place(interaction)
-    jobs = await services.album.fetch_page(owner, look, limit=PAGE + 1, before=before)
+    jobs = await services.history.fetch_page(owner, look, limit=PAGE + 1, before=before)
     shown = jobs[:PAGE]
     places = await services.deliveries.fetch_some([job.id for job in shown])
     past = [_messages.PastJob(job, await _build_sheet(services, job, place), places.get(job.id)) for job in shown]
@@ -110,7 +110,7 @@ async def _build_sheet(services: Services, job: Job, place: ChannelContext) -> b
 
 
 def _tile_files(services: Services, hashes: Sequence[str]) -> bytes | None:
-    found = [services.studio.files.get(sha256) for sha256 in hashes]
+    found = [services.generation.files.get(sha256) for sha256 in hashes]
     pngs = [png for png in found if png is not None]
     return tile(pngs) if pngs else None
 

@@ -99,7 +99,7 @@ class Imagine(commands.Cog):
         policy = await fetch_policy(interaction)
         typed = Typed(
             prompt=prompt,
-            model=model or choose_default_model(interaction.client.services.studio.catalog, policy),
+            model=model or choose_default_model(interaction.client.services.generation.catalog, policy),
             aspect=aspect.value if aspect else None if size or image else policy.choices.default_aspect,
             size=size,
             count=count,

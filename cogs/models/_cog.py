@@ -29,12 +29,12 @@ class Models(commands.Cog):
 
 
 async def _build_models(interaction: Interaction, _: str) -> MessageSpec:
-    studio, found = interaction.client.services.studio, await _fetch_models(interaction)
+    generation, found = interaction.client.services.generation, await _fetch_models(interaction)
     sizes, unusable = await asyncio.to_thread(
-        lambda: ([count_weight_bytes(model) for model in found], studio.list_unusable_models())
+        lambda: ([count_weight_bytes(model) for model in found], generation.list_unusable_models())
     )
     return _messages.build_models(
-        list(zip(found, sizes, strict=True)), checks_safety=studio.checks_safety, unusable=unusable
+        list(zip(found, sizes, strict=True)), checks_safety=generation.checks_safety, unusable=unusable
     )
 
 
@@ -44,7 +44,7 @@ async def _build_loras(interaction: Interaction, _: str) -> MessageSpec:
 
 async def _fetch_models(interaction: Interaction) -> list[Model]:
     """Return the models that this server allows, the one that paints by default first."""
-    catalog, policy = interaction.client.services.studio.catalog, await fetch_policy(interaction)
+    catalog, policy = interaction.client.services.generation.catalog, await fetch_policy(interaction)
     default, allowed = choose_default_model(catalog, policy), policy.choices.models
     found = [model for model in catalog.models if not allowed or model.name in allowed]
     return sorted(found, key=lambda model: model.name != default.name)

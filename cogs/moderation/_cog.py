@@ -144,7 +144,7 @@ async def handle_purge(interaction: Interaction, subject: str) -> None:
         guild_id, user_id, by=interaction.user.id, said=_describe_purge, at=interaction.created_at
     )
     async for more, gone in purging:
-        await remove_files(services.studio.files, gone)
+        await remove_files(services.generation.files, gone)
         number += more
     await tell_log_channel(interaction, _describe_purge(number))
     await send_text(interaction, _messages.format_purged(number))
@@ -198,7 +198,7 @@ async def _apply_decision(interaction: Interaction, verb: str, job_id: str) -> N
     blocked_for = timedelta(days=1) if verb == "block" else None
     entry, deletes = build_audit_entry(interaction, said), verb != "dismiss"
     gone = await services.moderation.decide(guild_id, job, entry, deletes=deletes, blocked_for=blocked_for)
-    await remove_files(services.studio.files, gone)
+    await remove_files(services.generation.files, gone)
     if deletes:
         await _take_down(interaction, job, warns=verb == "warn")
     await tell_log_channel(interaction, said)
@@ -237,7 +237,7 @@ async def _build_next(services: Services, guild_id: int, *, now: datetime) -> Ne
     pictures = [
         Picture(f"kept-{number}.jpg", data, _("Withheld picture, blurred"), is_spoiler=True)
         for number, each in enumerate(kept)
-        if each.image_id.startswith(job_id) and (data := services.studio.files.get(each.sha256)) is not None
+        if each.image_id.startswith(job_id) and (data := services.generation.files.get(each.sha256)) is not None
     ]
     if reports:
         pictures += await _build_pictures(services, job_id)

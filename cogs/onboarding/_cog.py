@@ -62,11 +62,11 @@ class Onboarding(commands.Cog):
         """Store whether a server has the bot, as it is when storage can take it: it may have changed meanwhile."""
         if self._bot.is_closed():  # the next client is told which servers there are
             return
-        departures = self._bot.services.departures
+        removed_guilds = self._bot.services.removed_guilds
         if self._bot.get_guild(guild_id) is None:
-            await departures.mark_removed(guild_id)
+            await removed_guilds.mark_removed(guild_id)
         else:
-            await departures.mark_returned(guild_id)
+            await removed_guilds.mark_returned(guild_id)
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
@@ -77,7 +77,7 @@ class Onboarding(commands.Cog):
 
         async def write() -> None:
             if not self._bot.is_closed():
-                await self._bot.services.departures.set_present([guild.id for guild in self._bot.guilds])
+                await self._bot.services.removed_guilds.set_present([guild.id for guild in self._bot.guilds])
 
         with self._until_unloaded():
             await retry_write(write)
@@ -85,7 +85,7 @@ class Onboarding(commands.Cog):
 
 async def greet_guild(guild: discord.Guild, services: Services) -> bool:
     """Post the set-up where it can be read: the system channel, else the first one. Whether it was posted."""
-    if not (await services.operating.admission()).is_admitted(guild.id):
+    if not (await services.operator.admission()).is_admitted(guild.id):
         log.info("guild=%s action=not-admitted", guild.id)
         return False
     channel = _find_channel(guild)

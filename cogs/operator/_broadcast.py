@@ -24,7 +24,7 @@ _HEAD = N_("**A message from the operator of this bot**")
 
 async def broadcast(client: BaseBot, text: str) -> tuple[int, int]:
     """Tell every server that is served. How many were told, and how many have no place for it."""
-    admission = await client.services.operating.admission()
+    admission = await client.services.operator.admission()
     served = [guild for guild in client.guilds if admission.is_admitted(guild.id)]
     places = PostingTurns(DeliveryTurns.unlimited(places=AT_ONCE))
 

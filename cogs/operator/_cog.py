@@ -64,19 +64,19 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
         require_operator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         services = interaction.client.services
-        await services.operating.set_closed(True)
-        services.studio.is_closed = True  # after it is stored, so that the last of two who differ decides both
-        stopping = list(services.studio.list_live_ids()) if stop else []
+        await services.operator.set_closed(True)
+        services.generation.is_closed = True  # after it is stored, so that the last of two who differ decides both
+        stopping = list(services.generation.list_live_ids()) if stop else []
         for job_id in stopping:
-            await services.studio.cancel(job_id)
+            await services.generation.cancel(job_id)
         await send_text(interaction, _messages.format_closed(len(stopping) if stop else None))
 
     @app_commands.command(description="Accept requests again.")
     async def open(self, interaction: Interaction) -> None:
         require_operator(interaction)
         services = interaction.client.services
-        await services.operating.set_closed(False)
-        services.studio.is_closed = False
+        await services.operator.set_closed(False)
+        services.generation.is_closed = False
         await tell_privately(interaction, _("Open."))
 
     @app_commands.command(description="Start no new pictures. Requests are accepted and keep their place in the queue.")
@@ -95,15 +95,15 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
     async def state(self, interaction: Interaction) -> None:
         require_operator(interaction)
         services = interaction.client.services
-        studio = services.studio
+        generation = services.generation
         text = _messages.build_state(
-            await services.operating.admission(),
+            await services.operator.admission(),
             num_guilds=len(interaction.client.guilds),
-            num_running=studio.num_running,
-            num_waiting=studio.num_waiting,
-            is_closed=studio.is_closed,
-            is_paused=studio.is_paused,
-            is_ready=studio.is_ready,
+            num_running=generation.num_running,
+            num_waiting=generation.num_waiting,
+            is_closed=generation.is_closed,
+            is_paused=generation.is_paused,
+            is_ready=generation.is_ready,
             problems=services.problems,
         )
         await tell_privately(interaction, text)
@@ -134,9 +134,9 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
     @app_commands.describe(only_allowed="Let only allowed servers use the bot.")
     async def admission(self, interaction: Interaction, only_allowed: bool) -> None:
         require_operator(interaction)
-        operating = interaction.client.services.operating
-        await operating.set_listed_only(only_allowed)
-        await tell_privately(interaction, _messages.format_admission(await operating.admission()))
+        operator = interaction.client.services.operator
+        await operator.set_listed_only(only_allowed)
+        await tell_privately(interaction, _messages.format_admission(await operator.admission()))
 
     @app_commands.command(description="List all servers and whether each may use the bot.")
     async def servers(self, interaction: Interaction) -> None:
@@ -169,7 +169,7 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
             _before, settings = await services.guild_policy.change_settings(
                 server, lambda old: replace(old, weight=value), build_audit_entry(interaction, said)
             )
-            services.studio.set_weight(server, settings.weight)
+            services.generation.set_weight(server, settings.weight)
         await tell_privately(interaction, _messages.format_weight(server, settings.weight))
 
     @app_commands.command(
@@ -188,13 +188,13 @@ def require_operator(interaction: Interaction) -> None:
 async def _set_paused(interaction: Interaction, *, is_paused: bool) -> None:
     require_operator(interaction)
     services = interaction.client.services
-    await services.operating.set_paused(is_paused)
-    services.studio.pause(is_paused)
+    await services.operator.set_paused(is_paused)
+    services.generation.pause(is_paused)
 
 
 async def _judge(interaction: Interaction, guild_id: int, standing: AccessDecision) -> None:
     require_operator(interaction)
-    await interaction.client.services.operating.set_standing(guild_id, standing)
+    await interaction.client.services.operator.set_standing(guild_id, standing)
     await tell_privately(
         interaction, _messages.format_standing(guild_id, _fetch_names(interaction).get(guild_id), standing)
     )
@@ -211,7 +211,7 @@ async def _build_servers(interaction: Interaction, _: str) -> MessageSpec:
     require_operator(interaction)
     services = interaction.client.services
     weights = {each.guild_id: each.weight for each in await services.guilds.fetch_all()}
-    return _messages.build_servers(_fetch_names(interaction), await services.operating.admission(), weights)
+    return _messages.build_servers(_fetch_names(interaction), await services.operator.admission(), weights)
 
 
 async def _build_usage(interaction: Interaction, num_days: str) -> MessageSpec:
@@ -220,15 +220,20 @@ async def _build_usage(interaction: Interaction, num_days: str) -> MessageSpec:
         raise UnknownJobError
     services, days = interaction.client.services, int(num_days)
     used = await services.usage.fetch_guilds(since=services.clock() - timedelta(days=days))
-    return _messages.build_usage(used, _fetch_names(interaction), days=days, units_per_s=services.studio.units_per_s)
+    return _messages.build_usage(
+        used, _fetch_names(interaction), days=days, units_per_s=services.generation.units_per_s
+    )
 
 
 async def _build_models(interaction: Interaction, _: str) -> MessageSpec:
     require_operator(interaction)
-    studio = interaction.client.services.studio
-    unusable = await asyncio.to_thread(studio.list_unusable_models)
+    generation = interaction.client.services.generation
+    unusable = await asyncio.to_thread(generation.list_unusable_models)
     return _messages.build_models(
-        studio.catalog.models, checks_safety=studio.checks_safety, unusable=unusable, loaded=studio.loaded_models
+        generation.catalog.models,
+        checks_safety=generation.checks_safety,
+        unusable=unusable,
+        loaded=generation.loaded_models,
     )
 
 

@@ -125,12 +125,12 @@ async def _delete(interaction: Interaction, sure: str | None) -> None:
         raise NotSureError(word=SURE)
     await interaction.response.defer(ephemeral=True, thinking=True)
     services, user_id = interaction.client.services, interaction.user.id
-    for job_id in services.studio.list_user_jobs(user_id):
-        await services.studio.cancel(job_id)
+    for job_id in services.generation.list_user_jobs(user_id):
+        await services.generation.cancel(job_id)
     await asyncio.to_thread(services.pending_uploads.forget, user_id)  # before: what is attached meanwhile is kept
     number = 0
     async for gone in services.personal.erase(user_id):
-        await remove_files(services.studio.files, gone)
+        await remove_files(services.generation.files, gone)
         number += len(gone)
     services.jobs.forget_withheld()
     interaction.client.tracker.take_kept(user_id)

@@ -26,8 +26,8 @@ class Queue(commands.Cog):
     @app_commands.command(description="Stop your requests. Pictures that have not started cost nothing.")
     @app_commands.describe(picture="The request to stop. Leave it out to stop all your requests here.")
     async def cancel(self, interaction: Interaction, picture: Transform[str, LiveJobOption] | None = None) -> None:
-        studio, owner = interaction.client.services.studio, get_owner(interaction)
-        mine = [view.job.id for view in studio.list_guild_jobs(owner.guild_id) if view.job.owner == owner]
+        generation, owner = interaction.client.services.generation, get_owner(interaction)
+        mine = [view.job.id for view in generation.list_guild_jobs(owner.guild_id) if view.job.owner == owner]
         if picture is not None and picture not in mine:
             raise UnknownJobError
         wanted = mine if picture is None else [picture]
@@ -36,24 +36,24 @@ class Queue(commands.Cog):
             return
         await send_text(interaction, _messages.format_cancelling(len(wanted)))
         for job_id in wanted:
-            await studio.cancel(job_id)
+            await generation.cancel(job_id)
 
 
 async def _build_queue(interaction: Interaction, _: str) -> MessageSpec:
     services, owner = interaction.client.services, get_owner(interaction)
-    views = services.studio.list_guild_jobs(owner.guild_id)
+    views = services.generation.list_guild_jobs(owner.guild_id)
     if interaction.guild_id is None:  # direct messages share one tenant, and know nothing of each other
         views = [view for view in views if view.job.owner == owner]
-    weight, part = services.studio.share_of(owner.guild_id)
+    weight, part = services.generation.share_of(owner.guild_id)
     return _messages.build_queue(
         views,
         viewer_id=owner.user_id,
-        num_waiting=services.studio.num_waiting,
-        num_running=services.studio.num_running,
+        num_waiting=services.generation.num_waiting,
+        num_running=services.generation.num_running,
         share=(weight, part),
-        boost=services.studio.get_boost(owner.guild_id, list_role_ids(interaction)),
-        is_ready=services.studio.is_ready,
-        is_paused=services.studio.is_paused,
+        boost=services.generation.get_boost(owner.guild_id, list_role_ids(interaction)),
+        is_ready=services.generation.is_ready,
+        is_paused=services.generation.is_paused,
     )
 
 

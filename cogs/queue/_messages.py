@@ -35,7 +35,7 @@ def build_queue(
     is_ready: bool,
     is_paused: bool = False,
 ) -> MessageSpec:
-    """Who waits in this server. `share`: its weight, and the part of the painter it may claim now.
+    """Who waits in this server. `share`: its weight, and the part of the worker it may claim now.
 
     Words of prompts are shown to their owner only: channels differ in who reads them.
     """

@@ -22,7 +22,7 @@ async def show_recipe(interaction: Interaction, job: Job) -> None:
         raise UnknownJobError
     await interaction.response.defer(ephemeral=True, thinking=True)
     services = interaction.client.services
-    kin = select_visible_relatives(await services.album.fetch_kin(job), get_owner(interaction))
+    kin = select_visible_relatives(await services.history.fetch_kin(job), get_owner(interaction))
     family = [relative.id for relative, _ in kin.parents] + [child.id for child in kin.children]
     say = _messages.build_recipe(job, kin, await services.deliveries.fetch_some(family))
     await edit_reply(interaction, say)

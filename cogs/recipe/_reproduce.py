@@ -98,7 +98,7 @@ async def _build_from_recipe(
     """Return the request that a recipe in a file makes, and what to say of it if it is not followed exactly."""
     services = interaction.client.services
     if not await is_kept(recipe, get_owner(interaction), services.jobs):
-        return reuse_settings(recipe, services.studio.catalog.get(recipe.spec.model)), _(_messages.WORDS_ONLY)
+        return reuse_settings(recipe, services.generation.catalog.get(recipe.spec.model)), _(_messages.WORDS_ONLY)
     request = reproduce(recipe, original=original)
     if not recipe.spec.sources and not await may_follow(recipe, original, services.jobs):  # else it is one made here
         return replace(request, replay=None), _(_messages.UNKNOWN_TRACE)

@@ -33,7 +33,7 @@ async def press_upscale(interaction: Interaction, subject: str) -> None:
 async def build_enlargement(interaction: Interaction, image: Image) -> GenerationRequest:
     """Return a request for the picture enlarged by what the server chose. Raise `InvalidRequestError` if it is too
     large."""
-    model = interaction.client.services.studio.catalog.get(image.spec.model)
+    model = interaction.client.services.generation.catalog.get(image.spec.model)
     return enlarge(image, await fetch_default_upscaler(interaction, model))
 
 
@@ -49,11 +49,11 @@ async def press_cancel(interaction: Interaction, subject: str) -> None:
     """Cancel the job. The tracker edits its message when it has ended."""
     job = await fetch_job(interaction, subject)
     await _require_may_stop(interaction, job)
-    if not interaction.client.services.studio.is_live(job.id):
+    if not interaction.client.services.generation.is_live(job.id):
         await tell_privately(interaction, _(_messages.NOTHING_TO_CANCEL))
         return
     await interaction.response.defer()
-    await interaction.client.services.studio.cancel(job.id)
+    await interaction.client.services.generation.cancel(job.id)
 
 
 async def press_delete(interaction: Interaction, subject: str) -> None:
@@ -61,11 +61,11 @@ async def press_delete(interaction: Interaction, subject: str) -> None:
     job = await fetch_job(interaction, subject)
     services = interaction.client.services
     await _require_may_stop(interaction, job)
-    if services.studio.is_live(job.id):
+    if services.generation.is_live(job.id):
         await tell_privately(interaction, _(_messages.STILL_PAINTING))
         return
     await interaction.response.defer()
-    await remove_files(services.studio.files, await services.jobs.forget_pictures(job.id))
+    await remove_files(services.generation.files, await services.jobs.forget_pictures(job.id))
     with suppress(discord.NotFound):
         await interaction.delete_original_response()
     await _delete_posted(interaction, job)

@@ -76,7 +76,7 @@ async def send_start(interaction: Interaction, subject: str, answers: Answers) -
     job = await fetch_job(interaction, subject)
     image = _choose_image(job, answers.texts.get(NUMBER, "1"))
     spec = start_from_image(image, strength=strength, seed=draw_seed())
-    model = interaction.client.services.studio.catalog.get(spec.model)
+    model = interaction.client.services.generation.catalog.get(spec.model)
     await acknowledge_and_submit(
         interaction, GenerationRequest(spec=replace_prompt(spec, model, prompt), parent=image.id)
     )

@@ -47,17 +47,17 @@ async def press_reproduce(interaction: Interaction, subject: str) -> None:
 async def press_favourite(interaction: Interaction, subject: str) -> None:
     """Mark or unmark a favourite. Only the person who presses sees or knows."""
     job = await fetch_job(interaction, subject)
-    is_one = await interaction.client.services.keepsakes.toggle_favourite(job.id, interaction.user.id)
+    is_one = await interaction.client.services.favourites.toggle_favourite(job.id, interaction.user.id)
     await tell_privately(interaction, _(_messages.FAVOURITE if is_one else _messages.NO_FAVOURITE))
 
 
 async def press_tell(interaction: Interaction, subject: str) -> None:
     job = await fetch_job(interaction, subject)
     services = interaction.client.services
-    if not services.studio.is_live(job.id):
+    if not services.generation.is_live(job.id):
         await tell_privately(interaction, _(_messages.DONE_ALREADY))
         return
-    await services.keepsakes.request_notification(job.id, interaction.user.id)
+    await services.favourites.request_notification(job.id, interaction.user.id)
     await tell_privately(interaction, _(_messages.WILL_TELL))
 
 

@@ -97,7 +97,7 @@ async def send_remix(interaction: Interaction, subject: str, answers: Answers) -
         seed=draw_seed() if not texts.get(SEED) else _parse_whole(texts[SEED], name=Phrase("Seed")),
         strength=parse_number(texts[STRENGTH], name=Phrase("Strength")) if texts.get(STRENGTH) else None,
     )
-    model = interaction.client.services.studio.catalog.get(job.request.spec.model)
+    model = interaction.client.services.generation.catalog.get(job.request.spec.model)
     await acknowledge_and_submit(interaction, remix(job, wishes, model, picture=_get_only_image(job, subject)))
 
 
@@ -142,7 +142,7 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
     file = answers.files.get(MASK)
     if (file is None) == (not cells):
         raise PartsOrMaskError
-    seed, model = draw_seed(), interaction.client.services.studio.catalog.get(image.spec.model)
+    seed, model = draw_seed(), interaction.client.services.generation.catalog.get(image.spec.model)
     if file is None:
         drawing = partial(inpaint_cells, image, cells, model, prompt=prompt, seed=seed, strength=strength)
         await acknowledge_and_submit(

@@ -52,10 +52,10 @@ async def build_result_message(
     """
     shown = await fetch_visibility(job, services, place)
     context = ResultContext(
-        files=services.studio.files,
+        files=services.generation.files,
         credentials=services.credentials,
         is_upscaled=any(
-            is_upscaled(each) for each in services.studio.catalog.models if each.name == job.request.spec.model
+            is_upscaled(each) for each in services.generation.catalog.models if each.name == job.request.spec.model
         ),
     )
     return await asyncio.to_thread(_build_message, job, variant, shown, context)
@@ -64,7 +64,7 @@ async def build_result_message(
 async def fetch_visibility(job: Job, services: Services, place: ChannelContext) -> dict[int, Shown]:
     """How each picture of a job may be shown in a place, by its index."""
     policy = await services.guild_policy.fetch(job.owner.guild_id)
-    model = next((each for each in services.studio.catalog.models if each.name == job.request.spec.model), None)
+    model = next((each for each in services.generation.catalog.models if each.name == job.request.spec.model), None)
     harmless = model is not None and is_harmless(model, is_from_upload=job.is_from_upload)
 
     def is_vouched_for(image: Image) -> bool:

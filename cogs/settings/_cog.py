@@ -60,7 +60,7 @@ class SettingsPanel(commands.Cog):
         services = interaction.client.services
         async with open_attachment(interaction, file, max_bytes=MAX_FILE_BYTES) as data:
             taken = read_settings(data)
-        known = {model.name for model in services.studio.catalog.models}
+        known = {model.name for model in services.generation.catalog.models}
         if unknown := set(taken.choices.models) - known:
             raise ModelsInFileError(models=", ".join(sorted(unknown)))
         styles = taken.styles_of(guild_id)
@@ -164,7 +164,7 @@ async def _remove_gone(interaction: Interaction, guild_id: int) -> None:
 
 
 def _list_installed(interaction: Interaction) -> Installed:
-    catalog = interaction.client.services.studio.catalog
+    catalog = interaction.client.services.generation.catalog
     upscalers = [each.name for each in catalog.default.upscalers]
     return Installed([model.name for model in catalog.models], upscalers)
 

@@ -58,7 +58,7 @@ class DefaultsGroup(
         negative: transformers.Prompt | None = None,
     ) -> None:
         require_manager(interaction)
-        known = interaction.client.services.studio.catalog.get(model)
+        known = interaction.client.services.generation.catalog.get(model)
         given = DefaultOverrides(
             steps=steps,
             guidance=guidance,
@@ -79,7 +79,7 @@ class DefaultsGroup(
     async def reset(self, interaction: Interaction, model: Transform[str, transformers.ModelName]) -> None:
         require_manager(interaction)
         if model not in (await fetch_policy(interaction)).choices.model_defaults:  # also one that is gone by now
-            interaction.client.services.studio.catalog.get(model)
+            interaction.client.services.generation.catalog.get(model)
         await _change(interaction, model, lambda old: NO_OVERRIDES)
 
 
@@ -101,7 +101,7 @@ async def _change(interaction: Interaction, name: str, change: Callable[[Default
 
 async def _build_list(interaction: Interaction, _page: str, *, done: str | None = None) -> MessageSpec:
     policy = await fetch_policy(interaction)
-    models = [adapt_model(model, policy) for model in interaction.client.services.studio.catalog.models]
+    models = [adapt_model(model, policy) for model in interaction.client.services.generation.catalog.models]
     return pages.build_defaults(models, policy.choices.model_defaults.keys(), done=done)
 
 

@@ -58,7 +58,7 @@ def require_readable(models: Sequence[Model], style: Style) -> None:
 async def keep_style(interaction: Interaction, style: Style) -> None:
     """Keep a style, record it, and tell the log channel. Raise `InvalidRequestError` where there are too many."""
     await require_style_allowed(interaction, style)
-    require_readable(interaction.client.services.studio.catalog.models, style)
+    require_readable(interaction.client.services.generation.catalog.models, style)
     said = Phrase(KEPT, name=style.name)
     await interaction.client.services.styles.save(style, build_audit_entry(interaction, said))
     await tell_log_channel(interaction, said)

@@ -51,8 +51,8 @@ async def _build_own(interaction: Interaction) -> MessageSpec:
         allowances,
         guild_id=owner.guild_id,
         timezone=guild.timezone,
-        boost=services.studio.get_boost(owner.guild_id, roles),
-        units_per_s=services.studio.units_per_s,
+        boost=services.generation.get_boost(owner.guild_id, roles),
+        units_per_s=services.generation.units_per_s,
     )
 
 
@@ -63,7 +63,7 @@ async def _build_server(interaction: Interaction) -> MessageSpec:
     days = list_last_days(DAYS, interaction.created_at, zone=day)
     used = await services.usage.fetch_days(guild_id, days, zone=day)
     members = await services.usage.fetch_members(guild_id, since=beginning(days[0], zone=day))
-    weight, part = services.studio.share_of(guild_id)
+    weight, part = services.generation.share_of(guild_id)
     return await asyncio.to_thread(
         _messages.build_server, used, members, timezone=guild.timezone, weight=weight, part=part
     )

@@ -87,7 +87,9 @@ class Engine:
         self._schedule_of_steps = StepSchedule(quantum=settings.quantum)
         self._slots: dict[str, Slot] = {}
         self._upscalings: dict[str, UpscaleItem] = {}
-        self._painters: dict[str, LoadedModel] = {}  # of residents: each keeps its model, whatever is offered meanwhile
+        self._resident_models: dict[
+            str, LoadedModel
+        ] = {}  # of residents: each keeps its model, whatever is offered meanwhile
         self._events: list[Event] = []
         self._num_admitted = 0
         self._forward_was_last = True
@@ -159,7 +161,7 @@ class Engine:
         """Drop all residents without events and give the memory back."""
         self._checks.close()
         self._slots.clear()
-        self._painters.clear()
+        self._resident_models.clear()
         self._upscalings.clear()
         self._events.clear()
         self.rest()
@@ -268,7 +270,7 @@ class Engine:
         slot.num_previews += 1
         picture = decode_preview(slot, side=self._settings.preview_side)
         if picture is not None:
-            self._checks.ask_preview(slot.order, self._painters[slot.order.image_id].checkers, picture)
+            self._checks.ask_preview(slot.order, self._resident_models[slot.order.image_id].checkers, picture)
 
     def _finish(self, slot: Slot) -> None:
         def run() -> None:
@@ -291,7 +293,7 @@ class Engine:
     ) -> None:
         """Have a finished picture checked, then end its image. Its place is free meanwhile."""
         reached("rendered")
-        own = self._painters[order.image_id].checkers
+        own = self._resident_models[order.image_id].checkers
         self._leave(order.image_id)  # its previews come first
         self._checks.ask_end(order, own, picture, slot=slot, start=start)
 
@@ -306,7 +308,7 @@ class Engine:
 
     def _take_in(self, order: GenerateCommand, picture: np.ndarray | None, start: SafetyVerdict) -> None:
         """Make an image resident. `picture`: what it starts from, and `start`: the verdict on that."""
-        model = self._painters[order.image_id] = self._get_model(order)
+        model = self._resident_models[order.image_id] = self._get_model(order)
         if order.spec.upscale is not None and picture is not None:
             work = UpscaleTask(picture, model.get_upscaler(order.spec.upscale))
             self._upscalings[order.image_id] = UpscaleItem(order, model, work, start)
@@ -334,7 +336,7 @@ class Engine:
     def _leave(self, image_id: str) -> int:
         """Take an image out of the turns; return how many evaluations it had."""
         self._upscalings.pop(image_id, None)
-        self._painters.pop(image_id, None)
+        self._resident_models.pop(image_id, None)
         slot = self._slots.pop(image_id, None)
         if slot is None:
             return 0

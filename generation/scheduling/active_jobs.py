@@ -22,7 +22,7 @@ class JobView:
     """Images that will be started before this job's next one; None when none of its images waits."""
     wait_s: float | None = None
     """Expected time until the whole job is done; None before anything was measured, and while it has to wait for
-    the painter to go on."""
+    the worker to go on."""
     preview: bytes | None = None
     """A small JPEG of the unfinished picture, if there is one."""
 

@@ -69,7 +69,7 @@ class CatalogWatch:
 
 
 async def follow_models(
-    studio: GenerationService, watch: CatalogWatch, problems: Problems, *, every_s: float = EVERY_S
+    generation: GenerationService, watch: CatalogWatch, problems: Problems, *, every_s: float = EVERY_S
 ) -> NoReturn:
     """Let the service offer what the models folder holds, until cancelled.
 
@@ -84,7 +84,7 @@ async def follow_models(
             problems.set(_SUBJECT, _UNREADABLE)
             return
         if catalog is not None:
-            await studio.use_catalog(catalog)
+            await generation.use_catalog(catalog)
             problems.clear(_SUBJECT)
             log.info("action=models-updated models=%s", ", ".join(model.name for model in catalog.models))
 

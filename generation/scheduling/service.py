@@ -265,7 +265,7 @@ class GenerationService:
 
     @property
     def trouble(self) -> str | None:
-        """Why the painter was lost, until it is back; None while it was never lost."""
+        """Why the worker was lost, until it is back; None while it was never lost."""
         return self._dispatcher.trouble
 
     @property
@@ -311,7 +311,7 @@ class GenerationService:
         """Return why models cannot be used, by name: left out at the start, or found out since. Reads files."""
         return {**self.catalog.left_out, **self.failed_loads.of(self.catalog.models)}
 
-    # The life of the studio.
+    # The life of the service.
 
     async def run(self) -> None:
         """Recover, start the worker, and work until cancelled. Raise `ConfigurationError` if no engine can be up."""

@@ -1,4 +1,4 @@
-"""Measures the painter's throughput as it paints: the time of a forward by its cost units."""
+"""Measures the worker's throughput as it paints: the time of a forward by its cost units."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Throughput:
             self._since = self._last = now_s
 
     def interrupted(self) -> None:
-        """Record that the operator paused or resumed the painter, or that a worker was lost or is back.
+        """Record that the operator paused or resumed the worker, or that a worker was lost or is back.
 
         What was being painted may go on; call `paused` if it does not.
         """

@@ -19,8 +19,8 @@ async def test_operator_choices_survive_a_restart(tmp_path: Path) -> None:
     async with await Database.open(settings.url_of_database, tmp_path) as database:
         await OperatorStore(database).set_closed(True)
     async with open_app(settings) as app:
-        assert app.studio.is_closed
-        assert build_services(app, settings).studio is app.studio
+        assert app.generation.is_closed
+        assert build_services(app, settings).generation is app.generation
 
 
 async def test_everything_opened_is_closed(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ async def test_everything_opened_is_closed(tmp_path: Path) -> None:
 async def test_the_health_says_what_is_wrong(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, num_threads=1)
     async with open_app(settings) as app:
-        status = HealthStatus(app.studio, app.database, app.problems)
+        status = HealthStatus(app.generation, app.database, app.problems)
         assert status()["problems"][0] == "Discord: connecting"
         status.set_discord("connected")
         assert not [each for each in status()["problems"] if each.startswith("Discord")]

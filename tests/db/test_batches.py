@@ -183,14 +183,14 @@ async def test_every_column_that_names_a_member_forgets_them(database: Database)
 
 
 async def test_a_returning_server_keeps_its_remaining_data(many: Database) -> None:
-    departures = RemovedGuildStore(many, clock=lambda: NOW, grace=timedelta(0))
+    removed_guilds = RemovedGuildStore(many, clock=lambda: NOW, grace=timedelta(0))
     await SettingsStore(many).change(GUILD, lambda _old: GuildSettings(guild_id=GUILD, weight=5))
-    await departures.mark_removed(GUILD)
-    parts = departures.erase(GUILD)
+    await removed_guilds.mark_removed(GUILD)
+    parts = removed_guilds.erase(GUILD)
     await anext(parts)
-    await departures.mark_returned(GUILD)
+    await removed_guilds.mark_returned(GUILD)
     assert await all_of(parts) == frozenset()
-    assert not await departures.is_gone(GUILD)
+    assert not await removed_guilds.is_gone(GUILD)
     assert (await SettingsStore(many).fetch(GUILD)).weight == 5
     assert (await reconcile(many)).is_exact
 

@@ -37,12 +37,12 @@ def spec(prompt: str = "a red circle", **changes: Any) -> ImageSpec:
 class Place:
     """A service with what the tests observe."""
 
-    def __init__(self, studio: GenerationService, worker: LocalWorker, store: JobStore, folder: Path) -> None:
-        self.studio, self.worker, self.store, self.folder = studio, worker, store, folder
+    def __init__(self, generation: GenerationService, worker: LocalWorker, store: JobStore, folder: Path) -> None:
+        self.generation, self.worker, self.store, self.folder = generation, worker, store, folder
         self.changes: list[str] = []
         self.running: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
-        studio.on_change = self._heard
+        generation.on_change = self._heard
 
     def _heard(self, job_id: str) -> None:
         self.changes.append(job_id)
@@ -59,14 +59,14 @@ class Place:
     async def submit(self, prompt: str = "a red circle", owner: Owner = ADA, count: int = 1, **changes: Any) -> Job:
         """The files that it starts from were attached."""
         request = GenerationRequest(spec=spec(prompt, **changes), count=count)
-        return await self.studio.submit(request, owner, attached=request.spec.files)
+        return await self.generation.submit(request, owner, attached=request.spec.files)
 
     async def finished(self, job: Job) -> Job:
         async with asyncio.timeout(PATIENCE_S):
-            return await self.studio.finished(job.id)
+            return await self.generation.finished(job.id)
 
     def is_running(self, job: Job) -> bool:
-        view = self.studio.view(job.id)
+        view = self.generation.view(job.id)
         return view is not None and view.job.status is Status.RUNNING and view.progress > 0
 
 
@@ -80,11 +80,11 @@ async def opened(
     worker = LocalWorker(config, first_pause_s=0.01)
     async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
         store = JobStore(database)
-        studio = GenerationService(
+        generation = GenerationService(
             worker=worker, store=store, files=ImageFiles(folder / "pictures"), catalog=catalog, queue=queue
         )
-        place = Place(studio, worker, store, folder)
-        place.running = running = asyncio.create_task(studio.run())
+        place = Place(generation, worker, store, folder)
+        place.running = running = asyncio.create_task(generation.run())
         try:
             yield place
         finally:

@@ -26,7 +26,7 @@ RED = "a red circle on a blue background"
 
 
 @dataclass
-class House:
+class Harness:
     discord: Sandbox
     people: People
     bot: LivingBot
@@ -49,13 +49,15 @@ class House:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory, blank_database: Path, tally: Tally) -> AsyncIterator[House]:
+async def harness(
+    tmp_path_factory: pytest.TempPathFactory, blank_database: Path, tally: Tally
+) -> AsyncIterator[Harness]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         folder = tmp_path_factory.mktemp("bad")
         _add_lora_of_another_base(folder / "models")
         bot = LivingBot(discord, folder, blank_database, models_dir=folder / "models")
-        made = House(discord, people, bot)
+        made = Harness(discord, people, bot)
         handler = logging.StreamHandler(made.log)
         logging.getLogger().addHandler(handler)
         level = logging.getLogger().level
@@ -82,25 +84,25 @@ def _add_lora_of_another_base(folder: Path) -> None:
     )
 
 
-async def answer(house: House, asked: Interaction) -> str:
+async def answer(harness: Harness, asked: Interaction) -> str:
     """What only the one who asked reads; whatever was public before it is gone."""
 
     def said_now() -> Message | None:
         first = asked.original_message if asked.ephemeral else None
         return asked.followups[-1] if asked.followups else first if first and not first.is_loading else None
 
-    said = await house.discord.wait_for(said_now)
+    said = await harness.discord.wait_for(said_now)
     assert said is not None and said.is_ephemeral
     return said.text
 
 
-async def refuses(house: House, kind: type[AtelierError], **options: Any) -> None:
+async def refuses(harness: Harness, kind: type[AtelierError], **options: Any) -> None:
     """The private answer is that of `kind`; nothing was reserved or charged; no one else saw a thing; life goes on."""
-    before, seen = await house.usage(), len(house.people.bo.list_visible_messages())
-    said = await answer(house, await house.people.ada.forging.slash("imagine", **({"prompt": RED} | options)))
+    before, seen = await harness.usage(), len(harness.people.bo.list_visible_messages())
+    said = await answer(harness, await harness.people.ada.forging.slash("imagine", **({"prompt": RED} | options)))
     assert is_said(kind, said), said
     assert "Incident" not in said, "it was foreseen"
-    assert await house.usage() == before
-    assert await house.bot.jobs.fetch_unfinished() == []
-    assert len(house.people.bo.list_visible_messages()) == seen
-    await house.paints()
+    assert await harness.usage() == before
+    assert await harness.bot.jobs.fetch_unfinished() == []
+    assert len(harness.people.bo.list_visible_messages()) == seen
+    await harness.paints()

@@ -123,7 +123,7 @@ class LivingBot:
         return datetime.fromtimestamp(self.discord.clock.now(), UTC) + self.clock_ahead
 
     async def start(self) -> None:
-        """Up and connected when this returns; the painter may still be on its way."""
+        """Up and connected when this returns; the worker may still be on its way."""
         self.database = await Database.open(f"sqlite:///{self.data_dir / 'atelier.db'}", self.data_dir)
         self.jobs = JobStore(self.database, clock=self.now)
         watch = self._watch_models()
@@ -131,7 +131,7 @@ class LivingBot:
         settings = EngineSettings(num_slots=self.num_slots, num_threads=2, thresholds=self._thresholds)
         config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine)
         self.worker = LocalWorker(config, first_pause_s=0.05)
-        self.studio = GenerationService(
+        self.generation = GenerationService(
             worker=self.worker,
             store=self.jobs,
             files=ImageFiles(self.data_dir / "pictures"),
@@ -141,20 +141,20 @@ class LivingBot:
             check_safety=self._checks_safety,
         )
         self.screener = Screener()
-        self.studio.is_closed = await OperatorStore(self.database).is_closed()
-        self.studio.pause(await OperatorStore(self.database).is_paused())
+        self.generation.is_closed = await OperatorStore(self.database).is_closed()
+        self.generation.pause(await OperatorStore(self.database).is_paused())
         self.parts = Parts(
-            studio=self.studio,
+            generation=self.generation,
             jobs=self.jobs,
             database=self.database,
-            files=self.studio.files,
+            files=self.generation.files,
             screener=self.screener,
             problems=Problems(),
         )
         await self._connect()
-        self._tasks.append(asyncio.create_task(self.studio.run(), name="studio"))
+        self._tasks.append(asyncio.create_task(self.generation.run(), name="generation"))
         if self._models_dir is not None:
-            following = follow_models(self.studio, watch, self.parts.problems, every_s=0.02)
+            following = follow_models(self.generation, watch, self.parts.problems, every_s=0.02)
             self._tasks.append(asyncio.create_task(following, name="models"))
 
     def _watch_models(self) -> CatalogWatch:
@@ -237,7 +237,7 @@ class LivingBot:
     async def ended(self, interaction: Interaction) -> Job:
         """Wait until the job has ended."""
         await until_shown(self.discord, interaction)
-        return await self.studio.finished((await self.job_of(interaction)).id)
+        return await self.generation.finished((await self.job_of(interaction)).id)
 
 
 def tasks_of_the_bot() -> list[asyncio.Task[Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from discord_sandbox import Sandbox
-from tests.scenarios.bad_input_harness import house as house
+from tests.scenarios.bad_input_harness import harness as harness
 from tests.scenarios.bot_harness import LivingBot, People, judged
 from tests.tally import Tally
 

@@ -119,8 +119,8 @@ async def test_usage_is_a_chart_with_words_for_those_who_cannot_see_it(
 
 
 async def test_weights_and_boosts_are_visible(discord: Sandbox, people: People, bot: LivingBot) -> None:
-    bot.studio.set_weight(people.guild.id, 3.0)
-    bot.studio.set_boost(RoleBoost(guild_id=people.guild.id, role_id=people.guild.id, boost=2.0))
+    bot.generation.set_weight(people.guild.id, 3.0)
+    bot.generation.set_boost(RoleBoost(guild_id=people.guild.id, role_id=people.guild.id, boost=2.0))
     shown = await told(discord, await people.ada.slash("queue"))
     assert is_said(SHARE, shown.text, part="100%") and is_said(WEIGHT, shown.text, weight=3)
     assert is_said(BOOST, shown.text, times=2)

@@ -41,7 +41,7 @@ from generation.requests.errors import (
 from tests.generation.images.hostile_files import header_only, many_frames, saved, text_bomb
 from tests.messages import is_said
 from tests.patience import PATIENCE_S
-from tests.scenarios.bad_input_harness import RED, House, answer, refuses
+from tests.scenarios.bad_input_harness import RED, Harness, answer, refuses
 from tests.scenarios.bot_harness import delete_by_hand, job_id_in, until_done, until_shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -93,8 +93,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         pytest.param({"model": "．．／etc／passwd"}, UnknownModelError, id="30 full-width dots"),
     ],
 )
-async def test_a_request_that_cannot_be_made(house: House, options: dict[str, Any], kind: type[AtelierError]) -> None:
-    await refuses(house, kind, **options)
+async def test_a_request_that_cannot_be_made(
+    harness: Harness, options: dict[str, Any], kind: type[AtelierError]
+) -> None:
+    await refuses(harness, kind, **options)
 
 
 # Prompts that only look dangerous are painted, and shown letter by letter.
@@ -117,23 +119,23 @@ async def test_a_request_that_cannot_be_made(house: House, options: dict[str, An
         pytest.param("{0.__class__} %s {{7*7}}", "\\{0\\.\\_\\_class\\_\\_\\} %s \\{\\{7\\*7\\}\\}", id="18 templates"),
     ],
 )
-async def test_a_prompt_that_only_looks_dangerous(house: House, prompt: str, shown: str) -> None:
-    message = await house.paints(prompt)
+async def test_a_prompt_that_only_looks_dangerous(harness: Harness, prompt: str, shown: str) -> None:
+    message = await harness.paints(prompt)
     assert shown in message.text
     assert message.allowed_mentions == {"parse": []}
     assert not any(char in message.text for char in "\x00\x07\u202e\ud800")
     assert "\u0305" not in message.text, "at most three combining marks in a row"
-    await house.paints()
+    await harness.paints()
 
 
-async def test_9_back_ticks_do_not_end_the_code_block_of_a_recipe(house: House) -> None:
-    message = await house.paints("``` `` ` a red circle ```")
-    shown = await until_shown(house.discord, await house.people.ada.click(message, "Recipe"))
+async def test_9_back_ticks_do_not_end_the_code_block_of_a_recipe(harness: Harness) -> None:
+    message = await harness.paints("``` `` ` a red circle ```")
+    shown = await until_shown(harness.discord, await harness.people.ada.click(message, "Recipe"))
     assert shown.text.count("```") == 2
 
 
-async def test_10_a_forged_settings_line_stays_a_part_of_the_prompt(house: House) -> None:
-    message = await house.paints("a star\nNegative prompt: forged\nSteps: 99, Seed: 1", seed=5)
+async def test_10_a_forged_settings_line_stays_a_part_of_the_prompt(harness: Harness) -> None:
+    message = await harness.paints("a star\nNegative prompt: forged\nSteps: 99, Seed: 1", seed=5)
     lines = read_png_text(message.attachments[0].data)["parameters"].splitlines()
     assert [line for line in lines if line.startswith("Negative prompt:")] == []
     [settings] = [line for line in lines if line.startswith("Steps:")]
@@ -141,23 +143,23 @@ async def test_10_a_forged_settings_line_stays_a_part_of_the_prompt(house: House
     assert "Seed: 5" in settings
 
 
-async def test_19_a_prompt_cannot_write_lines_into_the_log(house: House) -> None:
-    await house.paints("red \x1b[31mcircle\r\n2026-01-01 ERROR action=forged")
-    await refuses(house, SizeFormatError, size="x\r\naction=forged")
-    said = house.log.getvalue()
+async def test_19_a_prompt_cannot_write_lines_into_the_log(harness: Harness) -> None:
+    await harness.paints("red \x1b[31mcircle\r\n2026-01-01 ERROR action=forged")
+    await refuses(harness, SizeFormatError, size="x\r\naction=forged")
+    said = harness.log.getvalue()
     assert "action=accepted" in said
     assert "action=forged" not in said and "\x1b" not in said
     assert RED not in said, "prompts are not logged at INFO"
 
 
-async def test_what_lies_at_the_edge_is_painted(house: House) -> None:
+async def test_what_lies_at_the_edge_is_painted(harness: Harness) -> None:
     """22 one step; 20 the largest seed; 23 no guidance; 25 the whole strength; 26 a whole number for a fraction."""
-    await house.paints(steps=1, seed=2**32 - 1, guidance=0)
+    await harness.paints(steps=1, seed=2**32 - 1, guidance=0)
     start = Upload("start.png", saved("PNG", "RGB", (64, 64)))
-    await house.paints(image=start, strength=1.0)
-    await refuses(house, OutOfRangeError, steps="1")
-    await refuses(house, NumberNotAboveError, image=start, strength=0)
-    await refuses(house, NumberNotAboveError, image=start, strength=7)
+    await harness.paints(image=start, strength=1.0)
+    await refuses(harness, OutOfRangeError, steps="1")
+    await refuses(harness, NumberNotAboveError, image=start, strength=0)
+    await refuses(harness, NumberNotAboveError, image=start, strength=7)
 
 
 # Pictures, over the wire. tests/generation/images/test_untrusted_decoder.py tries every kind on the decoder itself.
@@ -178,9 +180,9 @@ async def test_what_lies_at_the_edge_is_painted(house: House) -> None:
     ],
 )
 async def test_a_start_picture_that_cannot_be_used(
-    house: House, filename: str, data: bytes, kind: type[AtelierError]
+    harness: Harness, filename: str, data: bytes, kind: type[AtelierError]
 ) -> None:
-    await refuses(house, kind, image=Upload(filename, data, "image/png"))
+    await refuses(harness, kind, image=Upload(filename, data, "image/png"))
 
 
 @pytest.mark.parametrize(
@@ -193,19 +195,19 @@ async def test_a_start_picture_that_cannot_be_used(
         pytest.param("a.png", saved("PNG", "P", (96, 80)), id="42 palette"),
     ],
 )
-async def test_a_start_picture_that_is_merely_unusual(house: House, filename: str, data: bytes) -> None:
-    made = Image.open(io.BytesIO(start_of(house, await job_from(house, Upload(filename, data)))))
+async def test_a_start_picture_that_is_merely_unusual(harness: Harness, filename: str, data: bytes) -> None:
+    made = Image.open(io.BytesIO(start_of(harness, await job_from(harness, Upload(filename, data)))))
     assert (made.format, made.mode, getattr(made, "n_frames", 1)) == ("PNG", "RGB", 1)
 
 
-async def job_from(house: House, picture: Upload) -> Job:
-    message = await house.paints(image=picture)
-    return await house.bot.jobs.fetch_job(job_id_in(message))
+async def job_from(harness: Harness, picture: Upload) -> Job:
+    message = await harness.paints(image=picture)
+    return await harness.bot.jobs.fetch_job(job_id_in(message))
 
 
-def start_of(house: House, job: Job) -> bytes:
+def start_of(harness: Harness, job: Job) -> bytes:
     start = job.images[0].spec.start
-    kept = house.bot.studio.files.get(start.sha256) if start is not None else None
+    kept = harness.bot.generation.files.get(start.sha256) if start is not None else None
     assert kept is not None
     return kept
 
@@ -222,92 +224,92 @@ def on_its_side() -> bytes:
     return buffer.getvalue()
 
 
-async def test_43_where_a_photograph_was_taken_does_not_leak(house: House) -> None:
-    message = await house.paints(image=Upload("photo.jpg", on_its_side()))
-    job = await house.bot.jobs.fetch_job(job_id_in(message))
-    for data in (start_of(house, job), message.attachments[0].data):
+async def test_43_where_a_photograph_was_taken_does_not_leak(harness: Harness) -> None:
+    message = await harness.paints(image=Upload("photo.jpg", on_its_side()))
+    job = await harness.bot.jobs.fetch_job(job_id_in(message))
+    for data in (start_of(harness, job), message.attachments[0].data):
         assert b"secret place" not in data
         assert not Image.open(io.BytesIO(data)).getexif()
 
 
-async def test_43_a_photograph_on_its_side_counts_as_people_see_it(house: House) -> None:
+async def test_43_a_photograph_on_its_side_counts_as_people_see_it(harness: Harness) -> None:
     """Its shape, its enlargement, and the mask that has to fit it; Discord speaks of it as it lies in the file."""
-    ada, photograph = house.people.ada, Upload("photo.jpg", on_its_side())
-    job = await job_from(house, photograph)
-    pixels, (width, height) = decode_png(start_of(house, job))
+    ada, photograph = harness.people.ada, Upload("photo.jpg", on_its_side())
+    job = await job_from(harness, photograph)
+    pixels, (width, height) = decode_png(start_of(harness, job))
     assert (width, height) == (job.images[0].spec.width_px, job.images[0].spec.height_px)
     assert width < height
     assert pixels[0] > 200 > 50 > pixels[-3], "red above, blue below"
     enlarged = await ada.slash("upscale", image=photograph)
-    await until_done(house.discord, enlarged)
-    assert (await house.bot.job_of(enlarged)).images[0].spec.result_size_px == (128, 192)
+    await until_done(harness.discord, enlarged)
+    assert (await harness.bot.job_of(enlarged)).images[0].spec.result_size_px == (128, 192)
     upright, lying = (Upload("mask.png", saved("PNG", "L", size)) for size in ((64, 96), (96, 64)))
     painted = await ada.slash("inpaint", image=photograph, mask=upright, prompt=RED, steps=1)
-    assert (await until_done(house.discord, painted)).attachments
-    before = await house.usage()
-    said = await answer(house, await ada.slash("inpaint", image=photograph, mask=lying, prompt=RED))
+    assert (await until_done(harness.discord, painted)).attachments
+    before = await harness.usage()
+    said = await answer(harness, await ada.slash("inpaint", image=photograph, mask=lying, prompt=RED))
     assert is_said(MaskSizeError, said, width=64, height=96)
-    assert await house.usage() == before
+    assert await harness.usage() == before
 
 
-async def test_45_an_attachment_that_is_gone_before_it_is_read(house: House) -> None:
-    stop = house.discord.journal.on_entry(lambda entry: house.discord.faults.lose_files())  # type: ignore[arg-type]
+async def test_45_an_attachment_that_is_gone_before_it_is_read(harness: Harness) -> None:
+    stop = harness.discord.journal.on_entry(lambda entry: harness.discord.faults.lose_files())  # type: ignore[arg-type]
     try:
         picture = Upload("a.png", saved("PNG", "RGB", (64, 64)))
-        said = await answer(house, await house.people.ada.slash("imagine", prompt=RED, image=picture))
+        said = await answer(harness, await harness.people.ada.slash("imagine", prompt=RED, image=picture))
     finally:
         stop()
     assert is_said(FileNotFetchedError, said)
-    await house.paints()
+    await harness.paints()
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", saved("PNG", "RGB", (64, 64))], ids=["empty", "text", "foreign"])
-async def test_a_file_to_reproduce_that_is_none_of_ours(house: House, data: bytes) -> None:
-    before = await house.usage()
-    asked = await house.people.ada.slash("reproduce", file=Upload("a.png", data))
-    said = await answer(house, asked)
+async def test_a_file_to_reproduce_that_is_none_of_ours(harness: Harness, data: bytes) -> None:
+    before = await harness.usage()
+    asked = await harness.people.ada.slash("reproduce", file=Upload("a.png", data))
+    said = await answer(harness, asked)
     assert any(is_said(kind, said) for kind in (NotAPictureError, NoSettingsError, FileNotFetchedError)), said
-    assert await house.usage() == before
+    assert await harness.usage() == before
 
 
-async def test_a_link_with_a_number_longer_than_any_id(house: House) -> None:
+async def test_a_link_with_a_number_longer_than_any_id(harness: Harness) -> None:
     for number in ("9" * 21, "9" * 5000, "٣"):
-        asked = await house.people.ada.slash("reproduce", picture=f"https://discord.com/channels/1/2/{number}")
-        assert is_said(PictureReferenceError, await answer(house, asked))
+        asked = await harness.people.ada.slash("reproduce", picture=f"https://discord.com/channels/1/2/{number}")
+        assert is_said(PictureReferenceError, await answer(harness, asked))
 
 
-async def test_a_link_to_a_message_that_cannot_be(house: House) -> None:
+async def test_a_link_to_a_message_that_cannot_be(harness: Harness) -> None:
     """Discord answers 400 to an id above 2^63, and 404 to one that is merely not there."""
-    people = house.people
-    house.discord.faults.fail("/channels/*/messages/*", method="GET", status=400)  # once
+    people = harness.people
+    harness.discord.faults.fail("/channels/*/messages/*", method="GET", status=400)  # once
     for message_id in ("9" * 20, "1"):
         link = f"https://discord.com/channels/{people.guild.id}/{people.general.id}/{message_id}"
         asked = await people.ada.slash("reproduce", picture=link)
-        assert is_said(UnknownJobError, await answer(house, asked))
+        assert is_said(UnknownJobError, await answer(harness, asked))
 
 
 # Discord itself.
 
 
-async def test_47_buttons_by_others_twice_deleted_and_forged(house: House) -> None:
-    people, bot = house.people, house.bot
-    message = await house.paints()
-    before = await house.usage()
-    assert is_said(NotYourPicturesError, await answer(house, await people.bo.click(message, "Delete")))
+async def test_47_buttons_by_others_twice_deleted_and_forged(harness: Harness) -> None:
+    people, bot = harness.people, harness.bot
+    message = await harness.paints()
+    before = await harness.usage()
+    assert is_said(NotYourPicturesError, await answer(harness, await people.bo.click(message, "Delete")))
     long = "atelier:reroll:" + "A" * 85
     for custom_id in (long, "x" * 100, f"atelier:up:{job_id_in(message)}:7", "atelier::", "atelier:reroll:'--"):
-        assert await answer(house, await people.bo.forging.click(message, custom_id))
-    assert await house.usage() == before
-    delete_by_hand(house.discord, message)
-    rerolled = await until_done(house.discord, await people.bo.forging.click(message, "Reroll"))
+        assert await answer(harness, await people.bo.forging.click(message, custom_id))
+    assert await harness.usage() == before
+    delete_by_hand(harness.discord, message)
+    rerolled = await until_done(harness.discord, await people.bo.forging.click(message, "Reroll"))
     assert rerolled.attachments, "the button of a deleted message, pressed in the same moment, still counts"
     both = await asyncio.gather(people.ada.click(rerolled, "Recipe"), people.ada.click(rerolled, "Recipe"))
     assert all(pressed.ephemeral for pressed in both)
-    assert not bot.studio.list_live_ids()
+    assert not bot.generation.list_live_ids()
 
 
-async def test_48_a_guild_that_was_left_between_request_and_result(house: House) -> None:
-    discord, bot = house.discord, house.bot
+async def test_48_a_guild_that_was_left_between_request_and_result(harness: Harness) -> None:
+    discord, bot = harness.discord, harness.bot
     guild = discord.add_guild("Short-lived")
     kit = discord.act_as(guild.add_member("kit"), guild.add_channel("lobby"))
     await bot.hold_painting()
@@ -316,30 +318,30 @@ async def test_48_a_guild_that_was_left_between_request_and_result(house: House)
     discord.clock.advance(20 * 60)
     discord.faults.kick_bot(guild)
     bot.go_on_painting()
-    assert (await bot.studio.finished(job_id)).status is Status.DONE
+    assert (await bot.generation.finished(job_id)).status is Status.DONE
     async with asyncio.timeout(PATIENCE_S):
         while tasks := bot.client.tracker.tasks:
             await asyncio.wait(tasks)
     delivery = await bot.deliveries.fetch(job_id)
     assert delivery.state == "kept"
-    await house.paints()
+    await harness.paints()
 
 
-async def test_49_an_admin_command_without_the_permission(house: House) -> None:
-    said = await answer(house, await house.people.bo.forging.slash("quota set", limit=1))
+async def test_49_an_admin_command_without_the_permission(harness: Harness) -> None:
+    said = await answer(harness, await harness.people.bo.forging.slash("quota set", limit=1))
     assert is_said(NotAManagerError, said)
-    assert await house.bot.services.quotas.fetch_quotas(house.people.guild.id) == []
+    assert await harness.bot.services.quotas.fetch_quotas(harness.people.guild.id) == []
 
 
-async def test_50_a_result_over_the_size_limit_is_sent_as_a_jpeg_that_says_so(house: House) -> None:
-    guild = house.people.guild
+async def test_50_a_result_over_the_size_limit_is_sent_as_a_jpeg_that_says_so(harness: Harness) -> None:
+    guild = harness.people.guild
     house_limit, guild.attachment_size_limit = guild.attachment_size_limit, 3_000
     try:
         start = Upload("noise.png", _noise())
-        message = await house.paints(image=start, size="256x256", strength=0.05)
-        original = (await house.bot.jobs.fetch_job(job_id_in(message))).images[0].file_sha256
+        message = await harness.paints(image=start, size="256x256", strength=0.05)
+        original = (await harness.bot.jobs.fetch_job(job_id_in(message))).images[0].file_sha256
         assert all(file.size <= 3_000 for file in message.attachments)
-        assert house.bot.studio.files.get(original or ""), "the exact file is kept"
+        assert harness.bot.generation.files.get(original or ""), "the exact file is kept"
     finally:
         guild.attachment_size_limit = house_limit
 
@@ -350,18 +352,18 @@ def _noise() -> bytes:
     return buffer.getvalue()
 
 
-async def test_words_that_are_not_read_are_told_of_once(house: House) -> None:
+async def test_words_that_are_not_read_are_told_of_once(harness: Harness) -> None:
     """In private, beside the picture; a button repeats the words, not the note."""
-    asked = await house.people.ada.slash("imagine", prompt="a [red:blue:0.5] circle (x:-5) AND", steps=1)
-    message = await until_done(house.discord, asked)
-    await house.discord.wait_for(lambda: asked.followups)
+    asked = await harness.people.ada.slash("imagine", prompt="a [red:blue:0.5] circle (x:-5) AND", steps=1)
+    message = await until_done(harness.discord, asked)
+    await harness.discord.wait_for(lambda: asked.followups)
     [note] = asked.followups
     said = note.content.replace("\\", "")
     assert "painted as plain words: “[red:blue:0.5]”, “AND”." in said
     assert "Weights end at 0 and 2, and these go beyond: “(x:-5)”." in said
-    pressed = await house.people.ada.click(message, "Reroll")
-    await until_done(house.discord, pressed)
-    asked = await house.people.ada.slash("imagine", prompt="a (red:,5) circle", steps=1)
-    await until_done(house.discord, asked)
-    await house.paints()
+    pressed = await harness.people.ada.click(message, "Reroll")
+    await until_done(harness.discord, pressed)
+    asked = await harness.people.ada.slash("imagine", prompt="a (red:,5) circle", steps=1)
+    await until_done(harness.discord, asked)
+    await harness.paints()
     assert not pressed.followups and not asked.followups

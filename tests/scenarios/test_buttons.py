@@ -92,7 +92,7 @@ async def test_delete_is_for_the_owner_and_moderators(discord: Sandbox, people: 
     await people.mo.click(message, "Delete")
     await discord.wait_for(lambda: message.is_deleted)
     assert (await bot.jobs.fetch_job(job_id_in(message))).images[0].file_sha256 is None
-    assert bot.studio.files.get(sha256) is None
+    assert bot.generation.files.get(sha256) is None
 
 
 async def test_delete_pressed_twice_within_a_moment(discord: Sandbox, people: People, bot: LivingBot) -> None:
@@ -129,7 +129,7 @@ async def test_cancel_while_running_pays_for_what_was_painted(discord: Sandbox, 
     job_id = job_id_in(message)
     refused = await people.bo.click(message, "Cancel")
     assert refused.ephemeral
-    assert bot.studio.is_live(job_id)
+    assert bot.generation.is_live(job_id)
     both = await asyncio.gather(people.ada.click(message, "Cancel"), people.mo.click(message, "Cancel"))
     assert all(pressed.acknowledged for pressed in both)
     await until_done(discord, asked)
@@ -160,7 +160,7 @@ async def test_forged_buttons_are_answered_in_private_and_do_nothing(
     for custom_id in forged:
         pressed = await people.bo.forging.click(message, custom_id)
         assert pressed.ephemeral, custom_id
-    assert not bot.studio.list_guild_jobs(people.guild.id)
+    assert not bot.generation.list_guild_jobs(people.guild.id)
 
 
 async def test_a_job_of_another_server_is_not_known_here(discord: Sandbox, people: People, bot: LivingBot) -> None:

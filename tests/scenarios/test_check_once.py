@@ -91,23 +91,23 @@ async def block(people: People, bot: LivingBot) -> None:
 
 
 async def deny_server(people: People, bot: LivingBot) -> None:
-    await bot.services.operating.set_standing(people.guild.id, AccessDecision.DENIED)
+    await bot.services.operator.set_standing(people.guild.id, AccessDecision.DENIED)
 
 
 async def close(people: People, bot: LivingBot) -> None:
-    bot.studio.is_closed = True
+    bot.generation.is_closed = True
 
 
 async def drain(people: People, bot: LivingBot) -> None:
-    await bot.studio.drain(grace_s=0)
+    await bot.generation.drain(grace_s=0)
 
 
 async def fill_queue(people: People, bot: LivingBot) -> None:
     await bot.hold_painting()
-    spec = ImageSpec.for_model(bot.studio.catalog.default, prompt=RED, seed=0)
+    spec = ImageSpec.for_model(bot.generation.catalog.default, prompt=RED, seed=0)
     with pytest.raises(QueueFullError):
         while True:
-            await bot.studio.submit(
+            await bot.generation.submit(
                 GenerationRequest(spec=spec, count=4), Owner(people.guild.id, people.ada.user.id), may_use_all=True
             )
 

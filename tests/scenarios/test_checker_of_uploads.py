@@ -34,7 +34,7 @@ ONLY_THERE = str(UncheckedUploadError())
 
 
 @dataclass
-class House:
+class Harness:
     discord: Sandbox
     people: People
     bot: LivingBot
@@ -60,15 +60,17 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def harness(
+    tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path
+) -> AsyncIterator[Harness]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         channel = people.guild.add_channel("after-dark", nsfw=True)
         bot = LivingBot(discord, tmp_path_factory.mktemp("house"), blank_database, checks_safety=False)
         await bot.start()
-        house = House(discord, people, bot, discord.act_as(people.guild.members[people.ada.user.id], channel))
-        await house.choose(SafetyLevel.OFF)  # else what was not checked counts as flagged
-        yield house
+        harness = Harness(discord, people, bot, discord.act_as(people.guild.members[people.ada.user.id], channel))
+        await harness.choose(SafetyLevel.OFF)  # else what was not checked counts as flagged
+        yield harness
         await bot.stop()
 
 
@@ -78,7 +80,7 @@ def a_file(name: str = "a.png") -> Upload:
     return Upload(name, buffer.getvalue())
 
 
-async def every_way_in(house: House, who: ScriptedUser) -> list[tuple[str, Interaction]]:
+async def every_way_in(harness: Harness, who: ScriptedUser) -> list[tuple[str, Interaction]]:
     """A picture from elsewhere, however it is handed in."""
     mask = Upload("mask.png", draw_mask((0,), (128, 128)))
     wishes: dict[str, Any] = {"prompt": "a storm", "image": a_file()}
@@ -92,81 +94,81 @@ async def every_way_in(house: House, who: ScriptedUser) -> list[tuple[str, Inter
     opened = await who.context_menu("Use as start image", photo)
     ways.append(("start", await who.submit_modal(opened, {"prompt": "a storm"})))
     ways.append(("Upscale", await who.context_menu("Upscale", photo)))
-    words = await until_done(house.discord, await who.slash("imagine", prompt="a sea", steps=2))
+    words = await until_done(harness.discord, await who.slash("imagine", prompt="a sea", steps=2))
     menu, region = f"atelier-menu:{job_id_in(words)}", f"atelier:{Action.REGION}:{job_id_in(words)}:0"
     ways.append(("mask", await who.submit_modal(await who.select(words, menu, [region]), {"mask": mask})))
     return ways
 
 
-async def test_a_picture_from_elsewhere_is_painted_from_after_dark_only(house: House) -> None:
-    before = len(house.bot.studio.list_live_ids())
-    for name, asked in await every_way_in(house, house.people.ada):
-        assert ONLY_THERE in (await told(house.discord, asked)).text, name
-    assert len(house.bot.studio.list_live_ids()) == before
-    for name, asked in await every_way_in(house, house.after_dark):
-        assert (await house.job(await house.done(asked))).is_from_upload, name
+async def test_a_picture_from_elsewhere_is_painted_from_after_dark_only(harness: Harness) -> None:
+    before = len(harness.bot.generation.list_live_ids())
+    for name, asked in await every_way_in(harness, harness.people.ada):
+        assert ONLY_THERE in (await told(harness.discord, asked)).text, name
+    assert len(harness.bot.generation.list_live_ids()) == before
+    for name, asked in await every_way_in(harness, harness.after_dark):
+        assert (await harness.job(await harness.done(asked))).is_from_upload, name
 
 
-async def test_files_are_not_even_fetched(house: House) -> None:
-    kept = len(list((house.bot.data_dir / "pictures").rglob("*.png")))
-    await house.refused(await house.people.ada.slash("img2img", image=a_file("b.png"), prompt="x", steps=2))
-    assert len(list((house.bot.data_dir / "pictures").rglob("*.png"))) == kept
+async def test_files_are_not_even_fetched(harness: Harness) -> None:
+    kept = len(list((harness.bot.data_dir / "pictures").rglob("*.png")))
+    await harness.refused(await harness.people.ada.slash("img2img", image=a_file("b.png"), prompt="x", steps=2))
+    assert len(list((harness.bot.data_dir / "pictures").rglob("*.png"))) == kept
 
 
-async def test_what_was_made_of_such_pictures_stays_there_too(house: House) -> None:
+async def test_what_was_made_of_such_pictures_stays_there_too(harness: Harness) -> None:
     """Its result is as good as the picture itself, at a low strength; so are those of its result."""
-    ada, dark = house.people.ada, house.after_dark
-    start = await house.done(await dark.slash("img2img", image=a_file(), prompt="x", steps=2))
+    ada, dark = harness.people.ada, harness.after_dark
+    start = await harness.done(await dark.slash("img2img", image=a_file(), prompt="x", steps=2))
     opened = await dark.context_menu("Use as start image", start)
-    second = await house.done(await dark.submit_modal(opened, {"prompt": "y", "strength": "0.1"}))
-    enlarged = await house.done(await dark.click(second, button_of(second, Action.UPSCALE)))
-    assert (await house.job(enlarged)).is_from_upload
+    second = await harness.done(await dark.submit_modal(opened, {"prompt": "y", "strength": "0.1"}))
+    enlarged = await harness.done(await dark.click(second, button_of(second, Action.UPSCALE)))
+    assert (await harness.job(enlarged)).is_from_upload
     for message in (start, second):
         for action in (Action.REROLL, Action.VARY, Action.UPSCALE):
             # As if it had been posted here: a button works wherever its message is.
-            await house.refused(await ada.forging.click(message, button_of(message, action)))
+            await harness.refused(await ada.forging.click(message, button_of(message, action)))
     for message in (start, second, enlarged):
-        await house.refused(await ada.slash("reproduce", picture=job_id_in(message)))
-    again = await house.done(await dark.slash("reproduce", picture=job_id_in(second)))
-    assert (await house.job(again)).is_from_upload
+        await harness.refused(await ada.slash("reproduce", picture=job_id_in(message)))
+    again = await harness.done(await dark.slash("reproduce", picture=job_id_in(second)))
+    assert (await harness.job(again)).is_from_upload
 
 
-async def test_it_is_not_shown_elsewhere_either(house: House) -> None:
-    ada, dark = house.people.ada, house.after_dark
-    shown = await house.done(await dark.slash("img2img", image=a_file(), prompt="x", steps=2, seed=1))
+async def test_it_is_not_shown_elsewhere_either(harness: Harness) -> None:
+    ada, dark = harness.people.ada, harness.after_dark
+    shown = await harness.done(await dark.slash("img2img", image=a_file(), prompt="x", steps=2, seed=1))
     assert len(shown.attachments) == 1
-    here = await until_shown(house.discord, await dark.slash("history"))
-    there = await until_shown(house.discord, await ada.slash("history"))
+    here = await until_shown(harness.discord, await dark.slash("history"))
+    there = await until_shown(harness.discord, await ada.slash("history"))
     opening = button_of(here, Action.OPEN)
     assert opening.endswith(job_id_in(shown))
     assert opening not in [button["custom_id"] for button in there.buttons]
-    assert (await until_shown(house.discord, await dark.click(here, opening))).attachments
-    opened = await until_shown(house.discord, await ada.forging.click(here, opening))
+    assert (await until_shown(harness.discord, await dark.click(here, opening))).attachments
+    opened = await until_shown(harness.discord, await ada.forging.click(here, opening))
     assert not opened.attachments
     assert is_said(NOT_SHOWN_HERE, opened.text)
 
 
-async def test_a_channel_turned_safe_gets_none(house: House) -> None:
-    dark = house.after_dark
-    await house.bot.hold_painting()
+async def test_a_channel_turned_safe_gets_none(harness: Harness) -> None:
+    dark = harness.after_dark
+    await harness.bot.hold_painting()
     asked = await dark.slash("img2img", image=a_file(), prompt="x", steps=2, seed=2)
-    await house.discord.wait_for(lambda: house.bot.studio.list_live_ids())
+    await harness.discord.wait_for(lambda: harness.bot.generation.list_live_ids())
     dark.channel.set_nsfw(False)
-    house.bot.go_on_painting()
-    message = await until_done(house.discord, asked)
+    harness.bot.go_on_painting()
+    message = await until_done(harness.discord, asked)
     dark.channel.set_nsfw(True)
     assert not message.attachments
-    [image] = (await house.job(message)).images
+    [image] = (await harness.job(message)).images
     assert (image.status, image.charged, image.file_sha256) == (Status.WITHHELD, 0, None)
 
 
-async def test_words_alone_are_painted_and_changed_anywhere(house: House) -> None:
-    ada = house.people.ada
-    message = await house.done(await ada.slash("imagine", prompt="a sea", steps=2))
+async def test_words_alone_are_painted_and_changed_anywhere(harness: Harness) -> None:
+    ada = harness.people.ada
+    message = await harness.done(await ada.slash("imagine", prompt="a sea", steps=2))
     started = await ada.context_menu("Use as start image", message)
     for asked in (
         await ada.click(message, button_of(message, Action.UPSCALE)),
         await ada.click(message, button_of(message, Action.VARY)),
         await ada.submit_modal(started, {"prompt": "a calm"}),
     ):
-        assert not (await house.job(await house.done(asked))).is_from_upload
+        assert not (await harness.job(await harness.done(asked))).is_from_upload

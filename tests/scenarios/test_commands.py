@@ -67,7 +67,7 @@ async def test_cancel_by_name_and_all_at_once(discord: Sandbox, people: People, 
     await until_done(discord, asked[0])
     await until_done(discord, asked[2])
     assert is_said(NOTHING_OF_YOURS, (await told(discord, await people.ada.slash("cancel"))).text)
-    assert bot.studio.is_live(stolen)
+    assert bot.generation.is_live(stolen)
 
 
 async def test_history_is_private_and_has_pages(discord: Sandbox, people: People, bot: LivingBot) -> None:

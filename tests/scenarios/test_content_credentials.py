@@ -45,7 +45,7 @@ async def test_posted_pictures_are_signed_and_stay_reproducible(
     assert (disclosure.credentials, disclosure.source_type) == (CredentialState.VALID, SourceType.GENERATED)
     assert disclosure.is_sound
     assert job.images[0].file_sha256 is not None
-    stored = bot.studio.files.get(job.images[0].file_sha256)
+    stored = bot.generation.files.get(job.images[0].file_sha256)
     assert stored is not None
     assert read_disclosure(stored).credentials is None
     assert decode_png(stored) == decode_png(posted)

@@ -94,7 +94,7 @@ async def test_a_bot_killed_at_five_moments(discord: Sandbox, people: People, bo
     owner = Owner(people.guild.id, people.ada.user.id)
     jobs = [job.id for job in await fetch_jobs(bot.jobs, owner)]
     for job_id in jobs:
-        await bot.studio.finished(job_id)
+        await bot.generation.finished(job_id)
         await ends_once(bot, job_id)
     await _all_posted(bot, jobs)
     told = [job_id_in(each.original_message) for each in asked if not each.original_message.is_loading]
@@ -109,7 +109,7 @@ async def test_a_result_ready_while_discord_was_away(discord: Sandbox, people: P
     message = await until_shown(discord, asked)
     job_id = job_id_in(message)
     await bot.client.close()
-    await bot.studio.finished(job_id)
+    await bot.generation.finished(job_id)
     assert not message.attachments or message.attachments[0].filename == "preview.jpg"
     await bot.reconnect()
     assert await until_done(discord, asked) is message

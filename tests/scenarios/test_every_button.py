@@ -55,7 +55,7 @@ WITHOUT_THE_FILE = [Action.VARY, Action.STRONG, Action.DETAIL, Action.REPRODUCE,
 
 
 @dataclass
-class House:
+class Harness:
     discord: Sandbox
     people: People
     bot: LivingBot
@@ -70,22 +70,24 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def harness(
+    tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path
+) -> AsyncIterator[Harness]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         bot = LivingBot(discord, tmp_path_factory.mktemp("house"), blank_database)
         await bot.start()
-        yield House(discord, people, bot)
+        yield Harness(discord, people, bot)
         await bot.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def old_message(house: House) -> Message:
+async def old_message(harness: Harness) -> Message:
     """A message from before a restart, twenty minutes ago."""
-    message = await house.painted()
-    await house.bot.stop()
-    house.discord.clock.advance(20 * 60)
-    await house.bot.start()
+    message = await harness.painted()
+    await harness.bot.stop()
+    harness.discord.clock.advance(20 * 60)
+    await harness.bot.start()
     return message
 
 
@@ -116,10 +118,10 @@ async def test_the_table_above_leaves_out_no_button() -> None:
 
 @pytest.mark.parametrize("action", PAINTING)
 @pytest.mark.parametrize("name", ["ada", "bo"])
-async def test_whoever_presses_is_served_and_charged(house: House, action: Action, name: str) -> None:
-    who: ScriptedUser = getattr(house.people, name)
-    message = await house.painted()
-    job = await house.job_from(await press(who, message, action))
+async def test_whoever_presses_is_served_and_charged(harness: Harness, action: Action, name: str) -> None:
+    who: ScriptedUser = getattr(harness.people, name)
+    message = await harness.painted()
+    job = await harness.job_from(await press(who, message, action))
     assert job.status is Status.DONE
     assert job.owner.user_id == who.user.id
     assert all(image.charged > 0 for image in job.images)
@@ -129,25 +131,25 @@ async def test_whoever_presses_is_served_and_charged(house: House, action: Actio
 
 @pytest.mark.parametrize("action", PRIVATE)
 @pytest.mark.parametrize("name", ["ada", "bo"])
-async def test_what_concerns_one_is_told_to_one(house: House, action: Action, name: str) -> None:
-    who: ScriptedUser = getattr(house.people, name)
-    message = await house.painted()
+async def test_what_concerns_one_is_told_to_one(harness: Harness, action: Action, name: str) -> None:
+    who: ScriptedUser = getattr(harness.people, name)
+    message = await harness.painted()
     pressed = await press(who.forging if action is Action.TELL else who, message, action)
     assert pressed.ephemeral
 
 
-async def test_who_wants_to_be_told_is_told_once_it_is_done(house: House) -> None:
-    ada, bo = house.people.ada, house.people.bo
+async def test_who_wants_to_be_told_is_told_once_it_is_done(harness: Harness) -> None:
+    ada, bo = harness.people.ada, harness.people.bo
     asked = await ada.slash("imagine", prompt="slow-image", steps=8)
-    message = await until_shown(house.discord, asked)
+    message = await until_shown(harness.discord, asked)
     assert (await press(bo, message, Action.TELL)).ephemeral
     assert (await press(bo, message, Action.TELL)).ephemeral
-    await until_done(house.discord, asked)
+    await until_done(harness.discord, asked)
 
     def told() -> list[Message]:
-        return [each for each in house.people.general.messages if each.content.startswith(f"<@{bo.user.id}>")]
+        return [each for each in harness.people.general.messages if each.content.startswith(f"<@{bo.user.id}>")]
 
-    await house.discord.wait_for(told)
+    await harness.discord.wait_for(told)
     assert len(told()) == 1
     assert told()[0].reference is message
     assert told()[0].allowed_mentions is not None
@@ -156,51 +158,53 @@ async def test_who_wants_to_be_told_is_told_once_it_is_done(house: House) -> Non
     ]
 
 
-async def test_where_results_are_private_the_word_that_they_are_done_is_too(house: House) -> None:
-    bot, guild_id, ada = house.bot, house.people.guild.id, house.people.ada
+async def test_where_results_are_private_the_word_that_they_are_done_is_too(harness: Harness) -> None:
+    bot, guild_id, ada = harness.bot, harness.people.guild.id, harness.people.ada
     private = GuildSettings(guild_id=guild_id, choices=GuildPreferences(visibility=Visibility.PRIVATE))
     await bot.choose(private)
-    num_public = len(house.people.general.messages)
+    num_public = len(harness.people.general.messages)
     asked = await ada.slash("imagine", prompt="slow-image", steps=8)
-    message = await until_shown(house.discord, asked)
+    message = await until_shown(harness.discord, asked)
     await press(ada, message, Action.TELL)
-    own = house.discord.act_as(ada.user)
-    await house.discord.wait_for(lambda: [each for each in own.list_visible_messages() if is_said(DONE, each.content)])
-    new = house.people.general.messages[num_public:]
+    own = harness.discord.act_as(ada.user)
+    await harness.discord.wait_for(
+        lambda: [each for each in own.list_visible_messages() if is_said(DONE, each.content)]
+    )
+    new = harness.people.general.messages[num_public:]
     await bot.choose(GuildSettings(guild_id=guild_id))
     assert all(each.is_ephemeral for each in new)
 
 
-async def test_a_favourite_is_ones_own_and_turns_off(house: House) -> None:
-    message = await house.painted()
-    job_id, bo = job_id_in(message), house.people.bo
+async def test_a_favourite_is_ones_own_and_turns_off(harness: Harness) -> None:
+    message = await harness.painted()
+    job_id, bo = job_id_in(message), harness.people.bo
     await press(bo, message, Action.FAVOURITE)
-    assert await house.bot.services.album.is_favourite(job_id, bo.user.id)
-    assert not await house.bot.services.album.is_favourite(job_id, house.people.ada.user.id)
+    assert await harness.bot.services.history.is_favourite(job_id, bo.user.id)
+    assert not await harness.bot.services.history.is_favourite(job_id, harness.people.ada.user.id)
     await press(bo, message, Action.FAVOURITE)
-    assert not await house.bot.services.album.is_favourite(job_id, bo.user.id)
+    assert not await harness.bot.services.history.is_favourite(job_id, bo.user.id)
 
 
 @pytest.mark.parametrize("action", [*PAINTING, Action.RECIPE, Action.FAVOURITE])
-async def test_twice_within_a_moment_is_two_of_it_and_no_more(house: House, action: Action) -> None:
-    message, ada = await house.painted(), house.people.ada
+async def test_twice_within_a_moment_is_two_of_it_and_no_more(harness: Harness, action: Action) -> None:
+    message, ada = await harness.painted(), harness.people.ada
     both = await asyncio.gather(press(ada, message, action), press(ada, message, action))
     assert all(pressed.acknowledged for pressed in both)
     if action in PAINTING:
-        assert len({(await house.job_from(pressed)).id for pressed in both}) == 2
+        assert len({(await harness.job_from(pressed)).id for pressed in both}) == 2
     else:
         assert all(pressed.ephemeral for pressed in both)
 
 
 @pytest.mark.parametrize("action", [*PAINTING, *PRIVATE, *STOPPING])
-async def test_on_a_deleted_job_each_does_what_can_be_done_or_says_why_not(house: House, action: Action) -> None:
-    message, ada = await house.painted(), house.people.ada
+async def test_on_a_deleted_job_each_does_what_can_be_done_or_says_why_not(harness: Harness, action: Action) -> None:
+    message, ada = await harness.painted(), harness.people.ada
     await press(ada, message, Action.DELETE)
-    await house.discord.wait_for(lambda: message.is_deleted)
+    await harness.discord.wait_for(lambda: message.is_deleted)
     pressed = await press(ada.forging, message, action)
     assert pressed.acknowledged
     if action in WITHOUT_THE_FILE:
-        assert (await house.job_from(pressed)).status is Status.DONE
+        assert (await harness.job_from(pressed)).status is Status.DONE
         return
     if action is Action.DELETE:
         return  # nothing is left to do, and nothing is said
@@ -215,48 +219,50 @@ async def test_on_a_deleted_job_each_does_what_can_be_done_or_says_why_not(house
 
 @pytest.mark.parametrize("action", [*PAINTING, Action.RECIPE, Action.FAVOURITE])
 async def test_after_a_restart_and_twenty_minutes_nothing_has_died(
-    house: House, old_message: Message, action: Action
+    harness: Harness, old_message: Message, action: Action
 ) -> None:
-    pressed = await press(house.people.bo, old_message, action)
+    pressed = await press(harness.people.bo, old_message, action)
     if action in PAINTING:
-        assert (await house.job_from(pressed)).status is Status.DONE
+        assert (await harness.job_from(pressed)).status is Status.DONE
     else:
         assert pressed.ephemeral
 
 
-async def answers_about(house: House, who: ScriptedUser, command: str, job_id: str) -> None:
+async def answers_about(harness: Harness, who: ScriptedUser, command: str, job_id: str) -> None:
     """`/recipe` and `/reproduce` name a picture, as buttons do, so they are walked through the same situations."""
     asked = await who.slash(command, picture=job_id)
     if command == "reproduce":
-        assert (await house.job_from(asked)).status is Status.DONE
+        assert (await harness.job_from(asked)).status is Status.DONE
         assert asked.original_message is not None
         assert is_said(IDENTICAL, asked.original_message.text)
     else:
         assert asked.ephemeral
-        assert RED in (await until_shown(house.discord, asked)).text
+        assert RED in (await until_shown(harness.discord, asked)).text
 
 
 @pytest.mark.parametrize("command", ["recipe", "reproduce"])
-async def test_a_command_about_a_picture_in_every_situation(house: House, old_message: Message, command: str) -> None:
-    ada, bo = house.people.ada, house.people.bo
-    await answers_about(house, ada, command, job_id_in(old_message))  # after a restart, twenty minutes later
-    message = await house.painted()
+async def test_a_command_about_a_picture_in_every_situation(
+    harness: Harness, old_message: Message, command: str
+) -> None:
+    ada, bo = harness.people.ada, harness.people.bo
+    await answers_about(harness, ada, command, job_id_in(old_message))  # after a restart, twenty minutes later
+    message = await harness.painted()
     job_id = job_id_in(message)
-    await answers_about(house, bo, command, job_id)  # by somebody else
-    await asyncio.gather(*(answers_about(house, ada, command, job_id) for _ in range(2)))  # twice at once
+    await answers_about(harness, bo, command, job_id)  # by somebody else
+    await asyncio.gather(*(answers_about(harness, ada, command, job_id) for _ in range(2)))  # twice at once
     await press(ada, message, Action.DELETE)
-    await house.discord.wait_for(lambda: message.is_deleted)
-    await answers_about(house, ada, command, job_id)  # on a deleted job: its recipe is all that is needed
+    await harness.discord.wait_for(lambda: message.is_deleted)
+    await answers_about(harness, ada, command, job_id)  # on a deleted job: its recipe is all that is needed
 
 
-async def test_the_same_can_be_chosen_from_the_menu_once_more(house: House) -> None:
+async def test_the_same_can_be_chosen_from_the_menu_once_more(harness: Harness) -> None:
     """Discord's client sends a choice it shows already only after the message has changed, so it is: to what it was."""
-    message, ada = await house.painted(), house.people.ada
+    message, ada = await harness.painted(), harness.people.ada
     job_id, before = job_id_in(message), message.revisions
     files, menus = [file.id for file in message.attachments], shape(message)
     for number, action in enumerate((Action.REPRODUCE, Action.REGION), start=1):
         await ada.select(message, f"atelier-menu:{job_id}", [f"atelier:{action}:{job_id}:0"])
-        await house.discord.wait_for(lambda number=number: message.revisions == before + number)
+        await harness.discord.wait_for(lambda number=number: message.revisions == before + number)
         assert shape(message) == menus
         assert [file.id for file in message.attachments] == files
     gallery = next(each for each in message.list_components() if each["type"] == 12)
@@ -269,12 +275,12 @@ def shape(message: Message) -> list[object]:
     return [[each.get(key) for key in told] for each in message.list_components()]
 
 
-async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(house: House) -> None:
-    message, ada = await house.painted(), house.people.ada
+async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(harness: Harness) -> None:
+    message, ada = await harness.painted(), harness.people.ada
     opened = await ada.click(message, "Remix")
-    await house.bot.stop()
-    await house.bot.start()
-    job = await house.job_from(await ada.submit_modal(opened, {"prompt": "a green square", "seed": "5"}))
+    await harness.bot.stop()
+    await harness.bot.start()
+    job = await harness.job_from(await ada.submit_modal(opened, {"prompt": "a green square", "seed": "5"}))
     assert (job.request.spec.prompt, job.request.spec.seed) == ("a green square", 5)
 
 
@@ -290,46 +296,46 @@ async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(house: 
     ],
 )
 async def test_a_form_filled_in_wrongly_is_refused_in_private(
-    house: House, filled: dict[str, str], kind: type[InvalidRequestError]
+    harness: Harness, filled: dict[str, str], kind: type[InvalidRequestError]
 ) -> None:
-    opened = await house.people.ada.click(await house.painted(), "Remix")
-    sent = await house.people.ada.submit_modal(opened, filled)
+    opened = await harness.people.ada.click(await harness.painted(), "Remix")
+    sent = await harness.people.ada.submit_modal(opened, filled)
     assert sent.ephemeral
     assert sent.original_message is not None
     assert is_said(kind, sent.original_message.text)
 
 
-async def test_a_remix_starts_with_what_was_and_may_start_from_the_picture(house: House) -> None:
-    message, ada = await house.painted(), house.people.ada
+async def test_a_remix_starts_with_what_was_and_may_start_from_the_picture(harness: Harness) -> None:
+    message, ada = await harness.painted(), harness.people.ada
     opened = await ada.click(message, "Remix")
     assert opened.modal is not None
     fields = {line["component"]["custom_id"]: line["component"].get("value") for line in opened.modal["components"]}
     assert fields == {"prompt": RED, "negative": None, "guidance": "3.5", "seed": "7", "strength": None}
-    job = await house.job_from(await ada.submit_modal(opened, {"strength": "0,5"}))
+    job = await harness.job_from(await ada.submit_modal(opened, {"strength": "0,5"}))
     assert job.request.spec.start is not None
     assert job.request.spec.start.strength == 0.5
 
 
-async def test_a_form_shows_the_lora_and_reads_them_again(house: House, tmp_path: Path) -> None:
-    ada, studio = house.people.ada, house.bot.studio
+async def test_a_form_shows_the_lora_and_reads_them_again(harness: Harness, tmp_path: Path) -> None:
+    ada, generation = harness.people.ada, harness.bot.generation
     lora = "ink"
     extra = PromptAddon(name=lora, path=tmp_path / "ink.safetensors", sha256="a" * 64)
-    studio.catalog = Catalog((replace(studio.catalog.default, loras=(extra,)),))
+    generation.catalog = Catalog((replace(generation.catalog.default, loras=(extra,)),))
     asked = await ada.slash("imagine", prompt=f"{RED} <lora:{lora}:0.5>", seed=7, steps=2)
-    message = await until_done(house.discord, asked)
+    message = await until_done(harness.discord, asked)
     opened = await ada.click(message, "Remix")
     assert f'"{RED} <lora:{lora}:0.5>"' in json.dumps(opened.modal)
-    same = await house.job_from(await ada.submit_modal(opened, {}))
+    same = await harness.job_from(await ada.submit_modal(opened, {}))
     assert [str(each) for each in same.request.spec.adapters] == [f"<lora:{lora}:0.5>"]
-    other = await house.job_from(await ada.submit_modal(await ada.click(message, "Remix"), {"prompt": "a fox"}))
+    other = await harness.job_from(await ada.submit_modal(await ada.click(message, "Remix"), {"prompt": "a fox"}))
     assert other.request.spec.adapters == ()
     wrong = await ada.submit_modal(await ada.click(message, "Remix"), {"prompt": "a fox <lora:nope>"})
     assert wrong.original_message is not None
     assert is_said(UnknownLoraError, wrong.original_message.text, name="nope")
 
 
-async def test_a_region_needs_parts_or_a_mask_of_the_right_size(house: House) -> None:
-    message, ada = await house.painted(), house.people.ada
+async def test_a_region_needs_parts_or_a_mask_of_the_right_size(harness: Harness) -> None:
+    message, ada = await harness.painted(), harness.people.ada
     menu, value = f"atelier-menu:{job_id_in(message)}", f"atelier:region:{job_id_in(message)}:0"
     opened = await ada.select(message, menu, [value])
     neither = await ada.submit_modal(opened, {})
@@ -344,23 +350,23 @@ async def test_a_region_needs_parts_or_a_mask_of_the_right_size(house: House) ->
     buffer = io.BytesIO()
     grey.save(buffer, "PNG")
     right = await ada.submit_modal(again, {"mask": Upload("mask.png", buffer.getvalue())})
-    job = await house.job_from(right)
+    job = await harness.job_from(right)
     assert job.status is Status.DONE
     assert job.request.spec.start is not None
     assert job.request.spec.start.mask_sha256 is not None
     assert job.request.spec.start.cells == ()
-    kept = house.bot.studio.files.get(job.request.spec.start.mask_sha256)
+    kept = harness.bot.generation.files.get(job.request.spec.start.mask_sha256)
     assert kept is not None and set(decode_png(kept)[0]) == {0, 255}, "a mask is black and white"
 
 
-async def test_a_recipe_shows_parents_and_children(house: House) -> None:
-    first, ada = await house.painted(), house.people.ada
-    zoomed = await until_done(house.discord, await press(ada, first, Action.ZOOM_HALF))
-    large = await until_done(house.discord, await press(ada, zoomed, Action.UPSCALE))
-    recipe = await until_shown(house.discord, await press(ada, zoomed, Action.RECIPE))
+async def test_a_recipe_shows_parents_and_children(harness: Harness) -> None:
+    first, ada = await harness.painted(), harness.people.ada
+    zoomed = await until_done(harness.discord, await press(ada, first, Action.ZOOM_HALF))
+    large = await until_done(harness.discord, await press(ada, zoomed, Action.UPSCALE))
+    recipe = await until_shown(harness.discord, await press(ada, zoomed, Action.RECIPE))
     parents, children = (
         next(line for line in recipe.text.split("\n") if word in line) for word in ("**Parent** ", "**Child** ")
     )
-    here = f"https://discord.com/channels/{house.people.guild.id}/{house.people.general.id}"
+    here = f"https://discord.com/channels/{harness.people.guild.id}/{harness.people.general.id}"
     assert f"[painted]({here}/{first.id})" in parents
     assert f"[enlarged]({here}/{large.id})" in children

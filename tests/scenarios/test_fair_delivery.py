@@ -53,7 +53,7 @@ async def all_painted(discord: Sandbox, bot: LivingBot, asked: list[Interaction]
     jobs = [job_id_in(await until_shown(discord, each)) for each in asked]
     bot.go_on_painting()
     for job_id in jobs:
-        await bot.studio.finished(job_id)
+        await bot.generation.finished(job_id)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ async def test_progress_does_not_use_up_what_results_need(discord: Sandbox, peop
     edits = f"/channels/{people.general.id}/messages/*"
     discord.faults.rate_limit(edits, method="PATCH", times=10_000, retry_after_s=1)
     await bot.start()
-    await bot.studio.finished(job_id_in(asked[0].original_message))
+    await bot.generation.finished(job_id_in(asked[0].original_message))
     discord.faults.clear()
     before = len(discord.journal.calls)
     await discord.wait_for(lambda: any(message.attachments for message in people.general.messages))

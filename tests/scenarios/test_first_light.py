@@ -55,7 +55,7 @@ async def test_from_command_to_picture(discord: Sandbox, people: People, bot: Li
     assert len(people.general.messages) == 1
     job = await bot.job_of(asked)
     assert job.images[0].recipe is not None
-    assert bot.studio.files.get(job.images[0].file_sha256 or "") == message.attachments[0].data
+    assert bot.generation.files.get(job.images[0].file_sha256 or "") == message.attachments[0].data
 
 
 async def test_progress_has_a_place_then_a_bar_and_a_preview(discord: Sandbox, people: People, bot: LivingBot) -> None:
@@ -163,7 +163,7 @@ async def test_refusals_are_private_and_free(
     assert asked.original_message is not None
     assert is_said(kind, asked.original_message.content)
     assert not people.bo.list_visible_messages()
-    assert not bot.studio.list_guild_jobs(people.guild.id)
+    assert not bot.generation.list_guild_jobs(people.guild.id)
     assert await bot.jobs.fetch_unfinished() == []
 
 

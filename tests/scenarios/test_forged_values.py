@@ -40,7 +40,7 @@ MANAGING = int(Permission.MANAGE_GUILD | Permission.MANAGE_MESSAGES)
 
 
 @dataclass
-class House:
+class Harness:
     """Two servers; `mallory` may do everything in the second, and is a member of the first."""
 
     discord: Sandbox
@@ -59,7 +59,9 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def harness(
+    tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path
+) -> AsyncIterator[Harness]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         lair = discord.add_guild("Lair")
@@ -68,7 +70,7 @@ async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_da
         boss = discord.act_as(people.guild.add_member("boss", permissions=MANAGING), people.general)
         bot = LivingBot(discord, tmp_path_factory.mktemp("forged"), blank_database)
         await bot.start()
-        yield House(discord, people, bot, mallory, boss)
+        yield Harness(discord, people, bot, mallory, boss)
         await bot.stop()
 
 
@@ -90,41 +92,41 @@ async def send_form(who: ScriptedUser, custom_id: str, texts: dict[str, str], op
 
 
 @pytest.mark.parametrize("action", list(Action))
-async def test_a_menu_presses_nothing_that_it_does_not_offer(house: House, action: Action) -> None:
-    ada, bo = house.people.ada, house.people.bo
-    mine, theirs = await house.painted(ada), await house.painted(bo)
+async def test_a_menu_presses_nothing_that_it_does_not_offer(harness: Harness, action: Action) -> None:
+    ada, bo = harness.people.ada, harness.people.bo
+    mine, theirs = await harness.painted(ada), await harness.painted(bo)
     menu = f"atelier-menu:{job_id_in(theirs)}"
-    before = house.state(mine, theirs)
+    before = harness.state(mine, theirs)
     for subject in (job_id_in(mine), f"{job_id_in(mine)}:0", "", ":", "1:f:"):
         pressed = await choose(ada, theirs, menu, [f"atelier:{action}:{subject}"])
-        assert await answer_to(house.discord, pressed) == UNKNOWN, subject
-    assert house.state(mine, theirs) == before
+        assert await answer_to(harness.discord, pressed) == UNKNOWN, subject
+    assert harness.state(mine, theirs) == before
 
 
 @pytest.mark.parametrize("values", [[], [""], ["atelier"], ["atelier-mod:delete:x"], ["x" * 100]])
-async def test_a_choice_of_nothing_is_refused(house: House, values: list[str]) -> None:
-    theirs = await house.painted(house.people.bo)
-    before = house.state(theirs)
-    pressed = await choose(house.people.ada, theirs, f"atelier-menu:{job_id_in(theirs)}", values)
-    assert await answer_to(house.discord, pressed) == UNKNOWN
-    assert house.state(theirs) == before
+async def test_a_choice_of_nothing_is_refused(harness: Harness, values: list[str]) -> None:
+    theirs = await harness.painted(harness.people.bo)
+    before = harness.state(theirs)
+    pressed = await choose(harness.people.ada, theirs, f"atelier-menu:{job_id_in(theirs)}", values)
+    assert await answer_to(harness.discord, pressed) == UNKNOWN
+    assert harness.state(theirs) == before
 
 
 @pytest.mark.parametrize("key", list(FIELDS))
-async def test_the_panel_takes_only_what_this_server_has(house: House, key: str) -> None:
-    field, lair = FIELDS[key], house.mallory.channel.guild
-    elsewhere = {Of.OPTIONS: "no such thing", Of.ROLES: lair.everyone.id, Of.CHANNELS: house.mallory.channel.id}
+async def test_the_panel_takes_only_what_this_server_has(harness: Harness, key: str) -> None:
+    field, lair = FIELDS[key], harness.mallory.channel.guild
+    elsewhere = {Of.OPTIONS: "no such thing", Of.ROLES: lair.everyone.id, Of.CHANNELS: harness.mallory.channel.id}
     forged: list[list[Any]] = [[elsewhere[field.of]], ["x"], ["-1"], ["9" * 90], [" "]]
-    forged += [[house.people.general.id] * (field.most + 1)] + ([[]] if field.is_required else [])
-    before = house.state()
+    forged += [[harness.people.general.id] * (field.most + 1)] + ([[]] if field.is_required else [])
+    before = harness.state()
     for values in forged:
-        panel = await page_with(house, key)
+        panel = await page_with(harness, key)
         pressed = await choose(
-            house.boss, panel, custom_id_of(panel, key), [str(each) for each in values], kind_of(key)
+            harness.boss, panel, custom_id_of(panel, key), [str(each) for each in values], kind_of(key)
         )
-        said = await answer_to(house.discord, pressed)
+        said = await answer_to(harness.discord, pressed)
         assert is_said(NotOfferedError, said), (values, said)
-    assert house.state() == before
+    assert harness.state() == before
 
 
 def kind_of(key: str) -> int:
@@ -136,80 +138,80 @@ def custom_id_of(panel: Message, key: str) -> str:
     return next(each for each in ids if each.endswith(f":{key}"))
 
 
-async def page_with(house: House, key: str) -> Message:
+async def page_with(harness: Harness, key: str) -> Message:
     """The panel, at the page that has this menu."""
-    asked = await house.boss.slash("settings")
+    asked = await harness.boss.slash("settings")
     panel = asked.original_message
     assert panel is not None
     for page in ("what", "who", "safety", "styles"):
-        await house.boss.click(panel, f"atelier-set:{page}:open")
+        await harness.boss.click(panel, f"atelier-set:{page}:open")
         if any(each.get("custom_id", "").endswith(f":{key}") for each in panel.list_components()):
             return panel
     raise AssertionError(f"no page has {key}")
 
 
-async def test_what_is_of_another_server_is_not_known_here(house: House) -> None:
+async def test_what_is_of_another_server_is_not_known_here(harness: Harness) -> None:
     """A rule by its number, a style by its name, a picture by its id: in commands, menus and forms."""
-    guild_id, services = house.people.guild.id, house.bot.services
-    await services.content_rules.add_rules(guild_id, [Rule(text="goblin")], by=house.boss.user.id)
+    guild_id, services = harness.people.guild.id, harness.bot.services
+    await services.content_rules.add_rules(guild_id, [Rule(text="goblin")], by=harness.boss.user.id)
     await services.styles.save(
         Style(guild_id=guild_id, name="ink", prompt="in ink", negative=""), Entry(1, "for a test")
     )
     await services.styles.save(
-        Style(guild_id=house.mallory.channel.guild.id, name="oil", prompt="oil", negative=""), Entry(1, "for a test")
+        Style(guild_id=harness.mallory.channel.guild.id, name="oil", prompt="oil", negative=""), Entry(1, "for a test")
     )
     [rule] = await services.content_rules.fetch_rules(guild_id)
-    theirs = await house.painted(house.people.ada)
-    await answer_to(house.discord, await house.people.bo.context_menu("Report picture", theirs))
-    mine = await house.painted(house.mallory)
-    panel = (await house.mallory.slash("settings")).original_message
+    theirs = await harness.painted(harness.people.ada)
+    await answer_to(harness.discord, await harness.people.bo.context_menu("Report picture", theirs))
+    mine = await harness.painted(harness.mallory)
+    panel = (await harness.mallory.slash("settings")).original_message
     assert panel is not None
-    await house.mallory.click(panel, "atelier-set:styles:open")
-    opened = await house.mallory.click(mine, "Remix")
-    before = house.state(theirs, mine)
-    forging, job_id = house.mallory.forging, job_id_in(theirs)
+    await harness.mallory.click(panel, "atelier-set:styles:open")
+    opened = await harness.mallory.click(mine, "Remix")
+    before = harness.state(theirs, mine)
+    forging, job_id = harness.mallory.forging, job_id_in(theirs)
     tried = [
         await forging.slash("rules remove", number=rule.id),
         await forging.slash("style remove", name="ink"),
         await forging.slash("recipe", picture=job_id),
         await forging.slash("cancel", picture=job_id),
         await forging.slash("imagine", prompt=RED, style="ink"),
-        await choose(house.mallory, panel, "atelier-set:styles:style_remove", ["ink"]),
+        await choose(harness.mallory, panel, "atelier-set:styles:style_remove", ["ink"]),
         *[
-            await send_form(house.mallory, f"atelier:{action}:{subject}", {"prompt": "x", "strength": "0.5"}, opened)
+            await send_form(harness.mallory, f"atelier:{action}:{subject}", {"prompt": "x", "strength": "0.5"}, opened)
             for action in (Action.REMIX, Action.REGION, Action.START, Action.UPSCALE)
             for subject in (job_id, f"{job_id}:0")
         ],
     ]
     for pressed in tried:
-        said = await answer_to(house.discord, pressed)
+        said = await answer_to(harness.discord, pressed)
         assert not is_said(UNEXPECTED, said), said
-    assert house.state(theirs, mine) == before
+    assert harness.state(theirs, mine) == before
 
 
-async def test_a_style_form_forged_under_anothers_message_leaves_that_message(house: House) -> None:
-    theirs = await house.painted(house.people.ada)
-    opened = await house.boss.click(theirs, "Remix")
+async def test_a_style_form_forged_under_anothers_message_leaves_that_message(harness: Harness) -> None:
+    theirs = await harness.painted(harness.people.ada)
+    opened = await harness.boss.click(theirs, "Remix")
     before = theirs.revisions, theirs.text
-    sent = await send_form(house.boss, "atelier:style:", {"name": "forged", "prompt": "x"}, opened)
-    assert is_said(PANEL_TITLE, await answer_to(house.discord, sent), page=TITLE)
+    sent = await send_form(harness.boss, "atelier:style:", {"name": "forged", "prompt": "x"}, opened)
+    assert is_said(PANEL_TITLE, await answer_to(harness.discord, sent), page=TITLE)
     assert (theirs.revisions, theirs.text) == before
 
 
-async def test_a_start_form_is_of_whom_it_was_opened_for(house: House) -> None:
-    ada, bo = house.people.ada, house.people.bo
+async def test_a_start_form_is_of_whom_it_was_opened_for(harness: Harness) -> None:
+    ada, bo = harness.people.ada, harness.people.bo
     opened, *others = [
         await who.context_menu("Use as start image", who.say("a photo", files=[picture()]))
-        for who in (ada, bo, house.mallory)
+        for who in (ada, bo, harness.mallory)
     ]
     assert opened.modal is not None
-    before = house.state()
+    before = harness.state()
     filled = {"prompt": RED, "strength": "0.05"}
-    for who, own in zip((bo, house.mallory), others, strict=True):
+    for who, own in zip((bo, harness.mallory), others, strict=True):
         sent = await send_form(who, opened.modal["custom_id"], filled, own)
-        assert (await answer_to(house.discord, sent)).startswith("That form was opened too long ago")
-    assert house.state() == before
-    job = await house.bot.ended(await ada.submit_modal(opened, filled))
+        assert (await answer_to(harness.discord, sent)).startswith("That form was opened too long ago")
+    assert harness.state() == before
+    job = await harness.bot.ended(await ada.submit_modal(opened, filled))
     assert job.owner.user_id == ada.user.id
 
 

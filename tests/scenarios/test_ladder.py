@@ -77,7 +77,7 @@ async def test_a_channel_message_whose_answer_was_lost_is_not_written_twice(
     delete_by_hand(discord, message)
     discord.faults.drop_answer("/channels/*/messages", method="POST", times=3)
     bot.go_on_painting()
-    await bot.studio.finished(job_id)
+    await bot.generation.finished(job_id)
     assert await settled(bot, job_id) is DeliveryState.POSTED
     assert len([m for m in people.general.messages_ever if m.attachments]) == 1
 
@@ -155,7 +155,7 @@ async def test_a_deleted_channel_leaves_the_result_in_the_history(
     discord.clock.advance(TWENTY_MINUTES_S)
     discord.faults.delete_channel(people.general)
     bot.go_on_painting()
-    await bot.studio.finished(job_id)
+    await bot.generation.finished(job_id)
     assert await settled(bot, job_id) is DeliveryState.KEPT
     asked = await elsewhere.slash("imagine", prompt=RED, steps=2)
     await discord.wait_for(lambda: asked.followups)
@@ -179,7 +179,7 @@ async def test_a_lost_permission_leaves_the_result_in_the_history(
     discord.clock.advance(TWENTY_MINUTES_S)
     discord.faults.take_permission(people.general, int(Permission.VIEW_CHANNEL))
     bot.go_on_painting()
-    await bot.studio.finished(job_id)
+    await bot.generation.finished(job_id)
     assert await settled(bot, job_id) is DeliveryState.KEPT
     assert (await bot.deliveries.fetch(job_id)).last_error == NO_PERMISSION
 
@@ -201,7 +201,7 @@ async def test_a_result_over_the_size_limit_is_a_jpeg_and_says_so(
     asked = await people.ada.slash("imagine", prompt=RED, steps=2, size="256x256")
     message = await until_done(discord, asked)
     job = await bot.job_of(asked)
-    original = bot.studio.files.get(job.images[0].file_sha256 or "")
+    original = bot.generation.files.get(job.images[0].file_sha256 or "")
     assert original is not None
     if len(original) > 10_000:
         assert message.attachments[0].filename.endswith(".jpg")
@@ -231,7 +231,7 @@ async def test_what_was_kept_is_told_until_that_is_known_to_have_worked(
     discord.clock.advance(TWENTY_MINUTES_S)
     discord.faults.delete_channel(people.general)
     bot.go_on_painting()
-    await bot.studio.finished(job_id_in(message))
+    await bot.generation.finished(job_id_in(message))
     assert await settled(bot, job_id_in(message)) is DeliveryState.KEPT
     discord.faults.drop_answer("/webhooks/*", method="POST")
     with heard("cogs.common.submission", "action=note-failed") as failed:
@@ -270,7 +270,7 @@ async def test_those_who_asked_are_told_when_discord_has_come_round(
 async def test_progress_that_stumbles_does_not_take_the_result_with_it(
     discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The studio says that a job has ended once only; who follows the job must be there to hear it."""
+    """The service says that a job has ended once only; who follows the job must be there to hear it."""
     asked, message = await accepted_only(bot, discord, people)
     job_id = job_id_in(message)
     following = bot.client.tracker.tasks

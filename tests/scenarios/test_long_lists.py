@@ -103,7 +103,7 @@ async def test_however_many_want_to_be_told_all_are(discord: Sandbox, people: Pe
     job_id = job_id_in(await until_shown(discord, asked))
     members = [10**18 + number for number in range(205)]
     for member in members:
-        await bot.services.keepsakes.request_notification(job_id, member)
+        await bot.services.favourites.request_notification(job_id, member)
     bot.go_on_painting()
     await until_done(discord, asked)
     await discord.wait_for(lambda: len([each for each in people.general.messages if is_said(DONE, each.text)]) == 3)

@@ -32,7 +32,7 @@ RED = "a red circle on a blue background"
 NAME = "photo-lightning-4step"
 
 
-class House:
+class Harness:
     """The bot with a models folder, and a person in a channel where a model without a checker may paint."""
 
     def __init__(self, discord: Sandbox, people: People, bot: LivingBot, models_dir: Path) -> None:
@@ -47,9 +47,9 @@ class House:
         await self.until(lambda: name in self.offered)
 
     async def set(self, **options: Any) -> None:
-        before = self.bot.studio.catalog
+        before = self.bot.generation.catalog
         set_defaults(self.models_dir, NAME, say=lambda line: None, **options)
-        await self.until(lambda: self.bot.studio.catalog is not before)
+        await self.until(lambda: self.bot.generation.catalog is not before)
 
     async def remove(self) -> None:
         command.remove(self.models_dir, NAME, say=lambda line: None)
@@ -63,7 +63,7 @@ class House:
 
     @property
     def offered(self) -> list[str]:
-        return [model.name for model in self.bot.studio.catalog.models]
+        return [model.name for model in self.bot.generation.catalog.models]
 
     async def paint(self, **options: Any) -> Job:
         asked = await self.ada.slash("imagine", **({"prompt": RED, "model": NAME} | options))
@@ -87,109 +87,111 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def open_house(
     discord: Sandbox, people: People, folder: Path, blank_database: Path, **options: Any
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Harness]:
     models_dir = folder / "models"
     bot = LivingBot(discord, folder, blank_database, models_dir=models_dir, **options)
     await bot.start()
-    yield House(discord, people, bot, models_dir)
+    yield Harness(discord, people, bot, models_dir)
     await bot.stop()
 
 
 @pytest.fixture
-async def house(discord: Sandbox, people: People, tmp_path: Path, blank_database: Path) -> AsyncIterator[House]:
+async def harness(discord: Sandbox, people: People, tmp_path: Path, blank_database: Path) -> AsyncIterator[Harness]:
     async for made in open_house(discord, people, tmp_path, blank_database):
         yield made
 
 
-async def test_what_is_added_set_and_removed_holds_without_a_restart(house: House, toy: Path) -> None:
-    await house.paint(model="paintbox", steps=1)
-    pid = house.bot.worker.pid
+async def test_what_is_added_set_and_removed_holds_without_a_restart(harness: Harness, toy: Path) -> None:
+    await harness.paint(model="paintbox", steps=1)
+    pid = harness.bot.worker.pid
     assert pid is not None
-    refused = await told(house.discord, await house.ada.slash("imagine", prompt=RED, model=NAME))
+    refused = await told(harness.discord, await harness.ada.slash("imagine", prompt=RED, model=NAME))
     assert is_said(UnknownModelError, refused.text)
-    assert await house.completions() == []
+    assert await harness.completions() == []
 
-    await house.add(toy)
-    assert await house.completions() == [NAME]
-    spec = (await house.paint(aspect="1:1")).request.spec
+    await harness.add(toy)
+    assert await harness.completions() == [NAME]
+    spec = (await harness.paint(aspect="1:1")).request.spec
     assert (spec.steps, spec.guidance, spec.sampler, spec.width_px) == (4, 1.0, "Euler SGM Uniform", 512)
 
-    await house.set(steps=2, guidance=3.0, negative="blurry", prefix="masterpiece", clip_skip=2)
-    spec = (await house.paint()).request.spec
+    await harness.set(steps=2, guidance=3.0, negative="blurry", prefix="masterpiece", clip_skip=2)
+    spec = (await harness.paint()).request.spec
     assert (spec.prompt, spec.negative) == (f"masterpiece, {RED}", "blurry")
     assert (spec.steps, spec.guidance, spec.clip_skip) == (2, 3.0, 2)
 
-    await house.remove()
-    refused = await told(house.discord, await house.ada.slash("imagine", prompt=RED, model=NAME))
+    await harness.remove()
+    refused = await told(harness.discord, await harness.ada.slash("imagine", prompt=RED, model=NAME))
     assert is_said(UnknownModelError, refused.text)
-    assert await house.completions() == []
-    assert house.bot.worker.pid == pid, "the worker was restarted"
+    assert await harness.completions() == []
+    assert harness.bot.worker.pid == pid, "the worker was restarted"
 
 
-async def test_a_job_that_waits_for_a_removed_model_fails_and_costs_nothing(house: House, toy: Path) -> None:
-    await house.add(toy)
-    house.bot.studio.pause(True)
-    waiting = await house.ada.slash("imagine", prompt=RED, model=NAME, count=2)
-    await until_shown(house.discord, waiting)
-    await house.remove()
-    house.bot.studio.pause(False)
-    message = await until_done(house.discord, waiting)
-    job = await house.bot.job_of(waiting)
+async def test_a_job_that_waits_for_a_removed_model_fails_and_costs_nothing(harness: Harness, toy: Path) -> None:
+    await harness.add(toy)
+    harness.bot.generation.pause(True)
+    waiting = await harness.ada.slash("imagine", prompt=RED, model=NAME, count=2)
+    await until_shown(harness.discord, waiting)
+    await harness.remove()
+    harness.bot.generation.pause(False)
+    message = await until_done(harness.discord, waiting)
+    job = await harness.bot.job_of(waiting)
     assert [(image.status, image.error, image.charged) for image in job.images] == [
         (Status.FAILED, UnknownModelError.code, 0)
     ] * 2
     assert not message.attachments
-    assert (await house.paint(model="paintbox", steps=1)).status is Status.DONE
+    assert (await harness.paint(model="paintbox", steps=1)).status is Status.DONE
 
 
 async def test_a_broken_register_keeps_the_models_and_is_told_to_the_operator(
-    house: House, toy: Path, caplog: pytest.LogCaptureFixture
+    harness: Harness, toy: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await house.add(toy)
-    good = (house.models_dir / REGISTER).read_bytes()
+    await harness.add(toy)
+    good = (harness.models_dir / REGISTER).read_bytes()
     with caplog.at_level(logging.WARNING):
-        (house.models_dir / REGISTER).write_bytes(b"{")
-        await house.until(lambda: "action=models-unreadable" in caplog.text)
-        assert (await house.paint()).status is Status.DONE
+        (harness.models_dir / REGISTER).write_bytes(b"{")
+        await harness.until(lambda: "action=models-unreadable" in caplog.text)
+        assert (await harness.paint()).status is Status.DONE
     assert caplog.text.count("action=models-unreadable") == 1
     problem = "The models folder has changed and cannot be used as it is."
-    assert problem in (await told(house.discord, await house.boss.slash("operator state"))).text
-    (house.models_dir / REGISTER).write_bytes(good)
-    await house.until(lambda: not list(house.bot.parts.problems))
+    assert problem in (await told(harness.discord, await harness.boss.slash("operator state"))).text
+    (harness.models_dir / REGISTER).write_bytes(good)
+    await harness.until(lambda: not list(harness.bot.parts.problems))
 
 
-async def test_a_negative_prompt_that_cannot_work_is_said_to_the_member_alone(house: House, toy: Path) -> None:
-    await house.add(toy)
-    asked = await house.ada.slash("imagine", prompt=RED, model=NAME, negative="green")
-    await until_done(house.discord, asked)
-    await house.discord.wait_for(lambda: asked.followups)
+async def test_a_negative_prompt_that_cannot_work_is_said_to_the_member_alone(harness: Harness, toy: Path) -> None:
+    await harness.add(toy)
+    asked = await harness.ada.slash("imagine", prompt=RED, model=NAME, negative="green")
+    await until_done(harness.discord, asked)
+    await harness.discord.wait_for(lambda: asked.followups)
     note = asked.followups[-1]
     assert note.is_ephemeral and "The negative prompt has no effect" in note.text
 
 
-async def test_a_server_chooses_defaults_of_its_own(house: House, toy: Path) -> None:
-    await house.add(toy)
-    manager = act_as_manager(house)
-    denied = await told(house.discord, await house.ada.forging.slash("defaults set", model=NAME, steps=7))
-    assert house.bot.studio.catalog.get(NAME).name not in denied.text and "steps" not in denied.text
-    text = (await told(house.discord, await manager.slash("defaults set", model=NAME, steps=7, sampler="Euler"))).text
+async def test_a_server_chooses_defaults_of_its_own(harness: Harness, toy: Path) -> None:
+    await harness.add(toy)
+    manager = act_as_manager(harness)
+    denied = await told(harness.discord, await harness.ada.forging.slash("defaults set", model=NAME, steps=7))
+    assert harness.bot.generation.catalog.get(NAME).name not in denied.text and "steps" not in denied.text
+    text = (await told(harness.discord, await manager.slash("defaults set", model=NAME, steps=7, sampler="Euler"))).text
     assert "7 steps, guidance 1, Euler, 512 px" in text and is_said(UNGUIDED, text)
-    await told(house.discord, await manager.slash("defaults set", model=NAME, guidance=4, negative="blurry"))
-    spec = (await house.paint()).request.spec
+    await told(harness.discord, await manager.slash("defaults set", model=NAME, guidance=4, negative="blurry"))
+    spec = (await harness.paint()).request.spec
     assert (spec.steps, spec.guidance, spec.sampler, spec.negative) == (7, 4.0, "Euler", "blurry")
-    chosen = (await house.paint(steps=1, negative="green")).request.spec
+    chosen = (await harness.paint(steps=1, negative="green")).request.spec
     assert (chosen.steps, chosen.guidance, chosen.negative) == (1, 4.0, "green")
-    await told(house.discord, await manager.slash("rules add", text="blurry", reason="No blur."))
-    assert (await house.paint()).status is Status.DONE, "a member is blamed for the server's own negative prompt"
-    refused = await told(house.discord, await house.ada.slash("imagine", prompt=RED, model=NAME, negative="blurry x"))
+    await told(harness.discord, await manager.slash("rules add", text="blurry", reason="No blur."))
+    assert (await harness.paint()).status is Status.DONE, "a member is blamed for the server's own negative prompt"
+    refused = await told(
+        harness.discord, await harness.ada.slash("imagine", prompt=RED, model=NAME, negative="blurry x")
+    )
     assert "No blur." in refused.text
-    await told(house.discord, await manager.slash("defaults reset", model=NAME))
-    assert (await house.paint()).request.spec.steps == 4
+    await told(harness.discord, await manager.slash("defaults reset", model=NAME))
+    assert (await harness.paint()).request.spec.steps == 4
 
 
-def act_as_manager(house: House) -> ScriptedUser:
-    member = house.people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD))
-    return house.discord.act_as(member, house.people.general)
+def act_as_manager(harness: Harness) -> ScriptedUser:
+    member = harness.people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD))
+    return harness.discord.act_as(member, harness.people.general)
 
 
 async def test_operators_see_what_is_in_memory(
@@ -197,15 +199,15 @@ async def test_operators_see_what_is_in_memory(
 ) -> None:
     """With real models: the checkpoint in one file that was just added paints, and is named with its size."""
     file = save_checkpoint(save_toy(tmp_path / "real", sizes=REAL), tmp_path / "some.safetensors")
-    async for house in open_house(discord, people, tmp_path, blank_database, engine=DEFAULT_ENGINE):
-        await house.bot.choose(GuildSettings(guild_id=people.guild.id, safety=SafetyLevel.OFF))
-        await house.add(file)
-        listed = (await told(discord, await house.boss.slash("operator models"))).text
+    async for harness in open_house(discord, people, tmp_path, blank_database, engine=DEFAULT_ENGINE):
+        await harness.bot.choose(GuildSettings(guild_id=people.guild.id, safety=SafetyLevel.OFF))
+        await harness.add(file)
+        listed = (await told(discord, await harness.boss.slash("operator models"))).text
         assert "Not in memory" in listed and "4 steps, guidance 1, Euler SGM Uniform, 512 px" in listed
-        job = await house.paint(size="64x64")
+        job = await harness.paint(size="64x64")
         assert job.status is Status.DONE and job.images[0].recipe is not None
-        assert job.images[0].recipe.model_sha256 == house.bot.studio.catalog.get(NAME).sha256
-        listed = (await told(discord, await house.boss.slash("operator models"))).text
-        sizes = [each.num_bytes for each in house.bot.studio.loaded_models]
+        assert job.images[0].recipe.model_sha256 == harness.bot.generation.catalog.get(NAME).sha256
+        listed = (await told(discord, await harness.boss.slash("operator models"))).text
+        sizes = [each.num_bytes for each in harness.bot.generation.loaded_models]
         assert len(sizes) == 2 and min(sizes) > 2**20
         assert listed.count("In memory on cpu") == 2

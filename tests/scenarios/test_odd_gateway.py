@@ -132,7 +132,7 @@ async def test_a_listener_of_ours_that_fails_ends_nothing(
         failed.set()
         raise KeyError("a slip of ours")
 
-    monkeypatch.setattr(bot.services.departures, "mark_returned", fail)
+    monkeypatch.setattr(bot.services.removed_guilds, "mark_returned", fail)
     discord.add_guild("New")
     await asyncio.wait_for(failed.wait(), 60)
     await _is_alive(discord, people)

@@ -92,7 +92,7 @@ async def test_a_pause_begins_nothing_and_outlives_a_restart(
     await bot.start()
     run_by(people, bot)
     assert is_said(PAUSED, (await told(discord, await boss.slash("operator state"))).text)
-    assert bot.studio.num_running == 0
+    assert bot.generation.num_running == 0
     assert is_going(asked.original_message)
     await told(discord, await boss.slash("operator resume"))
     assert (await until_done(discord, asked)).attachments
@@ -192,7 +192,7 @@ async def test_usage_over_all_weights_and_models(
     asked = await boss.slash("operator weight", server=harbour)
     assert is_said(WEIGHT, (await told(discord, asked)).text, id=harbour, value=1)
     await told(discord, await boss.slash("operator weight", server=harbour, value=2.5))
-    assert bot.studio.share_of(people.guild.id)[0] == 2.5
+    assert bot.generation.share_of(people.guild.id)[0] == 2.5
     assert (await bot.services.guilds.fetch(people.guild.id)).weight == 2.5
     assert is_said(OTHER_WEIGHT, (await told(discord, await boss.slash("operator servers"))).text, value=2.5)
     manager = discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)

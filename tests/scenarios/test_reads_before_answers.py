@@ -72,7 +72,7 @@ def is_bounded(step: re.Match[str], *, is_limited: bool) -> bool:
 
 
 @dataclass
-class House:
+class Harness:
     discord: Sandbox
     people: People
     bot: LivingBot
@@ -94,13 +94,15 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def harness(
+    tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path
+) -> AsyncIterator[Harness]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         people.ada.member.roles.append(people.guild.add_role("everything", int(Permission.ADMINISTRATOR)))
         bot = LivingBot(discord, tmp_path_factory.mktemp("answers"), blank_database, owner_ids={people.ada.user.id})
         await bot.start()
-        made = House(discord, people, bot)
+        made = Harness(discord, people, bot)
         guild_id, services = people.guild.id, bot.services
         await services.content_rules.add_rules(guild_id, [Rule(text="goblin")], by=people.ada.user.id)
         await services.styles.save(
@@ -111,12 +113,12 @@ async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_da
         await bot.stop()
 
 
-def listen(house: House) -> None:
+def listen(harness: Harness) -> None:
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, is_many: bool) -> None:
         if UNANSWERED.get() and statement.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH"):
-            house.heard.append((statement, parameters[0] if is_many else parameters))
+            harness.heard.append((statement, parameters[0] if is_many else parameters))
 
-    database: Any = house.bot.database
+    database: Any = harness.bot.database
     database.read, database.read_apart = marked(database.read), marked(database.read_apart)
     database.write = marked(database.write)
     for engine in (database._writing, database._reading.sync_engine, database._apart):
@@ -151,8 +153,8 @@ def is_said(used: Interaction) -> bool:
     return bool(used.followups or used.modal or used.acknowledged.type == 6 or (first and not first.is_loading))
 
 
-async def test_no_command_reads_what_grows_before_it_answers(house: House) -> None:
-    ada, message = house.people.ada, await house.painted()
+async def test_no_command_reads_what_grows_before_it_answers(harness: Harness) -> None:
+    ada, message = harness.people.ada, await harness.painted()
     more: list[tuple[str, dict[str, Any]]] = [
         ("recipe", {"picture": job_id_in(message)}),
         ("reproduce", {"picture": job_id_in(message)}),
@@ -160,38 +162,38 @@ async def test_no_command_reads_what_grows_before_it_answers(house: House) -> No
         ("usage", {"whose": "server"}),
         ("privacy", {"what": "export"}),
         ("history", {"show": "favourites"}),
-        ("quota set", {"limit": 900, "member": house.people.bo.user}),
+        ("quota set", {"limit": 900, "member": harness.people.bo.user}),
         ("rules remove", {"number": 1}),
     ]
-    plain = [(name, filled(each, house.people)) for name, each in registered(house.discord.commands)]
+    plain = [(name, filled(each, harness.people)) for name, each in registered(harness.discord.commands)]
     wrong: list[str] = []
     for name, options in [*plain, *more]:
-        wrong += await house.complaints(f"/{name}", lambda: ada.forging.slash(name, **options))  # noqa: B023
-    await house.bot.services.operating.set_listed_only(False)
+        wrong += await harness.complaints(f"/{name}", lambda: ada.forging.slash(name, **options))  # noqa: B023
+    await harness.bot.services.operator.set_listed_only(False)
     assert not wrong, "\n".join(wrong)
 
 
-async def message_with(house: House, action: Action) -> Message:
+async def message_with(harness: Harness, action: Action) -> Message:
     """A message under which that button, or a menu with it, stands."""
-    ada = house.people.ada
+    ada = harness.people.ada
     if action in (Action.OPEN, Action.HISTORY):
-        return await of_history(house)
+        return await of_history(harness)
     if action in (Action.CANCEL, Action.TELL):
-        return await until_shown(house.discord, await ada.slash("imagine", prompt="slow-image", steps=8))
+        return await until_shown(harness.discord, await ada.slash("imagine", prompt="slow-image", steps=8))
     if action in (Action.PAGE, Action.PURGE):
         asked = await (ada.slash("rules list") if action is Action.PAGE else ada.slash("purge", member=ada.user))
-        await house.discord.wait_for(lambda: is_said(asked))
-        return asked.followups[-1] if asked.followups else await until_shown(house.discord, asked)
-    return await house.painted()
+        await harness.discord.wait_for(lambda: is_said(asked))
+        return asked.followups[-1] if asked.followups else await until_shown(harness.discord, asked)
+    return await harness.painted()
 
 
-async def press(house: House, action: Action) -> Interaction:
+async def press(harness: Harness, action: Action) -> Interaction:
     """Press a button where it stands: among the buttons, or in the menu."""
-    message = await message_with(house, action)
+    message = await message_with(harness, action)
     menus = [each for each in message.list_components() if each.get("options")]
     offered = [*ids(message), *(option["value"] for menu in menus for option in menu["options"])]
     custom_id = next(each for each in offered if each.startswith(f"atelier:{action}:"))
-    who = house.people.ada if action in MANAGED else house.people.bo
+    who = harness.people.ada if action in MANAGED else harness.people.bo
     if custom_id in ids(message):
         return await who.click(message, custom_id)
     return await who.select(message, menus[0]["custom_id"], [custom_id])
@@ -201,33 +203,33 @@ MANAGED = {Action.CANCEL, Action.DELETE, Action.PAGE, Action.PURGE}
 """What is pressed by an administrator here: a member may only do it to what is theirs."""
 
 
-async def test_no_button_reads_what_grows_before_it_answers(house: House) -> None:
+async def test_no_button_reads_what_grows_before_it_answers(harness: Harness) -> None:
     many = [Rule(text=f"phrase number {number}", reason="why " * 40) for number in range(100)]
-    await house.bot.services.content_rules.add_rules(house.people.guild.id, many, by=house.people.ada.user.id)
-    handlers, wrong = house.bot.client.button_handlers, list[str]()
+    await harness.bot.services.content_rules.add_rules(harness.people.guild.id, many, by=harness.people.ada.user.id)
+    handlers, wrong = harness.bot.client.button_handlers, list[str]()
     assert {Action.PAGE, Action.PURGE, Action.CANCEL, Action.VARY} < handlers.keys()
     for action in handlers:
-        wrong += await house.complaints(action, lambda: press(house, action))  # noqa: B023
+        wrong += await harness.complaints(action, lambda: press(harness, action))  # noqa: B023
     assert not wrong, "\n".join(wrong)
 
 
-async def test_no_menu_or_form_reads_what_grows_before_it_answers(house: House) -> None:
-    ada, bo, wrong = house.people.ada, house.people.bo, list[str]()
-    shown = await house.painted()
+async def test_no_menu_or_form_reads_what_grows_before_it_answers(harness: Harness) -> None:
+    ada, bo, wrong = harness.people.ada, harness.people.bo, list[str]()
+    shown = await harness.painted()
     for name in CONTEXT_MENUS:
-        wrong += await house.complaints(name, lambda: bo.context_menu(name, shown))  # noqa: B023
+        wrong += await harness.complaints(name, lambda: bo.context_menu(name, shown))  # noqa: B023
     panel = (await ada.slash("settings")).original_message
     assert panel is not None
     await ada.click(panel, "atelier-set:styles:open")
     forms: dict[Action, tuple[ScriptedUser, Interaction, dict[str, Any]]] = {
-        Action.REMIX: (bo, await press(house, Action.REMIX), {"prompt": "a fox"}),
-        Action.REGION: (bo, await press(house, Action.REGION), {"cells": ["4"], "prompt": "a blue square"}),
+        Action.REMIX: (bo, await press(harness, Action.REMIX), {"prompt": "a fox"}),
+        Action.REGION: (bo, await press(harness, Action.REGION), {"cells": ["4"], "prompt": "a blue square"}),
         Action.START: (bo, await bo.context_menu("Use as start image", shown), {"prompt": "x", "strength": "0.5"}),
         Action.STYLE: (ada, await ada.click(panel, "Add a style"), {"name": "oil", "prompt": "in oil", "negative": ""}),
     }
-    assert forms.keys() == house.bot.client.form_handlers.keys()
+    assert forms.keys() == harness.bot.client.form_handlers.keys()
     for action, (who, opened, typed) in forms.items():
-        wrong += await house.complaints(f"form {action}", lambda: who.submit_modal(opened, typed))  # noqa: B023
+        wrong += await harness.complaints(f"form {action}", lambda: who.submit_modal(opened, typed))  # noqa: B023
     assert not wrong, "\n".join(wrong)
 
 
@@ -235,17 +237,17 @@ def ids(message: Message) -> list[str]:
     return [each["custom_id"] for each in message.list_components() if "custom_id" in each]
 
 
-async def of_history(house: House) -> Message:
+async def of_history(harness: Harness) -> Message:
     for _ in range(4):  # more than a page
-        await until_done(house.discord, await house.people.bo.slash("imagine", prompt=RED, steps=1))
-    asked = await house.people.bo.slash("history")
-    await house.discord.wait_for(lambda: is_said(asked))
+        await until_done(harness.discord, await harness.people.bo.slash("imagine", prompt=RED, steps=1))
+    asked = await harness.people.bo.slash("history")
+    await harness.discord.wait_for(lambda: is_said(asked))
     assert asked.original_message is not None
     return asked.original_message
 
 
-async def test_nothing_of_the_panel_and_the_review_reads_what_grows_before_it_answers(house: House) -> None:
-    ada, wrong = house.people.ada, []
+async def test_nothing_of_the_panel_and_the_review_reads_what_grows_before_it_answers(harness: Harness) -> None:
+    ada, wrong = harness.people.ada, []
     panel = (await ada.slash("settings")).original_message
     assert panel is not None
     pages = [each for each in ids(panel) if each.endswith(":open")]
@@ -253,32 +255,36 @@ async def test_nothing_of_the_panel_and_the_review_reads_what_grows_before_it_an
     for page in pages:
         await ada.click(panel, page)
         for custom_id in ids(panel):
-            wrong += await house.complaints(custom_id, lambda: touch(house, panel, custom_id))  # noqa: B023
+            wrong += await harness.complaints(custom_id, lambda: touch(harness, panel, custom_id))  # noqa: B023
             await ada.click(panel, page)
     for verb in VERBS:
-        await answer_to(house.discord, await house.people.bo.context_menu("Report picture", await house.painted()))
+        await answer_to(
+            harness.discord, await harness.people.bo.context_menu("Report picture", await harness.painted())
+        )
         asked = await ada.slash("review")
-        await answer_to(house.discord, asked)
+        await answer_to(harness.discord, asked)
         queue = asked.original_message
         assert queue is not None
         custom_id, before = next(each for each in ids(queue) if f":{verb}:" in each), queue.revisions
-        wrong += await house.complaints(custom_id, lambda: ada.click(queue, custom_id))  # noqa: B023
-        await house.discord.wait_for(lambda: queue.revisions > before, timeout_s=60)  # noqa: B023
-    await house.bot.services.moderation.unblock(house.people.guild.id, house.people.bo.user.id, Entry(1, "for a test"))
+        wrong += await harness.complaints(custom_id, lambda: ada.click(queue, custom_id))  # noqa: B023
+        await harness.discord.wait_for(lambda: queue.revisions > before, timeout_s=60)  # noqa: B023
+    await harness.bot.services.moderation.unblock(
+        harness.people.guild.id, harness.people.bo.user.id, Entry(1, "for a test")
+    )
     assert not wrong, "\n".join(wrong)
 
 
-async def touch(house: House, panel: Message, custom_id: str) -> Interaction:
+async def touch(harness: Harness, panel: Message, custom_id: str) -> Interaction:
     component = panel.component(custom_id)
     if component["type"] == 2:
-        return await house.people.ada.click(panel, custom_id)
+        return await harness.people.ada.click(panel, custom_id)
     shown = [each["value"] for each in component.get("options", ()) if each.get("default")]
     first = shown[:1] or [each["value"] for each in component.get("options", ())][:1]
-    chosen = {3: first, 6: [house.people.guild.everyone], 8: [house.people.general]}
-    return await house.people.ada.select(panel, custom_id, chosen[component["type"]])
+    chosen = {3: first, 6: [harness.people.guild.everyone], 8: [harness.people.general]}
+    return await harness.people.ada.select(panel, custom_id, chosen[component["type"]])
 
 
-async def test_what_is_offered_while_typing_reads_little(house: House) -> None:
+async def test_what_is_offered_while_typing_reads_little(harness: Harness) -> None:
     for command, option in (
         ("imagine", "style"),
         ("imagine", "model"),
@@ -286,15 +292,15 @@ async def test_what_is_offered_while_typing_reads_little(house: House) -> None:
         ("cancel", "picture"),
         ("style remove", "name"),
     ):
-        house.heard.clear()
-        await house.people.ada.forging.autocomplete(command, focused=option, value="")
-        with closing(sqlite3.connect(house.bot.data_dir / "atelier.db")) as connection:
+        harness.heard.clear()
+        await harness.people.ada.forging.autocomplete(command, focused=option, value="")
+        with closing(sqlite3.connect(harness.bot.data_dir / "atelier.db")) as connection:
             assert [
-                grows(connection, each) for each in house.heard if each is not None and grows(connection, each)
+                grows(connection, each) for each in harness.heard if each is not None and grows(connection, each)
             ] == []
 
 
-async def test_the_rule_above_finds_what_it_is_meant_to_find(house: House) -> None:
+async def test_the_rule_above_finds_what_it_is_meant_to_find(harness: Harness) -> None:
     found = {
         "SELECT id FROM jobs WHERE id = ?": False,
         "SELECT id FROM jobs WHERE guild_id = ? ORDER BY created_at DESC LIMIT 10": False,
@@ -303,5 +309,5 @@ async def test_the_rule_above_finds_what_it_is_meant_to_find(house: House) -> No
         "SELECT id FROM jobs WHERE guild_id = ? ORDER BY boost LIMIT 10": True,
         "SELECT id FROM images WHERE error = ? LIMIT 10": True,
     }
-    with closing(sqlite3.connect(house.bot.data_dir / "atelier.db")) as connection:
+    with closing(sqlite3.connect(harness.bot.data_dir / "atelier.db")) as connection:
         assert {query: bool(grows(connection, (query, (1,)))) for query in found} == found

@@ -77,7 +77,7 @@ async def asked_for(bot: LivingBot, discord: Sandbox, people: People, way: str) 
 
 async def painted(bot: LivingBot, asked: Asked) -> DeliveryState:
     bot.go_on_painting()
-    job = await bot.studio.finished(asked.job_id)
+    job = await bot.generation.finished(asked.job_id)
     state = await settled(bot, asked.job_id)
     job = await bot.jobs.fetch_job(asked.job_id)
     assert [image.status for image in job.images] == [Status.DONE] and all(image.charged for image in job.images)
@@ -194,7 +194,7 @@ async def test_a_proxys_page_for_too_large_is_read_as_one(
     else:
         assert not message.attachments and is_said(TOO_LARGE, message.text)
     job = await bot.jobs.fetch_job(asked.job_id)
-    assert bot.studio.files.get(job.images[0].file_sha256 or "") is not None, "the original stays"
+    assert bot.generation.files.get(job.images[0].file_sha256 or "") is not None, "the original stays"
 
 
 @pytest.mark.parametrize("way", [TOKEN, OWN], ids=["boosts ran out", "the member's own limit ended with the token"])

@@ -57,7 +57,7 @@ FOR_MODERATORS = [name.strip("/") for name in named("*Manage Messages*") if name
 
 
 @dataclass
-class House:
+class Harness:
     discord: Sandbox
     people: People
     bot: LivingBot
@@ -82,65 +82,67 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def harness(
+    tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path
+) -> AsyncIterator[Harness]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         corner = people.guild.add_channel("corner")
         corner.set_overwrite(people.guild.everyone, deny=int(BOTH))
         bot = LivingBot(discord, tmp_path_factory.mktemp("rights"), blank_database)
         await bot.start()
-        yield House(discord, people, bot, corner)
+        yield Harness(discord, people, bot, corner)
         await bot.stop()
 
 
-def of_the_channel(house: House) -> ScriptedUser:
+def of_the_channel(harness: Harness) -> ScriptedUser:
     """Granted by an overwrite: everything, also what Discord itself would not take there."""
-    who = house.come("cy")
-    house.corner.set_overwrite(who.member, allow=ALL & ~int(Permission.ADMINISTRATOR))
+    who = harness.come("cy")
+    harness.corner.set_overwrite(who.member, allow=ALL & ~int(Permission.ADMINISTRATOR))
     assert who.permissions & BOTH == BOTH
     return who
 
 
-def timed_out(house: House) -> ScriptedUser:
-    who = house.come("tim", int(BOTH), where=house.people.general)
+def timed_out(harness: Harness) -> ScriptedUser:
+    who = harness.come("tim", int(BOTH), where=harness.people.general)
     who.member.timed_out_until = "2999-01-01T00:00:00+00:00"
     return who
 
 
-def of_a_lost_role(house: House) -> ScriptedUser:
+def of_a_lost_role(harness: Harness) -> ScriptedUser:
     """The role was deleted; what Discord sent with the press is older than that."""
-    role = house.people.guild.add_role("stewards", int(BOTH))
-    who = house.discord.act_as(house.people.guild.add_member("lou", roles=[role]), house.people.general)
-    house.people.guild.remove_role(role)
+    role = harness.people.guild.add_role("stewards", int(BOTH))
+    who = harness.discord.act_as(harness.people.guild.add_member("lou", roles=[role]), harness.people.general)
+    harness.people.guild.remove_role(role)
     who.member.roles.append(role)
     assert who.permissions & BOTH == BOTH
     return who
 
 
-def of_a_weakened_role(house: House) -> ScriptedUser:
-    role = house.people.guild.add_role("wardens", int(BOTH))
-    member = house.people.guild.add_member("wes", roles=[role])
-    house.corner.set_overwrite(member, allow=int(BOTH))
-    house.people.guild.set_permissions(role, 0)
-    return house.discord.act_as(member, house.corner)
+def of_a_weakened_role(harness: Harness) -> ScriptedUser:
+    role = harness.people.guild.add_role("wardens", int(BOTH))
+    member = harness.people.guild.add_member("wes", roles=[role])
+    harness.corner.set_overwrite(member, allow=int(BOTH))
+    harness.people.guild.set_permissions(role, 0)
+    return harness.discord.act_as(member, harness.corner)
 
 
-def denied_here(house: House) -> ScriptedUser:
-    who = house.come("di", int(BOTH))
+def denied_here(harness: Harness) -> ScriptedUser:
+    who = harness.come("di", int(BOTH))
     assert not who.permissions & BOTH
     return who
 
 
-def administrator(house: House) -> ScriptedUser:
-    return house.come("adam", int(Permission.ADMINISTRATOR))
+def administrator(harness: Harness) -> ScriptedUser:
+    return harness.come("adam", int(Permission.ADMINISTRATOR))
 
 
-def of_everyones_role(house: House) -> ScriptedUser:
-    return house.come("eve")
+def of_everyones_role(harness: Harness) -> ScriptedUser:
+    return harness.come("eve")
 
 
-def owner(house: House) -> ScriptedUser:
-    who = house.owner()
+def owner(harness: Harness) -> ScriptedUser:
+    who = harness.owner()
     assert who.member.roles == []
     return who
 
@@ -149,9 +151,9 @@ MAY_NOT = [of_the_channel, timed_out, of_a_lost_role, of_a_weakened_role]
 MAY = [denied_here, administrator, owner]
 
 
-def commands_of(house: House, names: list[str]) -> list[tuple[str, dict[str, Any]]]:
-    known = dict(registered(house.discord.commands))
-    plain = [(name, filled(known[name], house.people)) for name in names if name in known]
+def commands_of(harness: Harness, names: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    known = dict(registered(harness.discord.commands))
+    plain = [(name, filled(known[name], harness.people)) for name in names if name in known]
     more: list[tuple[str, dict[str, Any]]] = [("usage", {"whose": "server"}), ("settings", {"file": b"{}"})]
     return [*plain, *(more if "settings" in names else [])]
 
@@ -159,10 +161,10 @@ def commands_of(house: House, names: list[str]) -> list[tuple[str, dict[str, Any
 OFFLINE = registered_offline()
 
 
-async def test_the_page_names_everything_that_can_be_typed_pressed_or_sent(house: House) -> None:
+async def test_the_page_names_everything_that_can_be_typed_pressed_or_sent(harness: Harness) -> None:
     every = [name for names in table().values() for name in names]
     typed = {name.strip("/") for name in every if name.startswith("/")}
-    assert typed == {name for name, _ in registered(house.discord.commands)} | {"usage whose:server"}
+    assert typed == {name for name, _ in registered(harness.discord.commands)} | {"usage whose:server"}
     pressed = sorted(name for name in every if not name.startswith("/"))
     assert pressed == sorted(
         [
@@ -172,55 +174,57 @@ async def test_the_page_names_everything_that_can_be_typed_pressed_or_sent(house
         ]
     )
     assert len(typed) + len(pressed) == len(every), "nothing is in two rows"
-    assert named("to be named") == [f"/{name}" for name, _ in registered(house.discord.commands) if "operator" in name]
+    assert named("to be named") == [
+        f"/{name}" for name, _ in registered(harness.discord.commands) if "operator" in name
+    ]
 
 
 @pytest.mark.parametrize("who", MAY_NOT, ids=lambda who: who.__name__)
-async def test_the_server_is_not_moved_by_what_a_channel_grants(house: House, who: Any) -> None:
-    actor = who(house)
-    before = rows(house.bot.data_dir)
+async def test_the_server_is_not_moved_by_what_a_channel_grants(harness: Harness, who: Any) -> None:
+    actor = who(harness)
+    before = rows(harness.bot.data_dir)
     wrong = []
     for refusal, names in ((NOT_A_MANAGER, FOR_MANAGERS), (NOT_A_MODERATOR, FOR_MODERATORS)):
-        for name, options in commands_of(house, names):
-            said = await answer_to(house.discord, await actor.forging.slash(name, **options))
+        for name, options in commands_of(harness, names):
+            said = await answer_to(harness.discord, await actor.forging.slash(name, **options))
             wrong += [] if said == refusal else [f"/{name}: {said}"]
     assert not wrong, "\n".join(wrong)
-    assert rows(house.bot.data_dir) == before, "a refused command changes nothing"
+    assert rows(harness.bot.data_dir) == before, "a refused command changes nothing"
 
 
 @pytest.mark.parametrize("who", MAY, ids=lambda who: who.__name__)
-async def test_the_server_is_moved_by_those_who_may_from_a_channel_that_denies_it(house: House, who: Any) -> None:
-    actor = who(house)
+async def test_the_server_is_moved_by_those_who_may_from_a_channel_that_denies_it(harness: Harness, who: Any) -> None:
+    actor = who(harness)
     wrong = []
-    for name, options in commands_of(house, [*FOR_MANAGERS, *FOR_MODERATORS]):
-        said = await answer_to(house.discord, await actor.forging.slash(name, **options))
+    for name, options in commands_of(harness, [*FOR_MANAGERS, *FOR_MODERATORS]):
+        said = await answer_to(harness.discord, await actor.forging.slash(name, **options))
         wrong += [f"/{name}: {said}"] if said in REFUSALS or is_said(UNEXPECTED, said) else []
     assert not wrong, "\n".join(wrong)
 
 
-async def test_the_role_of_everyone_counts_and_a_change_of_it_holds_at_once(house: House) -> None:
-    eve, guild = of_everyones_role(house), house.people.guild
-    assert await answer_to(house.discord, await eve.forging.slash("rules list")) == NOT_A_MANAGER
+async def test_the_role_of_everyone_counts_and_a_change_of_it_holds_at_once(harness: Harness) -> None:
+    eve, guild = of_everyones_role(harness), harness.people.guild
+    assert await answer_to(harness.discord, await eve.forging.slash("rules list")) == NOT_A_MANAGER
     usual = guild.everyone.permissions
     guild.set_permissions(guild.everyone, usual | int(Permission.MANAGE_GUILD))
-    assert await answer_to(house.discord, await eve.forging.slash("rules list")) not in REFUSALS
+    assert await answer_to(harness.discord, await eve.forging.slash("rules list")) not in REFUSALS
     guild.set_permissions(guild.everyone, usual)
-    assert await answer_to(house.discord, await eve.forging.slash("rules list")) == NOT_A_MANAGER
+    assert await answer_to(harness.discord, await eve.forging.slash("rules list")) == NOT_A_MANAGER
 
 
-async def test_where_the_roles_are_not_known_yet_nothing_is_guessed(house: House) -> None:
-    boss = owner(house)
-    known = house.bot.client.get_guild(house.people.guild.id)
+async def test_where_the_roles_are_not_known_yet_nothing_is_guessed(harness: Harness) -> None:
+    boss = owner(harness)
+    known = harness.bot.client.get_guild(harness.people.guild.id)
     assert known is not None
     everyone = known._roles.pop(known.id)
-    said = await answer_to(house.discord, await boss.forging.slash("rules list"))
+    said = await answer_to(harness.discord, await boss.forging.slash("rules list"))
     known._roles[known.id] = everyone
     assert said == str(RolesUnknownError())
 
 
-async def test_each_menu_and_button_of_the_panel_asks_again(house: House) -> None:
-    boss, cy = owner(house), of_the_channel(house)
-    before = rows(house.bot.data_dir)["guild_settings"]
+async def test_each_menu_and_button_of_the_panel_asks_again(harness: Harness) -> None:
+    boss, cy = owner(harness), of_the_channel(harness)
+    before = rows(harness.bot.data_dir)["guild_settings"]
     for page in ("what", "who", "safety", "styles"):
         panel = (await boss.slash("settings")).original_message
         assert panel is not None
@@ -228,50 +232,50 @@ async def test_each_menu_and_button_of_the_panel_asks_again(house: House) -> Non
         shown = [each["custom_id"] for each in panel.list_components() if "custom_id" in each]
         assert len(shown) > 5
         for custom_id in shown:
-            said = await answer_to(house.discord, await touch(house, cy.forging, panel, custom_id))
+            said = await answer_to(harness.discord, await touch(harness, cy.forging, panel, custom_id))
             assert said == NOT_A_MANAGER, custom_id
-    assert rows(house.bot.data_dir)["guild_settings"] == before
+    assert rows(harness.bot.data_dir)["guild_settings"] == before
     opened = await boss.click(panel, "atelier-set:styles:style_add")
     sent = await cy.forging.submit_modal(opened, {"name": "ink", "prompt": "in ink"})
-    assert await answer_to(house.discord, sent) == NOT_A_MANAGER
-    assert rows(house.bot.data_dir)["styles"] == []
+    assert await answer_to(harness.discord, sent) == NOT_A_MANAGER
+    assert rows(harness.bot.data_dir)["styles"] == []
 
 
-async def touch(house: House, who: ScriptedUser, message: Message, custom_id: str) -> Interaction:
+async def touch(harness: Harness, who: ScriptedUser, message: Message, custom_id: str) -> Interaction:
     """Press the button, or choose something in the menu."""
     component = message.component(custom_id)
     if component["type"] == 2:
         return await who.click(message, custom_id)
     chosen: dict[int, Callable[[], Any]] = {
         3: lambda: component["options"][0]["value"],
-        6: lambda: house.people.guild.everyone,
-        8: lambda: house.corner,
+        6: lambda: harness.people.guild.everyone,
+        8: lambda: harness.corner,
     }
     return await who.select(message, custom_id, [chosen[component["type"]]()])
 
 
-async def test_each_button_of_the_review_asks_again(house: House) -> None:
-    boss, cy, ada = owner(house), of_the_channel(house), house.people.ada
-    shown = await house.painted(ada)
-    await answer_to(house.discord, await house.people.bo.context_menu("Report picture", shown))
+async def test_each_button_of_the_review_asks_again(harness: Harness) -> None:
+    boss, cy, ada = owner(harness), of_the_channel(harness), harness.people.ada
+    shown = await harness.painted(ada)
+    await answer_to(harness.discord, await harness.people.bo.context_menu("Report picture", shown))
     asked = await boss.slash("review")
-    await answer_to(house.discord, asked)
+    await answer_to(harness.discord, asked)
     queue = asked.original_message
     assert queue is not None
     verbs = [button["custom_id"] for button in queue.buttons]
     assert [each.split(":")[1] for each in verbs] == list(VERBS)
-    before = rows(house.bot.data_dir)
+    before = rows(harness.bot.data_dir)
     for custom_id in verbs:
-        said = await answer_to(house.discord, await cy.forging.click(queue, custom_id))
+        said = await answer_to(harness.discord, await cy.forging.click(queue, custom_id))
         assert said == NOT_A_MODERATOR
-    assert rows(house.bot.data_dir) == before
+    assert rows(harness.bot.data_dir) == before
     await boss.click(queue, verbs[0])
-    await house.discord.wait_for(lambda: is_said(NOTHING_TO_REVIEW, queue.text))
+    await harness.discord.wait_for(lambda: is_said(NOTHING_TO_REVIEW, queue.text))
 
 
-async def test_help_names_what_one_may_do_in_the_server(house: House) -> None:
-    for who, sees in ((of_the_channel(house), False), (denied_here(house), True)):
-        text = await answer_to(house.discord, await who.slash("help"))
+async def test_help_names_what_one_may_do_in_the_server(harness: Harness) -> None:
+    for who, sees in ((of_the_channel(harness), False), (denied_here(harness), True)):
+        text = await answer_to(harness.discord, await who.slash("help"))
         assert ("</settings" in text, "</purge" in text) == (sees, sees)
 
 
@@ -279,97 +283,97 @@ async def test_help_names_what_one_may_do_in_the_server(house: House) -> None:
 
 
 @pytest.mark.parametrize("pressed_in", ["there", "elsewhere"])
-async def test_delete_asks_in_the_channel_of_the_picture(house: House, pressed_in: str) -> None:
+async def test_delete_asks_in_the_channel_of_the_picture(harness: Harness, pressed_in: str) -> None:
     """Whoever presses `elsewhere` has forged the press: the message stands in #general all the same."""
-    general, guild = house.people.general, house.people.guild
+    general, guild = harness.people.general, harness.people.guild
     here, denied = guild.add_member("helen", permissions=0), guild.add_member("dan", permissions=int(BOTH))
     general.set_overwrite(here, allow=int(Permission.MANAGE_MESSAGES))
     general.set_overwrite(denied, deny=int(Permission.MANAGE_MESSAGES))
     where = general if pressed_in == "there" else guild.add_channel("another")
-    cy = of_the_channel(house)
-    refused = [cy, house.discord.act_as(denied, where), house.people.bo]
+    cy = of_the_channel(harness)
+    refused = [cy, harness.discord.act_as(denied, where), harness.people.bo]
     for who in refused:
-        message = await house.painted(house.people.ada)
+        message = await harness.painted(harness.people.ada)
         pressed = await who.forging.click(message, f"atelier:delete:{job_id_in(message)}")
-        assert await answer_to(house.discord, pressed) == NOT_YOURS, who
-        assert await house.has_files(message)
-    mo = house.people.mo
-    for member in (here, mo.member, administrator(house).member, owner(house).member):
-        message = await house.painted(house.people.ada)
-        await house.discord.act_as(member, where).forging.click(message, f"atelier:delete:{job_id_in(message)}")
-        await house.discord.wait_for(lambda message=message: message.is_deleted)
-        assert not await house.has_files(message)
+        assert await answer_to(harness.discord, pressed) == NOT_YOURS, who
+        assert await harness.has_files(message)
+    mo = harness.people.mo
+    for member in (here, mo.member, administrator(harness).member, owner(harness).member):
+        message = await harness.painted(harness.people.ada)
+        await harness.discord.act_as(member, where).forging.click(message, f"atelier:delete:{job_id_in(message)}")
+        await harness.discord.wait_for(lambda message=message: message.is_deleted)
+        assert not await harness.has_files(message)
 
 
-async def test_cancel_asks_in_the_channel_of_the_picture(house: House) -> None:
-    cy, ada = of_the_channel(house), house.people.ada
-    await house.bot.hold_painting()
+async def test_cancel_asks_in_the_channel_of_the_picture(harness: Harness) -> None:
+    cy, ada = of_the_channel(harness), harness.people.ada
+    await harness.bot.hold_painting()
     try:
         asked = await ada.slash("imagine", prompt=RED, steps=1)
-        message: Any = await house.discord.wait_for(lambda: (m := asked.original_message) and m.buttons and m)
+        message: Any = await harness.discord.wait_for(lambda: (m := asked.original_message) and m.buttons and m)
         custom_id = f"atelier:cancel:{job_id_in(message)}"
-        assert await answer_to(house.discord, await cy.forging.click(message, custom_id)) == NOT_YOURS
-        assert house.bot.studio.is_live(job_id_in(message))
-        await house.people.mo.click(message, custom_id)
+        assert await answer_to(harness.discord, await cy.forging.click(message, custom_id)) == NOT_YOURS
+        assert harness.bot.generation.is_live(job_id_in(message))
+        await harness.people.mo.click(message, custom_id)
     finally:
-        house.bot.go_on_painting()
-    await until_done(house.discord, asked)
+        harness.bot.go_on_painting()
+    await until_done(harness.discord, asked)
     assert not message.attachments
 
 
-async def test_a_thread_has_the_rights_of_its_channel(house: House) -> None:
-    cy = of_the_channel(house)
-    thread = house.corner.add_thread("sketches")
-    message = await house.painted(house.discord.act_as(house.people.ada.member, thread))
-    denied = house.discord.act_as(denied_here(house).member, thread)
+async def test_a_thread_has_the_rights_of_its_channel(harness: Harness) -> None:
+    cy = of_the_channel(harness)
+    thread = harness.corner.add_thread("sketches")
+    message = await harness.painted(harness.discord.act_as(harness.people.ada.member, thread))
+    denied = harness.discord.act_as(denied_here(harness).member, thread)
     custom_id = f"atelier:delete:{job_id_in(message)}"
-    assert await answer_to(house.discord, await denied.click(message, custom_id)) == NOT_YOURS
-    elsewhere = house.discord.act_as(cy.member, house.people.general)
+    assert await answer_to(harness.discord, await denied.click(message, custom_id)) == NOT_YOURS
+    elsewhere = harness.discord.act_as(cy.member, harness.people.general)
     await elsewhere.forging.click(message, custom_id)  # known by the overwrite of what the thread lies in
-    await house.discord.wait_for(lambda: message.is_deleted)
-    other = await house.painted(house.discord.act_as(house.people.ada.member, thread))
-    await house.discord.act_as(cy.member, thread).click(other, f"atelier:delete:{job_id_in(other)}")
-    await house.discord.wait_for(lambda: other.is_deleted)
+    await harness.discord.wait_for(lambda: message.is_deleted)
+    other = await harness.painted(harness.discord.act_as(harness.people.ada.member, thread))
+    await harness.discord.act_as(cy.member, thread).click(other, f"atelier:delete:{job_id_in(other)}")
+    await harness.discord.wait_for(lambda: other.is_deleted)
 
 
-async def test_a_favourite_opened_in_ones_own_channel_is_not_deleted_there(house: House) -> None:
-    cy = of_the_channel(house)
-    message = await house.painted(house.people.ada)
-    general = house.discord.act_as(cy.member, house.people.general)
-    await answer_to(house.discord, await general.click(message, "Favourite"))
+async def test_a_favourite_opened_in_ones_own_channel_is_not_deleted_there(harness: Harness) -> None:
+    cy = of_the_channel(harness)
+    message = await harness.painted(harness.people.ada)
+    general = harness.discord.act_as(cy.member, harness.people.general)
+    await answer_to(harness.discord, await general.click(message, "Favourite"))
     asked = await cy.slash("history", show="favourites")
-    await answer_to(house.discord, asked)
+    await answer_to(harness.discord, asked)
     opened = await cy.click(asked.original_message, f"atelier:open:{job_id_in(message)}")
-    await answer_to(house.discord, opened)
+    await answer_to(harness.discord, opened)
     pressed = await cy.click(opened.original_message, "Delete")
-    assert await answer_to(house.discord, pressed) == NOT_YOURS
+    assert await answer_to(harness.discord, pressed) == NOT_YOURS
     assert not message.is_deleted
-    assert await house.has_files(message)
+    assert await harness.has_files(message)
 
 
-async def test_where_the_channel_is_gone_the_right_in_the_server_counts(house: House) -> None:
-    cy, gone = of_the_channel(house), house.people.guild.add_channel("to be deleted")
+async def test_where_the_channel_is_gone_the_right_in_the_server_counts(harness: Harness) -> None:
+    cy, gone = of_the_channel(harness), harness.people.guild.add_channel("to be deleted")
     gone.set_overwrite(cy.member, allow=int(Permission.MANAGE_MESSAGES))
-    message = await house.painted(house.discord.act_as(house.people.ada.member, gone))
+    message = await harness.painted(harness.discord.act_as(harness.people.ada.member, gone))
     gone.delete()
     custom_id = f"atelier:delete:{job_id_in(message)}"
-    message.channel = house.corner  # a button for it that is still shown elsewhere
-    assert await answer_to(house.discord, await cy.forging.click(message, custom_id)) == NOT_YOURS
-    assert await house.has_files(message)
-    pressed = await denied_here(house).forging.click(message, custom_id)
-    await house.discord.wait_for(lambda: pressed.acknowledged)
-    await house.discord.wait_for(lambda: message.is_deleted)
-    assert not await house.has_files(message)
+    message.channel = harness.corner  # a button for it that is still shown elsewhere
+    assert await answer_to(harness.discord, await cy.forging.click(message, custom_id)) == NOT_YOURS
+    assert await harness.has_files(message)
+    pressed = await denied_here(harness).forging.click(message, custom_id)
+    await harness.discord.wait_for(lambda: pressed.acknowledged)
+    await harness.discord.wait_for(lambda: message.is_deleted)
+    assert not await harness.has_files(message)
 
 
-async def test_a_link_into_a_private_thread_leads_nowhere_from_outside(house: House) -> None:
-    thread = house.people.general.add_thread("between us")
-    message = await house.painted(house.discord.act_as(house.people.ada.member, thread))
-    known: Any = house.bot.client.get_channel(thread.id)
+async def test_a_link_into_a_private_thread_leads_nowhere_from_outside(harness: Harness) -> None:
+    thread = harness.people.general.add_thread("between us")
+    message = await harness.painted(harness.discord.act_as(harness.people.ada.member, thread))
+    known: Any = harness.bot.client.get_channel(thread.id)
     known._type = discord.ChannelType.private_thread
-    link = f"https://discord.com/channels/{house.people.guild.id}/{thread.id}/{message.id}"
-    bo, manager = house.people.bo, house.come("mia", int(Permission.MANAGE_THREADS), where=house.people.general)
-    inside = house.discord.act_as(bo.member, thread)
+    link = f"https://discord.com/channels/{harness.people.guild.id}/{thread.id}/{message.id}"
+    bo, manager = harness.people.bo, harness.come("mia", int(Permission.MANAGE_THREADS), where=harness.people.general)
+    inside = harness.discord.act_as(bo.member, thread)
     for who, sees in ((bo, False), (inside, True), (manager, True)):
-        said = await answer_to(house.discord, await who.slash("recipe", picture=link))
+        said = await answer_to(harness.discord, await who.slash("recipe", picture=link))
         assert (is_said(UnknownJobError, said), "Seed: 7" in said) == (not sees, sees)

@@ -168,9 +168,9 @@ async def test_names_of_lora_and_learned_words_pass_the_rules(
     def extra(name: str) -> PromptAddon:
         return PromptAddon(name=name, path=tmp_path / "x.safetensors", sha256="a" * 64)
 
-    catalog = bot.studio.catalog
+    catalog = bot.generation.catalog
     learned = (extra("InkGremlin2"), extra("ink_gremlin"))
-    bot.studio.catalog = Catalog((replace(catalog.default, loras=(extra("GremlinInk"),), embeddings=learned),))
+    bot.generation.catalog = Catalog((replace(catalog.default, loras=(extra("GremlinInk"),), embeddings=learned),))
     await told(discord, await manager.slash("rules add", text="gremlin", reason="No gremlins."))
     for options in ({"prompt": prompt}, {"prompt": RED, "negative": prompt}):
         if "lora" not in options.get("negative", ""):

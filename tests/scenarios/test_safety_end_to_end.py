@@ -39,7 +39,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass
-class House:
+class Harness:
     discord: Sandbox
     people: People
     bot: LivingBot
@@ -70,7 +70,9 @@ def models(folder: Path) -> tuple[Model, ...]:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def harness(
+    tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path
+) -> AsyncIterator[Harness]:
     folder = tmp_path_factory.mktemp("models")
     async with judged(tally) as discord:
         people = People.settle(discord)
@@ -84,29 +86,29 @@ async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_da
         )
         await bot.start()
         ada = discord.act_as(people.guild.members[people.ada.user.id], after_dark)
-        yield House(discord, people, bot, ada)
+        yield Harness(discord, people, bot, ada)
         await bot.stop()
 
 
-async def test_block_blur_and_off_on_the_pixels(house: House) -> None:
-    ada = house.people.ada
-    await house.choose(SafetyLevel.BLOCK)
-    message, job = await house.ended(await ada.slash("imagine", prompt="a cat", model="passing", steps=2))
+async def test_block_blur_and_off_on_the_pixels(harness: Harness) -> None:
+    ada = harness.people.ada
+    await harness.choose(SafetyLevel.BLOCK)
+    message, job = await harness.ended(await ada.slash("imagine", prompt="a cat", model="passing", steps=2))
     assert spoilers(message) == [False]
     [image] = job.images
     assert image.judgement is not None
     assert not image.judgement.is_flagged
     assert set(image.judgement.margins) == {"care", "concept", *SHARED}
-    num_pictures = house.pictures()
+    num_pictures = harness.pictures()
     for who, level, expected in (
         (ada, SafetyLevel.BLOCK, None),
         (ada, SafetyLevel.OFF, None),
         (ada, SafetyLevel.BLUR, [True]),
-        (house.after_dark, SafetyLevel.BLOCK, None),
-        (house.after_dark, SafetyLevel.OFF, [False]),
+        (harness.after_dark, SafetyLevel.BLOCK, None),
+        (harness.after_dark, SafetyLevel.OFF, [False]),
     ):
-        await house.choose(level)
-        message, job = await house.ended(await who.slash("imagine", prompt="a cat", model="flagging", steps=2))
+        await harness.choose(level)
+        message, job = await harness.ended(await who.slash("imagine", prompt="a cat", model="flagging", steps=2))
         [image] = job.images
         assert image.judgement is not None
         assert image.judgement.is_flagged
@@ -119,94 +121,94 @@ async def test_block_blur_and_off_on_the_pixels(house: House) -> None:
         else:
             assert (image.status, image.charged) == (Status.DONE, image.reserved)
             assert spoilers(message) == expected
-    assert house.pictures() <= num_pictures + 2, "what is kept back is not on disk"
-    assert (await reconcile(house.bot.database)).is_exact
+    assert harness.pictures() <= num_pictures + 2, "what is kept back is not on disk"
+    assert (await reconcile(harness.bot.database)).is_exact
 
 
-async def test_what_is_kept_back_can_be_reviewed_blurred(house: House) -> None:
-    await house.choose(SafetyLevel.BLOCK, review_hours=24)
-    num_pictures = house.pictures()
-    _, job = await house.ended(await house.people.ada.slash("imagine", prompt="a cat", model="flagging", steps=2))
-    queue = await told(house.discord, await house.people.mo.slash("review"))
+async def test_what_is_kept_back_can_be_reviewed_blurred(harness: Harness) -> None:
+    await harness.choose(SafetyLevel.BLOCK, review_hours=24)
+    num_pictures = harness.pictures()
+    _, job = await harness.ended(await harness.people.ada.slash("imagine", prompt="a cat", model="flagging", steps=2))
+    queue = await told(harness.discord, await harness.people.mo.slash("review"))
     assert is_said(KEPT_BACK, queue.text)
     assert queue.attachments[0].filename.endswith(".jpg")
     assert spoilers(queue) == [True]
-    await house.people.mo.click(queue, "Nothing wrong")
-    await house.discord.wait_for(lambda: is_said(NOTHING_TO_REVIEW, queue.text))
-    assert house.pictures() == num_pictures
+    await harness.people.mo.click(queue, "Nothing wrong")
+    await harness.discord.wait_for(lambda: is_said(NOTHING_TO_REVIEW, queue.text))
+    assert harness.pictures() == num_pictures
     assert job.images[0].charged == 0
 
 
-async def test_a_channel_turned_safe_between_submit_and_delivery(house: House) -> None:
-    await house.choose(SafetyLevel.OFF)
-    num_pictures = house.pictures()
-    await house.bot.hold_painting()
-    asked = await house.after_dark.slash("imagine", prompt="a cat", model="flagging", steps=2, seed=99)
-    house.after_dark.channel.set_nsfw(False)
-    house.bot.go_on_painting()
-    message, job = await house.ended(asked)
-    house.after_dark.channel.set_nsfw(True)
+async def test_a_channel_turned_safe_between_submit_and_delivery(harness: Harness) -> None:
+    await harness.choose(SafetyLevel.OFF)
+    num_pictures = harness.pictures()
+    await harness.bot.hold_painting()
+    asked = await harness.after_dark.slash("imagine", prompt="a cat", model="flagging", steps=2, seed=99)
+    harness.after_dark.channel.set_nsfw(False)
+    harness.bot.go_on_painting()
+    message, job = await harness.ended(asked)
+    harness.after_dark.channel.set_nsfw(True)
     assert is_said(WithheldError, message.text)
     assert not message.attachments
     assert (job.images[0].status, job.images[0].charged, job.images[0].file_sha256) == (Status.WITHHELD, 0, None)
-    assert house.pictures() == num_pictures
-    assert (await reconcile(house.bot.database)).is_exact
+    assert harness.pictures() == num_pictures
+    assert (await reconcile(harness.bot.database)).is_exact
 
 
-async def test_a_checker_that_raises_has_not_said_yes_even_where_everything_is_shown(house: House) -> None:
-    for who, level in ((house.people.ada, SafetyLevel.BLOCK), (house.after_dark, SafetyLevel.OFF)):
-        await house.choose(level)
-        num_pictures = house.pictures()
-        message, job = await house.ended(await who.slash("imagine", prompt="a cat", model="raising", steps=2))
+async def test_a_checker_that_raises_has_not_said_yes_even_where_everything_is_shown(harness: Harness) -> None:
+    for who, level in ((harness.people.ada, SafetyLevel.BLOCK), (harness.after_dark, SafetyLevel.OFF)):
+        await harness.choose(level)
+        num_pictures = harness.pictures()
+        message, job = await harness.ended(await who.slash("imagine", prompt="a cat", model="raising", steps=2))
         assert (job.images[0].status, job.images[0].charged) == (Status.FAILED, 0)
         assert is_said(UncheckedError, message.text)
         assert not message.attachments
-        assert house.pictures() == num_pictures
-    assert (await reconcile(house.bot.database)).is_exact
+        assert harness.pictures() == num_pictures
+    assert (await reconcile(harness.bot.database)).is_exact
 
 
-async def test_a_flagged_start_picture_is_refused_and_refunded(house: House) -> None:
-    ada, start = house.people.ada, Upload("start.png", a_picture(size_px=(64, 64)))
-    await house.choose(SafetyLevel.BLOCK)
+async def test_a_flagged_start_picture_is_refused_and_refunded(harness: Harness) -> None:
+    ada, start = harness.people.ada, Upload("start.png", a_picture(size_px=(64, 64)))
+    await harness.choose(SafetyLevel.BLOCK)
     for command in ("imagine", "img2img"):
         asked = await ada.slash(command, prompt="a cat", steps=2, image=start, model="flagging")
-        message, job = await house.ended(asked)
+        message, job = await harness.ended(asked)
         assert (job.images[0].status, job.images[0].charged) == (Status.WITHHELD, 0)
         assert job.images[0].error == "StartWithheld"
         assert is_said(StartWithheldError, message.text)
         assert job.images[0].judgement is not None
         assert set(job.images[0].judgement.margins) == {f"start {name}" for name in ("care", "concept", *SHARED)}
-    fine, _ = await house.ended(await ada.slash("imagine", prompt="a cat", image=start, model="passing", steps=2))
+    fine, _ = await harness.ended(await ada.slash("imagine", prompt="a cat", image=start, model="passing", steps=2))
     assert spoilers(fine) == [False]
-    await house.choose(SafetyLevel.BLUR)
-    shown, _ = await house.ended(await ada.slash("imagine", prompt="a cat", image=start, model="flagging", steps=2))
+    await harness.choose(SafetyLevel.BLUR)
+    shown, _ = await harness.ended(await ada.slash("imagine", prompt="a cat", image=start, model="flagging", steps=2))
     assert spoilers(shown) == [True]
-    assert (await reconcile(house.bot.database)).is_exact
+    assert (await reconcile(harness.bot.database)).is_exact
 
 
-async def test_a_server_can_lower_the_thresholds(house: House) -> None:
-    ada, margins = house.people.ada, {}
+async def test_a_server_can_lower_the_thresholds(harness: Harness) -> None:
+    ada, margins = harness.people.ada, {}
     for strictness in Strictness:
-        await house.choose(SafetyLevel.BLUR, strictness=strictness)
-        _, job = await house.ended(await ada.slash("imagine", prompt="a cat", model="passing", steps=2, seed=3))
+        await harness.choose(SafetyLevel.BLUR, strictness=strictness)
+        _, job = await harness.ended(await ada.slash("imagine", prompt="a cat", model="passing", steps=2, seed=3))
         assert job.images[0].judgement is not None
         margins[strictness] = job.images[0].judgement.margins["porn"]
     assert margins[Strictness.USUAL] < margins[Strictness.STRICT] < margins[Strictness.STRICTEST]
 
 
-async def test_the_built_in_checker_knows_its_stand_in_concept(house: House) -> None:
-    ada, model = house.people.ada, house.bot.studio.catalog.get(PAINTBOX)
+async def test_the_built_in_checker_knows_its_stand_in_concept(harness: Harness) -> None:
+    ada, model = harness.people.ada, harness.bot.generation.catalog.get(PAINTBOX)
     real = replace(model, name="real")
     assert is_harmless(model, is_from_upload=False)
     assert not is_judged(real, {"concept": -1.0}, is_from_upload=False), "it vouches for no other model"
     assert not is_judged(model, {"concept": -1.0}, is_from_upload=True), "nor for pictures from elsewhere"
-    await house.choose(SafetyLevel.BLUR)
-    message, job = await house.ended(
+    await harness.choose(SafetyLevel.BLUR)
+    message, job = await harness.ended(
         await ada.slash("imagine", prompt="a black spider", model=PAINTBOX, count=4, seed=1)
     )
     assert all(image.judgement is not None for image in job.images)
     flagged = [image.judgement.is_flagged for image in job.images if image.judgement is not None]
     assert any(flagged), "four spiders, and it knows none of them"
     assert spoilers(message) == flagged
-    fine, job = await house.ended(await ada.slash("imagine", prompt="a red circle", model=PAINTBOX, seed=1))
+    fine, job = await harness.ended(await ada.slash("imagine", prompt="a red circle", model=PAINTBOX, seed=1))
     assert spoilers(fine) == [False]

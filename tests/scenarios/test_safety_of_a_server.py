@@ -109,7 +109,7 @@ async def restarted(discord: Sandbox, bot: LivingBot, who: ScriptedUser, *, then
     for path in ("/webhooks/*", "/channels/*"):
         discord.faults.fail(path, times=1000, status=503)
     bot.go_on_painting()
-    await bot.studio.finished(job_id)
+    await bot.generation.finished(job_id)
     await bot.crash()
     discord.faults.clear()
     then()
@@ -134,7 +134,7 @@ async def test_a_restart_loses_nothing_that_may_be_shown(
     [image] = (await bot.job_of(asked)).images
     assert spoilers(message) == [False]
     assert (image.status, image.charged) == (Status.DONE, image.reserved)
-    assert bot.studio.files.get(image.file_sha256 or "")
+    assert bot.generation.files.get(image.file_sha256 or "")
 
 
 async def test_a_channel_turned_safe_during_a_restart(
@@ -161,7 +161,7 @@ async def test_in_a_channel_that_cannot_be_seen_nothing_is_shown_and_nothing_del
     assert not message.attachments
     assert is_said(NOT_SHOWN_HERE, message.text)
     assert (image.status, image.charged) == (Status.DONE, image.reserved)
-    assert bot.studio.files.get(image.file_sha256 or "")
+    assert bot.generation.files.get(image.file_sha256 or "")
 
 
 async def test_a_thread_is_as_restricted_as_its_channel(
@@ -181,28 +181,28 @@ async def test_kept_for_review_blurred_and_only_where_wanted(discord: Sandbox, p
     job = await bot.ended(await people.ada.slash("imagine", prompt=FLAGGED, steps=2))
     [kept] = await bot.services.reviews.fetch_reviews(people.guild.id)
     assert kept.image_id == job.images[0].id
-    assert bot.studio.files.get(kept.sha256)
+    assert bot.generation.files.get(kept.sha256)
     discord.clock.advance(25 * 3600)
     await run_for_a_day(bot.database, bot.now)
     assert await sweep(bot.services) == 1
-    assert bot.studio.files.get(kept.sha256) is None
+    assert bot.generation.files.get(kept.sha256) is None
     assert await bot.services.reviews.fetch_reviews(people.guild.id) == []
 
 
 async def test_without_checking_other_models_stay_in_age_restricted_channels(
     discord: Sandbox, people: People, bot: LivingBot, after_dark: ScriptedUser
 ) -> None:
-    [paintbox, *_] = bot.studio.catalog.models
+    [paintbox, *_] = bot.generation.catalog.models
     real = replace(paintbox, name="real", safety_checker=None)
-    bot.studio.catalog = replace(bot.studio.catalog, models=(paintbox, real))
+    bot.generation.catalog = replace(bot.generation.catalog, models=(paintbox, real))
     painted = await people.ada.slash("imagine", prompt="a red circle", model="real", steps=2)
     assert (await until_shown(discord, painted)).attachments
-    bot.studio.checks_safety = False
+    bot.generation.checks_safety = False
     refused = await told(discord, await people.ada.slash("imagine", prompt="a red circle", model="real"))
     assert is_said(UncheckedModelError, refused.text)
     asked = await after_dark.slash("imagine", prompt="a red circle", model="real", steps=2)
     assert (await until_shown(discord, asked)).text
-    bot.studio.checks_safety = True
+    bot.generation.checks_safety = True
 
 
 async def test_direct_messages_are_off_unless_the_operator_wants_them(

@@ -19,7 +19,7 @@ from generation.requests.errors import PromptTooLongError, UnknownLoraError, Unk
 from generation.requests.spec import ImageSpec
 from tests.generation.images.hostile_files import saved
 from tests.messages import is_said
-from tests.scenarios.bad_input_harness import House, answer
+from tests.scenarios.bad_input_harness import Harness, answer
 from tests.scenarios.bot_harness import until_done, until_shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -44,17 +44,19 @@ def graph() -> dict[str, Any]:
     }
 
 
-async def painted(house: House, file: Upload) -> tuple[ImageSpec, bytes, str]:
+async def painted(harness: Harness, file: Upload) -> tuple[ImageSpec, bytes, str]:
     """What was accepted, the file that came of it, and what only the one who asked is told."""
-    asked = await house.people.ada.slash("reproduce", file=file)
-    message = await until_done(house.discord, asked)
-    told = await house.discord.wait_for(lambda: asked.followups)
-    spec = (await house.bot.job_of(asked)).images[0].spec
+    asked = await harness.people.ada.slash("reproduce", file=file)
+    message = await until_done(harness.discord, asked)
+    told = await harness.discord.wait_for(lambda: asked.followups)
+    spec = (await harness.bot.job_of(asked)).images[0].spec
     return spec, message.attachments[0].data, told[0].text
 
 
-async def test_lora_and_clip_skip_of_another_tool_are_used_and_its_file_tells_the_truth(house: House) -> None:
-    spec, data, told = await painted(house, png(parameters=f"a star <lora:neon:0.8>\nNegative prompt: blurry\n{LINE}"))
+async def test_lora_and_clip_skip_of_another_tool_are_used_and_its_file_tells_the_truth(harness: Harness) -> None:
+    spec, data, told = await painted(
+        harness, png(parameters=f"a star <lora:neon:0.8>\nNegative prompt: blurry\n{LINE}")
+    )
     assert (spec.prompt, spec.negative, spec.clip_skip) == ("a star", "blurry", 2)
     assert [str(adapter) for adapter in spec.adapters] == ["<lora:neon:0.8>"]
     assert is_said(FROM_TOOL, told, tool="A1111")
@@ -73,45 +75,45 @@ async def test_lora_and_clip_skip_of_another_tool_are_used_and_its_file_tells_th
     ],
 )
 async def test_what_imagine_refuses_is_refused_and_costs_nothing(
-    house: House, prompt: str, kind: type[InvalidRequestError]
+    harness: Harness, prompt: str, kind: type[InvalidRequestError]
 ) -> None:
-    before = await house.usage()
-    asked = await house.people.ada.slash("reproduce", file=png(parameters=f"{prompt}\n{LINE}"))
-    assert is_said(kind, await answer(house, asked))
-    assert await house.usage() == before
+    before = await harness.usage()
+    asked = await harness.people.ada.slash("reproduce", file=png(parameters=f"{prompt}\n{LINE}"))
+    assert is_said(kind, await answer(harness, asked))
+    assert await harness.usage() == before
 
 
-async def test_a_graph_is_painted_as_it_was_meant_and_what_is_left_out_is_told(house: House) -> None:
-    spec, _, told = await painted(house, png(prompt=json.dumps(graph())))
+async def test_a_graph_is_painted_as_it_was_meant_and_what_is_left_out_is_told(harness: Harness) -> None:
+    spec, _, told = await painted(harness, png(prompt=json.dumps(graph())))
     assert (spec.prompt, spec.negative, spec.seed, spec.sampler) == ("a red circle", "blurry", 7, "Euler")
     assert is_said(UNREAD_SETTINGS, told, names="ControlNetApplyAdvanced, Schedule type\\: beta")
     assert is_said(SEED_CUT, told, there=2**40 + 7, here=7)
 
 
-async def test_a_graph_without_words_that_are_certain_is_refused(house: House) -> None:
+async def test_a_graph_without_words_that_are_certain_is_refused(harness: Harness) -> None:
     nodes = graph()
     nodes["2"] = {"class_type": "Nobody's", "inputs": {"text": "a red circle"}}
-    asked = await house.people.ada.slash("reproduce", file=png(prompt=json.dumps(nodes)))
+    asked = await harness.people.ada.slash("reproduce", file=png(prompt=json.dumps(nodes)))
     names = "ControlNetApplyAdvanced, Nobody's, Schedule type: beta"
-    assert is_said(PromptNotReadError, await answer(house, asked), names=names)
+    assert is_said(PromptNotReadError, await answer(harness, asked), names=names)
 
 
-async def test_a_photograph_lends_its_settings_and_the_recipe_shows_them(house: House) -> None:
+async def test_a_photograph_lends_its_settings_and_the_recipe_shows_them(harness: Harness) -> None:
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + f"a star\n{LINE}, Hires upscale: 2".encode("utf-16-be")
     buffer = io.BytesIO()
     Image.new("RGB", (64, 64)).save(buffer, "JPEG", exif=exif)
     file = Upload("a.jpg", buffer.getvalue())
-    assert (await painted(house, file))[0].prompt == "a star"
-    shown = await until_shown(house.discord, await house.people.ada.slash("recipe", file=file))
+    assert (await painted(harness, file))[0].prompt == "a star"
+    shown = await until_shown(harness.discord, await harness.people.ada.slash("recipe", file=file))
     assert is_said(FOREIGN_SETTINGS, shown.text, tool="A1111")
     for says in ("** 2\n", "** hires upscale\\: 2"):
         assert says in shown.text, shown.text
 
 
-async def test_a_picture_without_settings_is_said_to_have_none(house: House) -> None:
+async def test_a_picture_without_settings_is_said_to_have_none(harness: Harness) -> None:
     for kind in ("PNG", "JPEG", "WEBP"):
         file = Upload(f"a.{kind.lower()}", saved(kind, "RGB", (64, 64)))
         for command in ("reproduce", "recipe"):
-            asked = await house.people.ada.slash(command, file=file)
-            assert is_said(NoSettingsError, await answer(house, asked))
+            asked = await harness.people.ada.slash(command, file=file)
+            assert is_said(NoSettingsError, await answer(harness, asked))

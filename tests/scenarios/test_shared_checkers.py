@@ -15,7 +15,7 @@ from generation.workers.engine_settings import CheckerThresholds
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.toy import save_toy, toy_model
 from tests.scenarios.bot_harness import LivingBot, People, judged
-from tests.scenarios.test_safety_end_to_end import House
+from tests.scenarios.test_safety_end_to_end import Harness
 from tests.scenarios.test_safety_of_a_server import spoilers
 from tests.tally import Tally
 
@@ -23,7 +23,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def harness(
+    tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path
+) -> AsyncIterator[Harness]:
     """With a model that brings no checker, and the operator's threshold of open_nsfw at nothing."""
     bare = toy_model(save_toy(tmp_path_factory.mktemp("bare")), name="bare")
     async with judged(tally) as discord:
@@ -33,31 +35,31 @@ async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_da
         thresholds = CheckerThresholds(open_nsfw=0.0)
         bot = LivingBot(discord, folder, blank_database, engine=DEFAULT_ENGINE, models=(bare,), thresholds=thresholds)
         await bot.start()
-        yield House(discord, people, bot, discord.act_as(people.guild.members[people.ada.user.id], after_dark))
+        yield Harness(discord, people, bot, discord.act_as(people.guild.members[people.ada.user.id], after_dark))
         await bot.stop()
 
 
-async def test_a_model_without_a_checker_is_judged_by_those_of_all_models(house: House) -> None:
-    ada = house.people.ada
+async def test_a_model_without_a_checker_is_judged_by_those_of_all_models(harness: Harness) -> None:
+    ada = harness.people.ada
     for prompt in ("a boat", "a boat as a child draws it"):
-        await house.choose(SafetyLevel.BLOCK)
-        message, job = await house.ended(await ada.slash("imagine", prompt=prompt, steps=2))
+        await harness.choose(SafetyLevel.BLOCK)
+        message, job = await harness.ended(await ada.slash("imagine", prompt=prompt, steps=2))
         [image] = job.images
         assert (image.status, image.charged, image.file_sha256) == (Status.WITHHELD, 0, None)
         assert image.judgement is not None
         assert image.judgement.margins.keys() == SHARED
         assert image.judgement.margins["open_nsfw"] > 0 > image.judgement.margins["porn"]
         assert not message.attachments
-    assert house.pictures() == 0
+    assert harness.pictures() == 0
 
 
-async def test_an_age_in_the_words_and_a_flag_on_the_pixels_are_shown_nowhere(house: House) -> None:
-    dark = house.after_dark
-    await house.choose(SafetyLevel.OFF, review_hours=24)
-    message, _ = await house.ended(await dark.slash("imagine", prompt="a boat", steps=2))
+async def test_an_age_in_the_words_and_a_flag_on_the_pixels_are_shown_nowhere(harness: Harness) -> None:
+    dark = harness.after_dark
+    await harness.choose(SafetyLevel.OFF, review_hours=24)
+    message, _ = await harness.ended(await dark.slash("imagine", prompt="a boat", steps=2))
     assert spoilers(message) == [False], "the control: what is flagged is shown here"
-    kept = house.pictures()
-    message, job = await house.ended(await dark.slash("imagine", prompt="a boat as a child draws it", steps=2))
+    kept = harness.pictures()
+    message, job = await harness.ended(await dark.slash("imagine", prompt="a boat as a child draws it", steps=2))
     assert (job.images[0].status, job.images[0].charged) == (Status.WITHHELD, 0)
     assert not message.attachments
-    assert house.pictures() == kept, "nor is it kept for moderators"
+    assert harness.pictures() == kept, "nor is it kept for moderators"

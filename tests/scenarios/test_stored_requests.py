@@ -77,7 +77,7 @@ async def test_finished_pictures_of_another_release_are_shown_and_their_buttons_
     pressed = await people.ada.click(message, button_of(message, "reroll"))
     told = await discord.wait_for(lambda: pressed.followups or (pressed.ephemeral and pressed.original_message))
     assert is_said(UnknownSamplerError, (told[-1] if isinstance(told, list) else told).text, name="Not Yet Known")
-    assert not bot.studio.list_live_ids()
+    assert not bot.generation.list_live_ids()
     opened = await people.ada.click(message, button_of(message, "recipe"))
     assert "Not Yet Known" in (await until_shown(discord, opened)).text
 

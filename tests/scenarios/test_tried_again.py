@@ -90,7 +90,7 @@ async def test_a_server_that_comes_back_while_storage_refuses_is_not_forgotten_a
 
 async def until_gone(bot: LivingBot, guild_id: int, *, is_gone: bool) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while await bot.services.departures.is_gone(guild_id) is not is_gone:  # noqa: ASYNC110
+        while await bot.services.removed_guilds.is_gone(guild_id) is not is_gone:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -121,7 +121,7 @@ async def test_what_cannot_be_deleted_holds_up_nothing_else_and_is_a_problem(
         return []
 
     monkeypatch.setattr(bot.services.moderation, "forget_old_refusals", refuse)
-    monkeypatch.setattr(bot.services.departures, "fetch_overdue", none_overdue)
+    monkeypatch.setattr(bot.services.removed_guilds, "fetch_overdue", none_overdue)
     monkeypatch.setattr(maintenance, "RETRY_S", 0.0)
     keeping = asyncio.create_task(maintenance.keep_promises(bot.services))
     await asyncio.wait_for(later.wait(), PATIENCE_S)

@@ -35,7 +35,7 @@ IN_THE_MENU = (Action.STRONG, Action.REGION, Action.ZOOM_HALF, Action.ZOOM)
 
 
 @dataclass
-class House:
+class Harness:
     discord: Sandbox
     people: People
     bot: LivingBot
@@ -70,14 +70,16 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def harness(
+    tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path
+) -> AsyncIterator[Harness]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         elsewhere = discord.add_guild("Elsewhere")
         mallory = discord.act_as(elsewhere.add_member("mallory"), elsewhere.add_channel("lair"))
         bot = LivingBot(discord, tmp_path_factory.mktemp("house"), blank_database)
         await bot.start()
-        yield House(discord, people, bot, mallory)
+        yield Harness(discord, people, bot, mallory)
         await bot.stop()
 
 
@@ -91,7 +93,7 @@ def posted(message: Message) -> Upload:
     return Upload("posted.png", message.attachments[0].data)
 
 
-async def ways(house: House, who: ScriptedUser, message: Message) -> dict[str, Interaction]:
+async def ways(harness: Harness, who: ScriptedUser, message: Message) -> dict[str, Interaction]:
     """Every way to make others of a picture by its message: buttons, the menu below it, and the message's own menu."""
     job_id = job_id_in(message)
     pressed = {name: await who.click(message, button_of(message, name)) for name in FOR_ALL}
@@ -100,33 +102,33 @@ async def ways(house: House, who: ScriptedUser, message: Message) -> dict[str, I
     return pressed | {"menu": await who.context_menu("Upscale", message)}
 
 
-async def test_others_can_make_nothing_of_a_picture_that_starts_from_an_upload(house: House) -> None:
-    message, bo = await house.painted(house.people.ada), house.people.bo
-    for who in (bo, house.moderator()):
-        for name, pressed in (await ways(house, who, message)).items():
+async def test_others_can_make_nothing_of_a_picture_that_starts_from_an_upload(harness: Harness) -> None:
+    message, bo = await harness.painted(harness.people.ada), harness.people.bo
+    for who in (bo, harness.moderator()):
+        for name, pressed in (await ways(harness, who, message)).items():
             assert pressed.modal is None, name
-            assert THEIRS in await house.said(pressed), name
+            assert THEIRS in await harness.said(pressed), name
     job_id = job_id_in(message)
     for name in ("remix", "region"):  # a form that nobody opened
-        sent = await house.people.ada.click(message, button_of(message, "remix"))
+        sent = await harness.people.ada.click(message, button_of(message, "remix"))
         assert sent.modal is not None
         sent.modal["custom_id"] = f"atelier:{name}:{job_id}" + (":0" if name == "region" else "")
         asked = await bo.forging.submit_modal(sent, {"strength": "0.05", "prompt": "a storm"})
-        assert THEIRS in await house.said(asked), name
+        assert THEIRS in await harness.said(asked), name
 
 
-async def test_their_uploader_can_make_everything_of_it(house: House) -> None:
-    ada = house.people.ada
-    message = await house.painted(ada)
+async def test_their_uploader_can_make_everything_of_it(harness: Harness) -> None:
+    ada = harness.people.ada
+    message = await harness.painted(ada)
     opened: dict[str, dict[str, Any]] = {"remix": {"strength": "0.05"}, "region": {"cells": ["4"]}}
-    for name, pressed in (await ways(house, ada, message)).items():
+    for name, pressed in (await ways(harness, ada, message)).items():
         asked = await ada.submit_modal(pressed, opened[name]) if name in opened else pressed
-        assert (await house.made(asked)).status is Status.DONE, name
+        assert (await harness.made(asked)).status is Status.DONE, name
 
 
-async def test_what_others_may_do_is_reproduce_and_start_from_what_they_see(house: House) -> None:
-    message, bo = await house.painted(house.people.ada), house.people.bo
-    job = await house.job_in(message)
+async def test_what_others_may_do_is_reproduce_and_start_from_what_they_see(harness: Harness) -> None:
+    message, bo = await harness.painted(harness.people.ada), harness.people.bo
+    job = await harness.job_in(message)
     menu = f"atelier-menu:{job.id}"
     again = [
         await bo.select(message, menu, [f"atelier:{Action.REPRODUCE}:{job.id}:0"]),
@@ -134,61 +136,61 @@ async def test_what_others_may_do_is_reproduce_and_start_from_what_they_see(hous
         await bo.slash("reproduce", file=posted(message)),
     ]
     for asked in again:
-        shown = await until_done(house.discord, asked)
+        shown = await until_done(harness.discord, asked)
         assert is_said(IDENTICAL, shown.text)
         for name in ("reroll", "remix", "vary"):  # what was made again is no way to the upload either
-            assert THEIRS in await house.said(await bo.click(shown, button_of(shown, name))), name
+            assert THEIRS in await harness.said(await bo.click(shown, button_of(shown, name))), name
     opened = await bo.context_menu("Use as start image", message)
-    started = await house.made(await bo.submit_modal(opened, {"prompt": "a calm", "strength": "0.05"}))
+    started = await harness.made(await bo.submit_modal(opened, {"prompt": "a calm", "strength": "0.05"}))
     assert started.request.spec.files == {job.images[0].file_sha256}
     assert started.status is Status.DONE
 
 
-async def test_descendants_keep_their_upload(house: House) -> None:
+async def test_descendants_keep_their_upload(harness: Harness) -> None:
     """A reroll of a remix, and a variation of a reroll, still start from it."""
-    ada, bo = house.people.ada, house.people.bo
-    message = await house.painted(ada, colour="blue")
-    upload = (await house.job_in(message)).request.spec.files
+    ada, bo = harness.people.ada, harness.people.bo
+    message = await harness.painted(ada, colour="blue")
+    upload = (await harness.job_in(message)).request.spec.files
     opened = await ada.click(message, button_of(message, "remix"))
-    remixed = await until_done(house.discord, await ada.submit_modal(opened, {"strength": "0.5"}))
-    rerolled = await until_done(house.discord, await ada.click(remixed, button_of(remixed, "reroll")))
-    varied = await until_done(house.discord, await ada.click(rerolled, button_of(rerolled, "vary")))
+    remixed = await until_done(harness.discord, await ada.submit_modal(opened, {"strength": "0.5"}))
+    rerolled = await until_done(harness.discord, await ada.click(remixed, button_of(remixed, "reroll")))
+    varied = await until_done(harness.discord, await ada.click(rerolled, button_of(rerolled, "vary")))
     for each in (remixed, rerolled, varied):
-        assert (await house.job_in(each)).request.spec.files == upload
-        assert THEIRS in await house.said(await bo.click(each, button_of(each, "reroll")))
-    assert THEIRS in await house.said(await bo.click(varied, button_of(varied, "vary", 2)))
+        assert (await harness.job_in(each)).request.spec.files == upload
+        assert THEIRS in await harness.said(await bo.click(each, button_of(each, "reroll")))
+    assert THEIRS in await harness.said(await bo.click(varied, button_of(varied, "vary", 2)))
 
 
-async def test_the_second_who_attaches_the_same_bytes_has_a_right_of_their_own(house: House) -> None:
-    ada, bo = house.people.ada, house.people.bo
-    first, second = await house.painted(ada, colour="green"), await house.painted(bo, colour="green")
-    upload = (await house.job_in(first)).request.spec.files
-    assert (await house.job_in(second)).request.spec.files == upload
+async def test_the_second_who_attaches_the_same_bytes_has_a_right_of_their_own(harness: Harness) -> None:
+    ada, bo = harness.people.ada, harness.people.bo
+    first, second = await harness.painted(ada, colour="green"), await harness.painted(bo, colour="green")
+    upload = (await harness.job_in(first)).request.spec.files
+    assert (await harness.job_in(second)).request.spec.files == upload
     await ada.click(first, button_of(first, "delete"))
-    await house.discord.wait_for(lambda: first.is_deleted)
-    assert (await house.made(await bo.click(second, button_of(second, "reroll")))).status is Status.DONE
-    assert upload <= house.files()
+    await harness.discord.wait_for(lambda: first.is_deleted)
+    assert (await harness.made(await bo.click(second, button_of(second, "reroll")))).status is Status.DONE
+    assert upload <= harness.files()
 
 
-async def test_a_mask_is_an_upload_too(house: House) -> None:
-    ada, bo = house.people.ada, house.people.bo
-    message = await until_done(house.discord, await ada.slash("imagine", prompt="a sea", steps=2))
+async def test_a_mask_is_an_upload_too(harness: Harness) -> None:
+    ada, bo = harness.people.ada, harness.people.bo
+    message = await until_done(harness.discord, await ada.slash("imagine", prompt="a sea", steps=2))
     job_id = job_id_in(message)
     opened = await bo.select(message, f"atelier-menu:{job_id}", [f"atelier:region:{job_id}:0"])
     sent = await bo.submit_modal(opened, {"mask": Upload("mask.png", draw_mask((0,), (128, 128)))})
-    masked = await until_done(house.discord, sent)
-    assert THEIRS in await house.said(await ada.click(masked, button_of(masked, "reroll")))
-    assert (await house.made(await bo.click(masked, button_of(masked, "reroll")))).status is Status.DONE
+    masked = await until_done(harness.discord, sent)
+    assert THEIRS in await harness.said(await ada.click(masked, button_of(masked, "reroll")))
+    assert (await harness.made(await bo.click(masked, button_of(masked, "reroll")))).status is Status.DONE
 
 
-async def test_in_another_server_a_file_lends_its_words_and_settings_only(house: House) -> None:
-    message = await house.painted(house.people.ada, seed=77)
-    enlarged = await until_done(house.discord, await house.people.ada.slash("upscale", image=picture("teal")))
+async def test_in_another_server_a_file_lends_its_words_and_settings_only(harness: Harness) -> None:
+    message = await harness.painted(harness.people.ada, seed=77)
+    enlarged = await until_done(harness.discord, await harness.people.ada.slash("upscale", image=picture("teal")))
     for each in (message, enlarged):
-        asked = await house.mallory.slash("reproduce", file=posted(each))
-        shown = await until_done(house.discord, asked)
-        await house.discord.wait_for(lambda asked=asked: [m for m in asked.followups if WORDS_ONLY in m.text])
-        job, origin = await house.job_in(shown), await house.job_in(each)
+        asked = await harness.mallory.slash("reproduce", file=posted(each))
+        shown = await until_done(harness.discord, asked)
+        await harness.discord.wait_for(lambda asked=asked: [m for m in asked.followups if WORDS_ONLY in m.text])
+        job, origin = await harness.job_in(shown), await harness.job_in(each)
         assert not is_said(IDENTICAL, shown.text)
         assert job.request.spec.sources == frozenset()
         assert (job.request.replay, job.is_from_upload) == (None, False)
@@ -196,16 +198,16 @@ async def test_in_another_server_a_file_lends_its_words_and_settings_only(house:
             origin.request.spec.prompt,
             origin.request.spec.seed,
         )
-    opened = await house.mallory.click(shown, button_of(shown, "remix"))
-    remixed = await house.made(await house.mallory.submit_modal(opened, {"strength": "0.05"}))
+    opened = await harness.mallory.click(shown, button_of(shown, "remix"))
+    remixed = await harness.made(await harness.mallory.submit_modal(opened, {"strength": "0.05"}))
     assert remixed.request.spec.files == {job.images[0].file_sha256}, "from what was painted there"
-    known = await house.mallory.forging.slash("reproduce", picture=job_id_in(message))
-    assert is_said(UnknownJobError, await house.said(known))
+    known = await harness.mallory.forging.slash("reproduce", picture=job_id_in(message))
+    assert is_said(UnknownJobError, await harness.said(known))
 
 
-async def test_a_recipe_that_names_an_upload_by_its_hash_gets_nothing_of_it(house: House) -> None:
+async def test_a_recipe_that_names_an_upload_by_its_hash_gets_nothing_of_it(harness: Harness) -> None:
     """Also where it is told apart from a real one by its strength alone, and copied into another picture."""
-    message, bo = await house.painted(house.people.ada), house.people.bo
+    message, bo = await harness.painted(harness.people.ada), harness.people.bo
     pixels, size_px = decode_png(message.attachments[0].data)
     recipe = read_recipe(message.attachments[0].data)
     start = recipe.spec.start
@@ -219,61 +221,61 @@ async def test_a_recipe_that_names_an_upload_by_its_hash_gets_nothing_of_it(hous
     )
     for each in forged:
         asked = await bo.slash("reproduce", file=Upload("forged.png", sign_png(pixels, size_px, each)))
-        job = await house.made(asked)
+        job = await harness.made(asked)
         assert job.request.spec.sources == frozenset(), each
-        await house.discord.wait_for(lambda asked=asked: [m for m in asked.followups if WORDS_ONLY in m.text])
+        await harness.discord.wait_for(lambda asked=asked: [m for m in asked.followups if WORDS_ONLY in m.text])
     copied = Upload("copied.png", sign_png(bytes(len(pixels)), size_px, recipe))
-    again = await house.made(await bo.slash("reproduce", file=copied))
-    assert again.images[0].file_sha256 == (await house.job_in(message)).images[0].file_sha256
+    again = await harness.made(await bo.slash("reproduce", file=copied))
+    assert again.images[0].file_sha256 == (await harness.job_in(message)).images[0].file_sha256
 
 
-async def test_delete_takes_the_upload_and_leaves_no_way_back(house: House) -> None:
-    ada, bo = house.people.ada, house.people.bo
-    before = house.files()
-    message = await house.painted(ada, colour="orange", count=2)
-    job = await house.job_in(message)
-    assert job.request.spec.files < house.files() - before
+async def test_delete_takes_the_upload_and_leaves_no_way_back(harness: Harness) -> None:
+    ada, bo = harness.people.ada, harness.people.bo
+    before = harness.files()
+    message = await harness.painted(ada, colour="orange", count=2)
+    job = await harness.job_in(message)
+    assert job.request.spec.files < harness.files() - before
     opened = await ada.click(message, button_of(message, "remix"))
     start = await bo.context_menu("Use as start image", message)
     await ada.click(message, button_of(message, "delete"))
-    await house.discord.wait_for(lambda: message.is_deleted)
-    assert house.files() == before
-    assert is_said(SourceDeletedError, await house.said(await ada.submit_modal(opened, {"strength": "0.05"})))
-    late = await house.said(await bo.submit_modal(start, {"prompt": "x", "strength": "0.05"}))
+    await harness.discord.wait_for(lambda: message.is_deleted)
+    assert harness.files() == before
+    assert is_said(SourceDeletedError, await harness.said(await ada.submit_modal(opened, {"strength": "0.05"})))
+    late = await harness.said(await bo.submit_modal(start, {"prompt": "x", "strength": "0.05"}))
     assert is_said(PictureDeletedError, late)
     for who in (ada, bo):
-        assert is_said(SourceDeletedError, await house.said(await who.slash("reproduce", picture=job.id)))
+        assert is_said(SourceDeletedError, await harness.said(await who.slash("reproduce", picture=job.id)))
         asked = await who.slash("reproduce", file=posted(message))
-        assert (await house.made(asked)).request.spec.sources == frozenset()
+        assert (await harness.made(asked)).request.spec.sources == frozenset()
 
 
-async def test_purge_takes_uploads_also_of_what_did_not_come_to_be(house: House) -> None:
-    kim = house.discord.act_as(house.people.guild.add_member("kim"), house.people.general)
-    before = house.files()
-    await house.painted(kim, colour="pink")
-    withheld = await house.painted(kim, colour="gray", prompt="withhold-image")
-    assert (await house.job_in(withheld)).status is Status.WITHHELD
-    assert len(house.files() - before) == 3
-    mo = house.moderator()
+async def test_purge_takes_uploads_also_of_what_did_not_come_to_be(harness: Harness) -> None:
+    kim = harness.discord.act_as(harness.people.guild.add_member("kim"), harness.people.general)
+    before = harness.files()
+    await harness.painted(kim, colour="pink")
+    withheld = await harness.painted(kim, colour="gray", prompt="withhold-image")
+    assert (await harness.job_in(withheld)).status is Status.WITHHELD
+    assert len(harness.files() - before) == 3
+    mo = harness.moderator()
     asked = await mo.slash("purge", member=kim.user)
-    await house.said(asked)
+    await harness.said(asked)
     purged = await mo.click(asked.messages[0], "Delete all of them")
-    assert format_purged(1) in await house.said(purged)
-    assert house.files() == before
+    assert format_purged(1) in await harness.said(purged)
+    assert harness.files() == before
 
 
-async def test_what_did_not_come_to_be_can_be_tried_again(house: House) -> None:
-    ada = house.people.ada
-    withheld = await house.painted(ada, colour="navy", prompt="withhold-image")
-    again = await house.made(await ada.click(withheld, button_of(withheld, "reroll")))
+async def test_what_did_not_come_to_be_can_be_tried_again(harness: Harness) -> None:
+    ada = harness.people.ada
+    withheld = await harness.painted(ada, colour="navy", prompt="withhold-image")
+    again = await harness.made(await ada.click(withheld, button_of(withheld, "reroll")))
     assert again.status is Status.WITHHELD
-    assert THEIRS in await house.said(await house.people.bo.click(withheld, button_of(withheld, "reroll")))
+    assert THEIRS in await harness.said(await harness.people.bo.click(withheld, button_of(withheld, "reroll")))
 
 
-async def test_refusals_cost_nothing(house: House) -> None:
-    message, bo = await house.painted(house.people.ada), house.people.bo
-    quotas, guild_id = house.bot.services.quotas, house.people.guild.id
-    before = await quotas.fetch_guild_usage(guild_id, since=house.bot.now().replace(hour=0))
-    for pressed in (await ways(house, bo, message)).values():
-        await house.said(pressed)
-    assert await quotas.fetch_guild_usage(guild_id, since=house.bot.now().replace(hour=0)) == before
+async def test_refusals_cost_nothing(harness: Harness) -> None:
+    message, bo = await harness.painted(harness.people.ada), harness.people.bo
+    quotas, guild_id = harness.bot.services.quotas, harness.people.guild.id
+    before = await quotas.fetch_guild_usage(guild_id, since=harness.bot.now().replace(hour=0))
+    for pressed in (await ways(harness, bo, message)).values():
+        await harness.said(pressed)
+    assert await quotas.fetch_guild_usage(guild_id, since=harness.bot.now().replace(hour=0)) == before

@@ -104,7 +104,7 @@ async def test_what_no_upscaler_gives_is_refused_in_a_sentence(
     done = await until_done(discord, await bo.slash("upscale", image=small, upscaler="2x-Anime"))
     changed = replace(model.upscalers[1], sha256="0" * 64)
     for upscalers, error in (((changed,), AddonChangedError), ((), UnknownUpscalerError)):
-        bot.studio.catalog = Catalog((replace(model, upscalers=upscalers),))
+        bot.generation.catalog = Catalog((replace(model, upscalers=upscalers),))
         asked = await bo.slash("reproduce", picture=f"{job_id_in(done)}-0")
         assert is_said(error, (await told(discord, asked)).text)
 

@@ -15,15 +15,15 @@ from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.prompt_addons import PromptAddon
 from tests.messages import is_said
-from tests.scenarios.bad_input_harness import House
+from tests.scenarios.bad_input_harness import Harness
 from tests.scenarios.bot_harness import until_shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PAGE = "https://civitai.com/models/1?modelVersionId=2"
 
 
-async def shown(house: House, command: str) -> Message:
-    message = await until_shown(house.discord, await house.people.ada.slash(command))
+async def shown(harness: Harness, command: str) -> Message:
+    message = await until_shown(harness.discord, await harness.people.ada.slash(command))
     assert message.is_ephemeral
     return message
 
@@ -32,9 +32,9 @@ def plain(message: Message) -> str:
     return message.text.replace("\u00a0", " ")
 
 
-async def test_members_read_which_lora_there_are_and_which_models_they_fit(house: House) -> None:
-    studio = house.bot.studio
-    kept = studio.catalog
+async def test_members_read_which_lora_there_are_and_which_models_they_fit(harness: Harness) -> None:
+    generation = harness.bot.generation
+    kept = generation.catalog
     glow = PromptAddon(
         name="glow_v2",
         path=kept.default.path,
@@ -50,8 +50,8 @@ async def test_members_read_which_lora_there_are_and_which_models_they_fit(house
         for name, width in (("paintbox", kept.default.context_width), ("big", 2048))
     )
     try:
-        studio.catalog = Catalog(models)
-        text = plain(await shown(house, "loras"))
+        generation.catalog = Catalog(models)
+        text = plain(await shown(harness, "loras"))
         for line in (
             "**neon**\n-# paintbox · MIT · fits paintbox\n",
             "**wide**\n-# Stable Diffusion XL · fits big\n",
@@ -61,26 +61,26 @@ async def test_members_read_which_lora_there_are_and_which_models_they_fit(house
             assert line in text, text
         assert text.index("**neon**") < text.index("**glow") < text.index("**wide**"), "those that fit come first"
         chosen = GuildPreferences(models=("big",), default_model="big")
-        await house.bot.choose(GuildSettings(guild_id=house.people.guild.id, choices=chosen))
-        text = plain(await shown(house, "loras"))
+        await harness.bot.choose(GuildSettings(guild_id=harness.people.guild.id, choices=chosen))
+        text = plain(await shown(harness, "loras"))
         assert "fits no model here" in text and "paintbox\\." not in text
-        assert "**paintbox**" not in plain(await shown(house, "models"))
+        assert "**paintbox**" not in plain(await shown(harness, "models"))
     finally:
-        studio.catalog = kept
-        await house.bot.choose(GuildSettings(guild_id=house.people.guild.id, choices=GuildPreferences()))
+        generation.catalog = kept
+        await harness.bot.choose(GuildSettings(guild_id=harness.people.guild.id, choices=GuildPreferences()))
 
 
-async def test_members_read_what_each_model_does(house: House) -> None:
-    studio = house.bot.studio
-    kept = studio.catalog
+async def test_members_read_what_each_model_does(harness: Harness) -> None:
+    generation = harness.bot.generation
+    kept = generation.catalog
     inpainting = replace(kept.default, name="filler", is_inpainting=True, max_clip_skip=0, context_width=768, page=PAGE)
     unsafe = replace(kept.default, name="bare", safety_checker=None, base_model="SD 1.5")
     try:
-        studio.catalog = Catalog((kept.default, inpainting, unsafe), {"bare": "/srv/models/secret is not there."})
-        studio.checks_safety = False
-        text = plain(await shown(house, "models"))
+        generation.catalog = Catalog((kept.default, inpainting, unsafe), {"bare": "/srv/models/secret is not there."})
+        generation.checks_safety = False
+        text = plain(await shown(harness, "models"))
     finally:
-        studio.catalog, studio.checks_safety = kept, True
+        generation.catalog, generation.checks_safety = kept, True
     own = "-# 128 × 128 · 20 steps · guidance 3.5 · DPM++ 2M Karras\n"
     assert f"**paintbox** · MIT · 19 MB\n{own}-# clip skip up to 2 · 1 LoRA fits\n**filler**" in text, text
     assert f"· <{PAGE}>\n{own}-# made for inpainting\n" in text, text
@@ -89,31 +89,31 @@ async def test_members_read_what_each_model_does(house: House) -> None:
     assert is_said(RESTRICTED_ONLY, text)
 
 
-async def test_many_lora_are_shown_by_pages_in_german_too(house: House) -> None:
-    studio, ada = house.bot.studio, house.people.ada
-    kept = studio.catalog
+async def test_many_lora_are_shown_by_pages_in_german_too(harness: Harness) -> None:
+    generation, ada = harness.bot.generation, harness.people.ada
+    kept = generation.catalog
     many = tuple(
         PromptAddon(name=f"lora-{number:03}", path=kept.default.path, sha256="a" * 64, trigger_words=("word",) * 8)
         for number in range(150)
     )
     try:
-        studio.catalog = Catalog((replace(kept.default, loras=many),))
-        message = await shown(house, "loras")
+        generation.catalog = Catalog((replace(kept.default, loras=many),))
+        message = await shown(harness, "loras")
         texts = [message.text]
         while "Next" in [button["label"] for button in message.buttons]:
             number = len(texts) + 1
             await ada.click(message, "Next")
-            await house.discord.wait_for(lambda number=number: is_said(PAGE_OF, message.text, number=number))
+            await harness.discord.wait_for(lambda number=number: is_said(PAGE_OF, message.text, number=number))
             texts.append(message.text)
         assert len(texts) > 2
         for extra in many:
             assert sum(f"**{extra.name}**".replace("-", "\\-") in text for text in texts) == 1
-        studio.catalog = Catalog((replace(kept.default, loras=()),))
-        assert is_said(NONE_ADDED, (await shown(house, "loras")).text)
+        generation.catalog = Catalog((replace(kept.default, loras=()),))
+        assert is_said(NONE_ADDED, (await shown(harness, "loras")).text)
         bea = replace(ada, locale="de")
-        german = (await until_shown(house.discord, await bea.slash("loras"))).text
+        german = (await until_shown(harness.discord, await bea.slash("loras"))).text
         with use_language("de"):
             assert is_said(NONE_ADDED, german)
         assert "Schreibe einen Namen" in german
     finally:
-        studio.catalog = kept
+        generation.catalog = kept

@@ -104,7 +104,7 @@ async def without_the_role(people: People, bot: LivingBot) -> ScriptedUser:
 
 
 async def in_a_server_that_is_denied(people: People, bot: LivingBot) -> ScriptedUser:
-    await bot.services.operating.set_standing(people.guild.id, AccessDecision.DENIED)
+    await bot.services.operator.set_standing(people.guild.id, AccessDecision.DENIED)
     return people.ada
 
 

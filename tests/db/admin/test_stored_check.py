@@ -107,10 +107,12 @@ async def test_a_spec_that_cannot_be_used_stops_nothing_else(
         change(file, "UPDATE images SET spec = ? WHERE job_id = ?", spec, job.id)
         change(file, "UPDATE jobs SET request = ? WHERE id = ?", request, job.id)
 
-    jobs, album = JobStore(database), HistoryStore(database)
+    jobs, history = JobStore(database), HistoryStore(database)
     assert {job.id for job in await jobs.fetch_unfinished()} == {alive.id}
-    assert [job.id for job in await album.fetch_page(OWNER, HistoryFilter(words="lighthouse"), limit=9)][-1] == good.id
-    assert {job.id for job in await album.fetch_page(OWNER, HistoryFilter(), limit=9)} == {good.id, bad.id}
+    assert [job.id for job in await history.fetch_page(OWNER, HistoryFilter(words="lighthouse"), limit=9)][
+        -1
+    ] == good.id
+    assert {job.id for job in await history.fetch_page(OWNER, HistoryFilter(), limit=9)} == {good.id, bad.id}
     assert (await jobs.fetch_job(bad.id)).images[0].status is Status.DONE
     assert len(await open_stores(database).content_rules.fetch_recent_prompts(GUILD)) == 3
     assert (await reconcile(database)).is_exact

@@ -84,14 +84,14 @@ async def test_a_read_that_began_before_a_change_is_not_kept(database: Database)
 
 
 async def test_admission_and_blocks_are_one_read_each(database: Database) -> None:
-    operating, moderation = OperatorStore(database), ModerationStore(database, clock=lambda: NOW)
+    operator, moderation = OperatorStore(database), ModerationStore(database, clock=lambda: NOW)
     with reads(database) as begun:
-        await asyncio.gather(*(operating.admission() for _ in range(50)))
+        await asyncio.gather(*(operator.admission() for _ in range(50)))
         await asyncio.gather(*(moderation.fetch_blocked_until(GUILD, USER) for _ in range(50)))
     assert len(begun) == 2
-    await operating.set_standing(GUILD, AccessDecision.DENIED)
+    await operator.set_standing(GUILD, AccessDecision.DENIED)
     await moderation.block(GUILD, USER, Entry(1, "for a test"), lasting=None)
-    assert (await operating.admission()).standings == {GUILD: AccessDecision.DENIED}
+    assert (await operator.admission()).standings == {GUILD: AccessDecision.DENIED}
     assert await moderation.fetch_blocked_until(GUILD, USER) is not None
 
 

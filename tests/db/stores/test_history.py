@@ -50,10 +50,10 @@ async def finished(
 async def test_a_page_is_newest_first_and_goes_on_where_the_last_one_ended(database: Database) -> None:
     jobs = [await finished(database, ADA, f"picture {n}", minute=n) for n in range(4)]
     await finished(database, BO, "theirs", minute=9)
-    album = HistoryStore(database)
-    first = await album.fetch_page(ADA, HistoryFilter(), limit=3)
+    history = HistoryStore(database)
+    first = await history.fetch_page(ADA, HistoryFilter(), limit=3)
     assert [job.id for job in first] == [job.id for job in reversed(jobs[1:])]
-    rest = await album.fetch_page(ADA, HistoryFilter(), limit=3, before=first[-1].created_at)
+    rest = await history.fetch_page(ADA, HistoryFilter(), limit=3, before=first[-1].created_at)
     assert [job.id for job in rest] == [jobs[0].id]
 
 
@@ -71,32 +71,32 @@ async def test_pictures_not_requested_on_discord_are_left_out(database: Database
 
 async def test_a_favourite_of_another_member_can_be_toggled(database: Database) -> None:
     theirs = await finished(database, BO, "theirs", minute=1)
-    album, keepsakes = HistoryStore(database), FavouriteStore(database)
-    assert await keepsakes.toggle_favourite(theirs.id, ADA.user_id)
-    liked = await album.fetch_page(ADA, HistoryFilter(favourites=True), limit=9)
+    history, favourites = HistoryStore(database), FavouriteStore(database)
+    assert await favourites.toggle_favourite(theirs.id, ADA.user_id)
+    liked = await history.fetch_page(ADA, HistoryFilter(favourites=True), limit=9)
     assert [job.id for job in liked] == [theirs.id]
-    assert await album.fetch_page(Owner(2, ADA.user_id), HistoryFilter(favourites=True), limit=9) == []
-    assert not await keepsakes.toggle_favourite(theirs.id, ADA.user_id)
-    assert await album.fetch_page(ADA, HistoryFilter(favourites=True), limit=9) == []
+    assert await history.fetch_page(Owner(2, ADA.user_id), HistoryFilter(favourites=True), limit=9) == []
+    assert not await favourites.toggle_favourite(theirs.id, ADA.user_id)
+    assert await history.fetch_page(ADA, HistoryFilter(favourites=True), limit=9) == []
 
 
 async def test_a_notification_is_stored_once_and_removed_when_sent(database: Database) -> None:
     job = await finished(database, ADA, "a", minute=1)
-    keepsakes = FavouriteStore(database)
-    assert await keepsakes.request_notification(job.id, BO.user_id)
-    assert not await keepsakes.request_notification(job.id, BO.user_id)
-    assert await keepsakes.fetch_notified(job.id) == [BO.user_id]
-    await keepsakes.clear_notifications(job.id)
-    assert await keepsakes.fetch_notified(job.id) == []
+    favourites = FavouriteStore(database)
+    assert await favourites.request_notification(job.id, BO.user_id)
+    assert not await favourites.request_notification(job.id, BO.user_id)
+    assert await favourites.fetch_notified(job.id) == [BO.user_id]
+    await favourites.clear_notifications(job.id)
+    assert await favourites.fetch_notified(job.id) == []
 
 
 async def test_erasing_a_member_deletes_favourites_and_notifications(database: Database) -> None:
     theirs = await finished(database, BO, "theirs", minute=1)
-    keepsakes = FavouriteStore(database)
-    await keepsakes.toggle_favourite(theirs.id, ADA.user_id)
-    await keepsakes.request_notification(theirs.id, ADA.user_id)
+    favourites = FavouriteStore(database)
+    await favourites.toggle_favourite(theirs.id, ADA.user_id)
+    await favourites.request_notification(theirs.id, ADA.user_id)
     await all_of(erase_user(database, ADA.user_id))
-    assert await keepsakes.fetch_notified(theirs.id) == []
+    assert await favourites.fetch_notified(theirs.id) == []
     assert await HistoryStore(database).fetch_page(ADA, HistoryFilter(favourites=True), limit=9) == []
 
 

@@ -191,17 +191,17 @@ async def cut_off(database: Database, change: Awaitable[object]) -> None:
 
 async def test_a_write_of_a_cancelled_caller_is_in_force(database: Database) -> None:
     """Shown for what is kept in memory: policies, admission, blocks."""
-    stores, operating = open_stores(database), OperatorStore(database)
+    stores, operator = open_stores(database), OperatorStore(database)
     moderating = moderation(database)
     await asyncio.gather(
-        stores.guild_policy.fetch(GUILD), operating.admission(), moderating.fetch_blocked_until(GUILD, USER)
+        stores.guild_policy.fetch(GUILD), operator.admission(), moderating.fetch_blocked_until(GUILD, USER)
     )
     await cut_off(database, stores.guild_policy.change_settings(GUILD, lambda old: replace(old, weight=3.0), ENTRY))
-    await cut_off(database, operating.set_standing(GUILD, AccessDecision.DENIED))
+    await cut_off(database, operator.set_standing(GUILD, AccessDecision.DENIED))
     await cut_off(database, moderating.block(GUILD, USER, ENTRY, lasting=None))
     assert (await SettingsStore(database).fetch(GUILD)).weight == 3.0
     assert (await stores.guild_policy.fetch(GUILD)).settings.weight == 3.0
-    assert (await operating.admission()).standings == {GUILD: AccessDecision.DENIED}
+    assert (await operator.admission()).standings == {GUILD: AccessDecision.DENIED}
     assert await moderating.fetch_blocked_until(GUILD, USER) is not None
 
 

@@ -28,7 +28,7 @@ STRONGLY = StartImage(sha256="", strength=0.6)
 
 
 async def attached(place: Place, colour: int = 1) -> str:
-    return await asyncio.to_thread(place.studio.files.put, encode_png(bytes([colour]) * 3 * 64 * 64, (64, 64)))
+    return await asyncio.to_thread(place.generation.files.put, encode_png(bytes([colour]) * 3 * 64 * 64, (64, 64)))
 
 
 async def of_an_upload(place: Place, **changes: Any) -> Job:
@@ -37,14 +37,14 @@ async def of_an_upload(place: Place, **changes: Any) -> Job:
 
 
 async def made(place: Place, request: GenerationRequest, owner: Owner = ADA) -> Image:
-    job = await place.finished(await place.studio.submit(request, owner))
+    job = await place.finished(await place.generation.submit(request, owner))
     assert job.status is Status.DONE, job.images[0].error
     return job.images[0]
 
 
 def remixed(place: Place, job: Job) -> GenerationRequest:
     wishes: RemixOptions = replace(get_remix_options(job), strength=0.05)
-    return remix(job, wishes, place.studio.catalog.default)
+    return remix(job, wishes, place.generation.catalog.default)
 
 
 async def test_no_request_of_another_member_starts_from_an_upload(tmp_path: Path) -> None:
@@ -58,20 +58,20 @@ async def test_no_request_of_another_member_starts_from_an_upload(tmp_path: Path
             "reroll": reroll(job, seed=1),
             "vary": vary(image, seed=1),
             "remix": remixed(place, job),
-            "mask": inpaint_mask(image, upload.sha256, place.studio.catalog.default, prompt="x", seed=1),
+            "mask": inpaint_mask(image, upload.sha256, place.generation.catalog.default, prompt="x", seed=1),
             "forged": GenerationRequest(spec=replace(image.spec, start=None, upscale=Upscale(sha256=upload.sha256))),
             "forged replay": reproduce(replace(image.recipe, spec=replace(image.spec, seed=99))),
         }
         for name, request in requests.items():
             with pytest.raises(NotYourUploadError):
-                await place.studio.submit(request, BO)
+                await place.generation.submit(request, BO)
                 pytest.fail(name)
         for name, request in (requests | {"replay": reproduce(image.recipe)}).items():
             with pytest.raises(NotAllowedError):
-                await place.studio.submit(request, ELSEWHERE)
+                await place.generation.submit(request, ELSEWHERE)
                 pytest.fail(name)
         for name in ("reroll", "vary", "remix"):
-            assert (await place.finished(await place.studio.submit(requests[name], ADA))).status is Status.DONE
+            assert (await place.finished(await place.generation.submit(requests[name], ADA))).status is Status.DONE
         assert (await made(place, reproduce(image.recipe), BO)).file_sha256 == image.file_sha256
 
 
@@ -81,12 +81,12 @@ async def test_a_picture_is_started_from_in_its_own_server(tmp_path: Path) -> No
         for request in (enlarge(image), zoom_out(image, 1.5, seed=1)):
             assert (await made(place, request, BO)).status is Status.DONE
             with pytest.raises(SourceDeletedError):  # not even that there is one
-                await place.studio.submit(request, ELSEWHERE)
+                await place.generation.submit(request, ELSEWHERE)
 
 
 async def test_the_words_of_a_recipe_start_from_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
-        model = place.studio.catalog.default
+        model = place.generation.catalog.default
         [image] = (await of_an_upload(place)).images
         large = await made(place, enlarge(image))
         for recipe in (image.recipe, large.recipe):
@@ -117,11 +117,11 @@ async def test_a_regenerated_source_does_not_keep_an_upload(tmp_path: Path) -> N
         job = await of_an_upload(place)
         [image] = job.images
         assert image.file_sha256 is not None
-        place.studio.files.remove(image.file_sha256)
+        place.generation.files.remove(image.file_sha256)
         for owner in (ADA, BO):
             large = await made(place, enlarge(image), owner)
-            assert place.studio.files.get(image.file_sha256) is not None
-            place.studio.files.remove(image.file_sha256)
+            assert place.generation.files.get(image.file_sha256) is not None
+            place.generation.files.remove(image.file_sha256)
             assert await place.store.forget_pictures(large.job_id) in ([large.file_sha256], [])
         upload = image.spec.start
         assert upload is not None
@@ -129,15 +129,15 @@ async def test_a_regenerated_source_does_not_keep_an_upload(tmp_path: Path) -> N
         assert await place.store.fetch_painted(image.file_sha256) is None
         for owner in (ADA, BO):
             with pytest.raises(SourceDeletedError):
-                await place.studio.submit(enlarge(image), owner)
+                await place.generation.submit(enlarge(image), owner)
 
 
 async def test_the_operator_can_replay_any_picture_in_the_shell(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
         job = await of_an_upload(place)
         running = asyncio.create_task(asyncio.Event().wait())
-        originals = await offline.read_job(place.studio, place.store, job.id)
-        assert (await offline.replay(place.studio, running, originals)).verdict is Agreement.IDENTICAL  # type: ignore[arg-type]
+        originals = await offline.read_job(place.generation, place.store, job.id)
+        assert (await offline.replay(place.generation, running, originals)).verdict is Agreement.IDENTICAL  # type: ignore[arg-type]
         assert job.request.spec.files <= set(await place.store.forget_pictures(job.id))
         running.cancel()
 
@@ -146,5 +146,5 @@ async def test_when_an_upload_is_lost_too_it_costs_nothing(tmp_path: Path) -> No
     async with opened(tmp_path) as place:
         [image] = (await of_an_upload(place)).images
         shutil.rmtree(tmp_path / "pictures")
-        job = await place.finished(await place.studio.submit(enlarge(image), BO))
+        job = await place.finished(await place.generation.submit(enlarge(image), BO))
         assert (job.images[0].error, job.images[0].charged) == (SourceLostError.code, 0)

@@ -89,7 +89,7 @@ async def test_recipes_hold_lookup_hashes_and_earlier_pictures_are_unchanged(
     async with opened(tmp_path) as place:
         image = (await place.finished(await place.submit("a star", adapters=(called,)))).images[0]
         assert image.recipe is not None and image.file_sha256 is not None
-        png = place.studio.files.get(image.file_sha256)
+        png = place.generation.files.get(image.file_sha256)
         assert png is not None
         assert f'Lora hashes: "neon: {sha256(tensors).hexdigest()[:12]}"' in format_parameters(read_recipe(png))
         earlier = replace(image.recipe, lookup_hashes=UNSET)
@@ -97,5 +97,5 @@ async def test_recipes_hold_lookup_hashes_and_earlier_pictures_are_unchanged(
         original = sha256(sign_png(*decode_png(png), earlier)).hexdigest()
         assert original != image.file_sha256
         for recipe, file in ((earlier, original), (image.recipe, image.file_sha256)):
-            again = await place.finished(await place.studio.submit(reproduce(recipe, original=file), ADA))
+            again = await place.finished(await place.generation.submit(reproduce(recipe, original=file), ADA))
             assert again.images[0].file_sha256 == file

@@ -93,7 +93,7 @@ async def test_a_model_is_charged_for_everywhere_as_it_is_reserved(tmp_path: Pat
         charged = {}
         for model in (small, large):
             one = replace(asked(512), model=model.name)
-            job = await place.finished(await place.studio.submit(GenerationRequest(spec=one), ADA))
+            job = await place.finished(await place.generation.submit(GenerationRequest(spec=one), ADA))
             assert job.images[0].status is Status.DONE
             assert job.images[0].charged == job.images[0].reserved == image_cost(one, work=model.work)
             charged[model.name] = job.images[0].charged
@@ -120,9 +120,9 @@ async def test_a_cancel_after_an_update_pays_by_the_prices_of_before(
     )
     async with opened(tmp_path, catalog=Catalog((a_model("large", "sdxl"),))) as place:
         one = replace(asked(1024), prompt="endless-image", model="large")
-        job = await place.studio.submit(GenerationRequest(spec=one), ADA)
+        job = await place.generation.submit(GenerationRequest(spec=one), ADA)
         await place.until(lambda: place.is_running(job))
-        await place.studio.cancel(job.id)
+        await place.generation.cancel(job.id)
         [image] = (await place.finished(job)).images
         assert image.status is Status.CANCELLED
         assert 0 < image.charged < image.reserved < image_cost(one, work=XL) // 9

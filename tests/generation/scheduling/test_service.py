@@ -57,7 +57,7 @@ async def test_a_request_becomes_a_signed_file_and_a_charge(place: Place) -> Non
     for image in job.images:
         assert image.charged == image_cost(image.spec)
         assert image.file_sha256 is not None
-        png = place.studio.files.get(image.file_sha256)
+        png = place.generation.files.get(image.file_sha256)
         assert png is not None
         assert read_recipe(png) == image.recipe
         assert decode_png(png)[1] == (64, 64)
@@ -74,49 +74,49 @@ async def test_progress_and_queue_position_can_be_watched(folder: Path) -> None:
         await place.until(lambda: all(place.is_running(job) for job in hogs[:1]))
         waiting = await place.submit(count=2)
         ahead = await place.submit()
-        view = place.studio.view(waiting.id)
+        view = place.generation.view(waiting.id)
         assert view is not None
         assert view.images_ahead == 0
         assert view.progress == 0
-        last = place.studio.view(ahead.id)
+        last = place.generation.view(ahead.id)
         assert last is not None
         assert last.images_ahead == 2
-        assert [each.job.id for each in place.studio.list_guild_jobs(ADA.guild_id)] == [
+        assert [each.job.id for each in place.generation.list_guild_jobs(ADA.guild_id)] == [
             *(job.id for job in hogs),
             waiting.id,
             ahead.id,
         ]
-        assert place.studio.list_guild_jobs(BO.guild_id) == []
+        assert place.generation.list_guild_jobs(BO.guild_id) == []
 
 
 async def test_a_light_guild_starts_although_the_worker_is_full(place: Place) -> None:
     hogs = [await place.submit("endless-image", count=4) for _ in range(8)]
-    await place.until(lambda: place.studio.num_running >= 16)
+    await place.until(lambda: place.generation.num_running >= 16)
     guest = await place.submit(owner=BO)
     await place.until(lambda: guest.id in place.changes)
-    view = place.studio.view(guest.id)
+    view = place.generation.view(guest.id)
     assert view is not None
     assert view.job.status is Status.RUNNING
     for job in [*hogs, guest]:
-        await place.studio.cancel(job.id)
+        await place.generation.cancel(job.id)
 
 
 async def test_a_waiting_job_is_cancelled_at_no_cost(folder: Path) -> None:
     async with opened(folder) as place:
         for _ in range(4):
             await place.submit("endless-image", count=4)
-        await place.until(lambda: place.studio.num_running == 16)
+        await place.until(lambda: place.generation.num_running == 16)
         job = await place.submit(count=2)
-        assert await place.studio.cancel(job.id)
+        assert await place.generation.cancel(job.id)
         ended = await place.finished(job)
         assert [(image.status, image.charged) for image in ended.images] == [(Status.CANCELLED, 0)] * 2
-        assert not await place.studio.cancel(job.id), "there is nothing left to stop"
+        assert not await place.generation.cancel(job.id), "there is nothing left to stop"
 
 
 async def test_a_running_job_pays_the_steps_it_took(place: Place) -> None:
     job = await place.submit("endless-image", steps=50)
     await place.until(lambda: place.is_running(job))
-    assert await place.studio.cancel(job.id)
+    assert await place.generation.cancel(job.id)
     image = (await place.finished(job)).images[0]
     assert image.status is Status.CANCELLED
     assert 0 < image.charged < image.reserved
@@ -142,7 +142,7 @@ async def test_a_killed_worker_loses_no_picture(place: Place) -> None:
     os.kill(place.worker.pid, signal.SIGKILL)
     ended = [await place.finished(job) for job in jobs[1:]]
     assert [job.status for job in ended] == [Status.DONE] * 3
-    await place.studio.cancel(jobs[0].id)
+    await place.generation.cancel(jobs[0].id)
     assert (await place.finished(jobs[0])).status is Status.CANCELLED
 
 
@@ -165,14 +165,14 @@ async def test_a_cancelled_suspect_delays_no_other(place: Place) -> None:
         os.kill(place.worker.pid, signal.SIGKILL)
     async with asyncio.timeout(PATIENCE_S):
         await claimed.wait()
-    await place.studio.cancel(job.id)
+    await place.generation.cancel(job.id)
     may_claim.set()
     assert (await place.finished(job)).status is Status.CANCELLED
     assert (await place.finished(await place.submit("a star", owner=BO))).status is Status.DONE
 
 
 def losses_of(place: Place, job: Job) -> int:
-    live_job = place.studio._jobs.get(job.id)
+    live_job = place.generation._jobs.get(job.id)
     assert live_job is not None
     return live_job.images[job.images[0].id].losses
 
@@ -215,13 +215,13 @@ async def test_a_file_that_cannot_be_read_ends_one_picture_and_not_the_bot(place
 
 async def test_an_erased_waiting_job_is_no_longer_active(folder: Path) -> None:
     async with opened(folder) as place:
-        place.studio.pause(True)
+        place.generation.pause(True)
         job = await place.submit()
         async for _ in erase_user(place.store._database, ADA.user_id):
             pass
-        place.studio.pause(False)
+        place.generation.pause(False)
         assert (await place.finished(job)).status is Status.CANCELLED
-        assert place.studio.list_live_ids() == []
+        assert place.generation.list_live_ids() == []
 
 
 async def test_a_full_disk_does_not_fill_the_memory(folder: Path) -> None:
@@ -229,8 +229,8 @@ async def test_a_full_disk_does_not_fill_the_memory(folder: Path) -> None:
     async with opened(folder, queue=FairQueue(max_per_user=1000)) as place:
         jobs = [await place.submit(count=4, seed=4 * n, steps=1) for n in range(60)]
         most = place.worker.num_slots * 5
-        await place.until(lambda: place.studio._dispatcher._num_settling >= place.worker.num_slots * 4)
-        held = place.studio._dispatcher._num_settling + len(place.studio._dispatcher.at_worker)
+        await place.until(lambda: place.generation._dispatcher._num_settling >= place.worker.num_slots * 4)
+        held = place.generation._dispatcher._num_settling + len(place.generation._dispatcher.at_worker)
         assert held <= most < 240, "what is finished and what the worker still has"
         (folder / "pictures").unlink()
         assert {(await place.finished(job)).status for job in jobs} == {Status.DONE}
@@ -248,7 +248,7 @@ async def test_refusals_leave_nothing_behind(folder: Path) -> None:
             await place.submit(model="nope")
         for started in (4, 8, 12, 16):
             await place.submit("endless-image", count=4)
-            await place.until(lambda want=started: place.studio.num_running == want)
+            await place.until(lambda want=started: place.generation.num_running == want)
         await place.submit(count=4)
         with pytest.raises(QueueFullError, match="At most 4"):
             await place.submit()
@@ -270,7 +270,7 @@ async def test_after_a_crash_every_job_ends_once(folder: Path) -> None:
         jobs = [await place.submit(owner=owner, seed=n) for n in range(5) for owner in (ADA, BO)]
         ended_before = await asyncio.gather(*(place.finished(job) for job in jobs[:4]))
     async with opened(folder) as place:
-        await place.studio.cancel(hog.id)
+        await place.generation.cancel(hog.id)
         ended = [await place.finished(job) for job in jobs]
         assert [job.status for job in ended] == [Status.DONE] * 10
         assert ended[:4] == ended_before, "what had ended was not done again"
@@ -279,7 +279,7 @@ async def test_after_a_crash_every_job_ends_once(folder: Path) -> None:
 async def test_draining_accepts_nothing_and_finishes_running_images(place: Place) -> None:
     job = await place.submit(steps=100)
     await place.until(lambda: place.is_running(job))
-    await place.studio.drain(grace_s=20)
+    await place.generation.drain(grace_s=20)
     assert (await place.finished(job)).status is Status.DONE
     with pytest.raises(DrainingError):
         await place.submit()
@@ -289,12 +289,12 @@ async def test_a_restart_keeps_the_shares(folder: Path) -> None:
     async with opened(folder) as place:
         for owner in (ADA, BO, ADA):
             await place.finished(await place.submit(owner=owner))
-        await place.studio.drain(grace_s=1)
+        await place.generation.drain(grace_s=1)
         before = await place.store.fetch_counters()
     assert before[ADA.guild_id] > 0
     async with opened(folder) as place:
         await place.finished(await place.submit(owner=Owner(3, 300)))
-        await place.studio.drain(grace_s=1)
+        await place.generation.drain(grace_s=1)
         after = await place.store.fetch_counters()
     assert after[ADA.guild_id] - after[BO.guild_id] == before[ADA.guild_id] - before[BO.guild_id]
     assert after[3] >= before[ADA.guild_id], "a newcomer starts level with those who were served before the restart"
@@ -305,16 +305,16 @@ async def test_there_is_no_estimate_while_the_worker_is_paused_or_lost(folder: P
         await place.finished(await place.submit(count=4))
         hog = await place.submit("endless-image")
         await place.until(lambda: place.is_running(hog))
-        place.studio.pause(True)
+        place.generation.pause(True)
         waits, changes = await place.submit(), len(place.changes)
-        assert (view := place.studio.view(waits.id)) is not None and view.wait_s is None
-        assert (view := place.studio.view(hog.id)) is not None and view.wait_s is not None, "this one goes on"
-        place.studio.pause(False)
+        assert (view := place.generation.view(waits.id)) is not None and view.wait_s is None
+        assert (view := place.generation.view(hog.id)) is not None and view.wait_s is not None, "this one goes on"
+        place.generation.pause(False)
         assert {hog.id, waits.id} <= set(place.changes[changes:]), "their messages say so"
-        assert (view := place.studio.view(waits.id)) is not None and view.wait_s is not None
+        assert (view := place.generation.view(waits.id)) is not None and view.wait_s is not None
         assert place.worker.pid is not None
         os.kill(place.worker.pid, signal.SIGKILL)
-        await place.until(lambda: not place.studio.is_ready)
-        assert all(view.wait_s is None for view in place.studio.list_guild_jobs(ADA.guild_id))
-        await place.studio.cancel(hog.id)
+        await place.until(lambda: not place.generation.is_ready)
+        assert all(view.wait_s is None for view in place.generation.list_guild_jobs(ADA.guild_id))
+        await place.generation.cancel(hog.id)
         await place.finished(waits)

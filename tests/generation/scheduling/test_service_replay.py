@@ -42,22 +42,22 @@ async def make_again(place: Place, image: Image) -> Agreement:
     assert image.recipe is not None
     again = Replay(trace=image.recipe.trace, pixels_sha256=image.recipe.pixels_sha256)
     request = GenerationRequest(spec=image.recipe.spec, replay=again)
-    job = await place.studio.submit(request, ADA, attached=request.spec.files)
+    job = await place.generation.submit(request, ADA, attached=request.spec.files)
     made = (await place.finished(job)).images[0]
     assert made.status is Status.DONE
     assert made.recipe is not None
-    assert place.studio.fingerprint is not None
-    return judge(image.recipe, pixels(place, made), place.studio.fingerprint, original=None).verdict
+    assert place.generation.fingerprint is not None
+    return judge(image.recipe, pixels(place, made), place.generation.fingerprint, original=None).verdict
 
 
 def pixels(place: Place, image: Image) -> bytes:
-    png = place.studio.files.get(image.file_sha256 or "")
+    png = place.generation.files.get(image.file_sha256 or "")
     assert png is not None
     return decode_png(png)[0]
 
 
 async def test_a_picture_among_seven_others_is_reproduced_exactly(place: Place) -> None:
-    start = place.studio.files.put(encode_png(bytes(range(256)) * 48, (64, 64)))
+    start = place.generation.files.put(encode_png(bytes(range(256)) * 48, (64, 64)))
     samplers = ("Euler a", "DDIM", "DPM++ 2M Karras", "PLMS", "Euler", "UniPC", "Heun")
     others = [
         GenerationRequest(
@@ -74,7 +74,7 @@ async def test_a_picture_among_seven_others_is_reproduced_exactly(place: Place) 
     mine = GenerationRequest(spec=ask(sampler="Euler a", seed=7, steps=12))
     jobs = await asyncio.gather(
         *(
-            place.studio.submit(request, Owner(n, n), attached=request.spec.files)
+            place.generation.submit(request, Owner(n, n), attached=request.spec.files)
             for n, request in enumerate([*others[:4], mine, *others[4:]], 1)
         )
     )
@@ -87,8 +87,8 @@ async def test_a_picture_among_seven_others_is_reproduced_exactly(place: Place) 
 async def test_a_replay_in_large_forwards_pays_for_them(place: Place) -> None:
     asked = ask(steps=3)
     replay = Replay(trace="8x3", pixels_sha256="0" * 64)
-    usual = await place.finished(await place.studio.submit(GenerationRequest(spec=asked), ADA))
-    padded = await place.finished(await place.studio.submit(GenerationRequest(spec=asked, replay=replay), ADA))
+    usual = await place.finished(await place.generation.submit(GenerationRequest(spec=asked), ADA))
+    padded = await place.finished(await place.generation.submit(GenerationRequest(spec=asked, replay=replay), ADA))
     assert padded.images[0].recipe is not None
     assert padded.images[0].recipe.trace == "8x3"
     assert padded.images[0].charged == image_cost(asked, "8x3", work=WORK["sd"]) > 2 * usual.images[0].charged
@@ -97,7 +97,7 @@ async def test_a_replay_in_large_forwards_pays_for_them(place: Place) -> None:
 @pytest.mark.parametrize("trace", ["8x2", "1x3", "2x9999", "nonsense"])
 async def test_an_impossible_trace_is_refused_before_it_is_accepted(place: Place, trace: str) -> None:
     with pytest.raises(RecipeUnusableError):
-        await place.studio.submit(
+        await place.generation.submit(
             GenerationRequest(spec=ask(steps=3), replay=Replay(trace=trace, pixels_sha256="0" * 64)), ADA
         )
     assert await place.store.fetch_unfinished() == []
@@ -107,11 +107,11 @@ async def test_an_enlargement_beyond_what_is_offered_is_refused(place: Place) ->
     """A recipe in a file may ask for one; the price grows with it, the memory of this machine does not."""
     huge = ask(width_px=2048, height_px=2048, upscale=Upscale(sha256="0" * 64))
     with pytest.raises(AlreadyLargestError):
-        await place.studio.submit(GenerationRequest(spec=huge), ADA, attached=huge.files)
+        await place.generation.submit(GenerationRequest(spec=huge), ADA, attached=huge.files)
 
 
 async def test_the_check_sees_another_picture(place: Place) -> None:
-    job = await place.studio.submit(GenerationRequest(spec=ask(steps=3)), ADA)
+    job = await place.generation.submit(GenerationRequest(spec=ask(steps=3)), ADA)
     image = (await place.finished(job)).images[0]
     assert image.recipe is not None
     forged = dataclasses.replace(image.recipe, spec=dataclasses.replace(image.recipe.spec, seed=8))

@@ -21,7 +21,7 @@ ASKS = {FLOOD: (10, 10), NORTH: (5, 5), SOUTH: (5, 5)}
 async def submitted(place: Place) -> dict[int, list[Job]]:
     async def ask(guild_id: int, number: int, steps: int) -> Job:
         request = GenerationRequest(spec=spec("a red cat", model="toy", steps=steps, seed=number), count=4)
-        return await place.studio.submit(request, Owner(guild_id, 100 * guild_id + number % 4))
+        return await place.generation.submit(request, Owner(guild_id, 100 * guild_id + number % 4))
 
     jobs = {
         guild_id: [ask(guild_id, number, steps) for number in range(requests)]
@@ -32,7 +32,7 @@ async def submitted(place: Place) -> dict[int, list[Job]]:
 
 def painted(place: Place, jobs: list[Job]) -> float:
     """Steps done of these jobs, those of unfinished pictures too."""
-    views = [place.studio.view(job.id) for job in jobs]
+    views = [place.generation.view(job.id) for job in jobs]
     steps = jobs[0].request.spec.steps
     return sum(4 * steps * (1.0 if view is None else view.progress) for view in views)
 

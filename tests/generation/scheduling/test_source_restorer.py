@@ -19,7 +19,7 @@ from tests.stored import fetch_usage
 
 
 async def made(place: Place, request: GenerationRequest) -> Image:
-    job = await place.finished(await place.studio.submit(request, ADA))
+    job = await place.finished(await place.generation.submit(request, ADA))
     assert job.status is Status.DONE, job.images[0].error
     return job.images[0]
 
@@ -49,7 +49,7 @@ async def test_several_generations_come_back_one_after_another(tmp_path: Path) -
     async with opened(tmp_path) as place:
         zoomed = await made(place, zoom_out(await first_of(place), 1.5, seed=5))
         painted = await made(
-            place, inpaint_cells(zoomed, (0, 4), place.studio.catalog.default, prompt="a blue square", seed=6)
+            place, inpaint_cells(zoomed, (0, 4), place.generation.catalog.default, prompt="a blue square", seed=6)
         )
         large = await made(place, enlarge(painted))
         assert large.recipe is not None
@@ -58,14 +58,14 @@ async def test_several_generations_come_back_one_after_another(tmp_path: Path) -
         assert again.file_sha256 == large.file_sha256
         for lost in (zoomed, painted):
             assert lost.file_sha256 is not None
-            assert place.studio.files.get(lost.file_sha256) is not None
+            assert place.generation.files.get(lost.file_sha256) is not None
 
 
 async def test_a_file_is_regenerated_once_for_four_requests(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
         turned = await made(place, vary(await first_of(place), seed=3))
         forget_files(tmp_path)
-        job = await place.finished(await place.studio.submit(vary(turned, seed=4), ADA))
+        job = await place.finished(await place.generation.submit(vary(turned, seed=4), ADA))
         assert job.status is Status.DONE
         restored = [job_id for job_id in set(place.changes) if job_id not in (job.id, turned.job_id)]
         jobs = [await place.store.fetch_job(job_id) for job_id in restored]
@@ -79,7 +79,7 @@ async def test_a_damaged_file_is_regenerated(tmp_path: Path) -> None:
         path.write_bytes(b"damaged")
         assert (await made(place, enlarge(first))).status is Status.DONE
         assert first.file_sha256 is not None
-        assert place.studio.files.get(first.file_sha256) is not None
+        assert place.generation.files.get(first.file_sha256) is not None
 
 
 async def used(place: Place) -> int:
@@ -96,8 +96,8 @@ def cost_again(image: Image) -> int:
 async def waiting_for_its_file(place: Place, first: Image) -> Job:
     """Submit an upscale whose file is missing and is just being generated again."""
     forget_files(place.folder)
-    job = await place.studio.submit(enlarge(first), ADA)
-    await place.until(lambda: len(place.studio.list_live_ids()) == 2 and place.studio.num_running == 1)
+    job = await place.generation.submit(enlarge(first), ADA)
+    await place.until(lambda: len(place.generation.list_live_ids()) == 2 and place.generation.num_running == 1)
     return job
 
 
@@ -116,7 +116,7 @@ async def test_bytes_that_are_of_no_use_cost_nothing(tmp_path: Path) -> None:
         first = await first_of(place)
     forget_files(tmp_path)
     async with opened(tmp_path, engine="tests.generation.other_device_engine:AnotherCard") as place:
-        large = (await place.finished(await place.studio.submit(enlarge(first), ADA))).images[0]
+        large = (await place.finished(await place.generation.submit(enlarge(first), ADA))).images[0]
         assert (large.status, large.error) == (Status.FAILED, SourceLostError.code)
         assert await used(place) == first.charged
 
@@ -125,8 +125,8 @@ async def test_cancelling_also_ends_the_regeneration(tmp_path: Path) -> None:
     async with opened(tmp_path, engine=PACED_ENGINE) as place:
         first = await first_of(place, steps=20)
         job = await waiting_for_its_file(place, first)
-        (unseen,) = set(place.studio.list_live_ids()) - {job.id}
-        await place.studio.cancel(job.id)
+        (unseen,) = set(place.generation.list_live_ids()) - {job.id}
+        await place.generation.cancel(job.id)
         assert (await place.finished(job)).status is Status.CANCELLED
         again = (await place.finished(await place.store.fetch_job(unseen))).images[0]
         assert again.status is Status.CANCELLED

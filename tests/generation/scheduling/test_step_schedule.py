@@ -30,7 +30,7 @@ class Resident:
 
 
 @dataclass
-class House:
+class Harness:
     """Guilds that always have `depth` images resident; counts the service of each."""
 
     quantum: float = 0.0
@@ -67,30 +67,30 @@ class House:
         return picked
 
 
-def widest_gap(house: House, steps: int) -> float:
+def widest_gap(harness: Harness, steps: int) -> float:
     """The largest change, over any interval, of the difference in normalised service between two guilds."""
-    guilds = sorted({resident.order.share.guild_id for resident in house.residents})
+    guilds = sorted({resident.order.share.guild_id for resident in harness.residents})
     lowest: dict[Any, float] = defaultdict(float)
     highest: dict[Any, float] = defaultdict(float)
     widest = 0.0
     for _ in range(steps):
-        house.step()
+        harness.step()
         for first in guilds:
             for second in guilds:
-                gap = house.served[first] - house.served[second]
+                gap = harness.served[first] - harness.served[second]
                 lowest[first, second] = min(lowest[first, second], gap)
                 highest[first, second] = max(highest[first, second], gap)
                 widest = max(widest, highest[first, second] - lowest[first, second])
     return widest
 
 
-def backlogged(quantum: float, *, keys: tuple[str, ...], weights: tuple[float, ...]) -> House:
+def backlogged(quantum: float, *, keys: tuple[str, ...], weights: tuple[float, ...]) -> Harness:
     """More images of each guild than a forward holds, so that no seat is ever left for want of others."""
-    house = House(quantum)
+    harness = Harness(quantum)
     for guild_id, weight in enumerate(weights):
         for index in range(2 * ROWS):
-            house.add(guild_id, weight=weight, key=keys[(guild_id + index) % len(keys)], charge=1.0)
-    return house
+            harness.add(guild_id, weight=weight, key=keys[(guild_id + index) % len(keys)], charge=1.0)
+    return harness
 
 
 @pytest.mark.parametrize("keys", [("square",), ("square", "wide")], ids=["one key", "two keys"])
@@ -99,121 +99,121 @@ def backlogged(quantum: float, *, keys: tuple[str, ...], weights: tuple[float, .
 def test_the_gap_stays_within_the_stated_bound(
     keys: tuple[str, ...], weights: tuple[float, ...], quantum: float
 ) -> None:
-    house = backlogged(quantum, keys=keys, weights=weights)
+    harness = backlogged(quantum, keys=keys, weights=weights)
     images_per_forward = ROWS // 2
-    assert widest_gap(house, 600) <= 2 * (images_per_forward / min(weights) + images_per_forward + quantum)
+    assert widest_gap(harness, 600) <= 2 * (images_per_forward / min(weights) + images_per_forward + quantum)
 
 
 def test_first_come_first_served_breaks_the_bound() -> None:
     """The control: the same guilds, always the oldest images."""
-    house = backlogged(0.0, keys=("square",), weights=(1.0, 1.0, 1.0))
-    house.schedule.pick = lambda residents, max_rows: list(residents)[: ROWS // 2]  # type: ignore[method-assign]
-    assert widest_gap(house, 600) > 2 * (ROWS // 2)
+    harness = backlogged(0.0, keys=("square",), weights=(1.0, 1.0, 1.0))
+    harness.schedule.pick = lambda residents, max_rows: list(residents)[: ROWS // 2]  # type: ignore[method-assign]
+    assert widest_gap(harness, 600) > 2 * (ROWS // 2)
 
 
 def test_a_newcomer_leads_the_next_forward_whatever_its_order_carries() -> None:
-    house = backlogged(0.0, keys=("square",), weights=(1.0, 1.0))
+    harness = backlogged(0.0, keys=("square",), weights=(1.0, 1.0))
     for _ in range(50):
-        house.step()
-    newcomer = house.add(7, weight=0.1)
-    assert house.step()[0] is newcomer
+        harness.step()
+    newcomer = harness.add(7, weight=0.1)
+    assert harness.step()[0] is newcomer
 
 
 def test_absence_earns_no_credit() -> None:
-    house = House()
+    harness = Harness()
     for _ in range(ROWS):
-        house.add(1)
+        harness.add(1)
     for _ in range(100):
-        house.step()
+        harness.step()
     for _ in range(ROWS):
-        house.add(2)
-    steps = [sum(resident.order.share.guild_id == 2 for resident in house.step()) for _ in range(20)]
+        harness.add(2)
+    steps = [sum(resident.order.share.guild_id == 2 for resident in harness.step()) for _ in range(20)]
     assert sum(steps) <= 20 * ROWS // 2 // 2 + ROWS // 2
 
 
-def trickle_then_flood(house: House) -> int:
+def trickle_then_flood(harness: Harness) -> int:
     """How many of 10 forwards' 40 seats a guild gets that had one image resident for long, then many, beside two."""
     for guild_id in (1, 2):
         for _ in range(ROWS):
-            house.add(guild_id)
-    house.add(3)
+            harness.add(guild_id)
+    harness.add(3)
     for _ in range(200):
-        house.step()
+        harness.step()
     for _ in range(ROWS):
-        house.add(3)
-    return sum(resident.order.share.guild_id == 3 for _ in range(10) for resident in house.step())
+        harness.add(3)
+    return sum(resident.order.share.guild_id == 3 for _ in range(10) for resident in harness.step())
 
 
 def test_having_asked_for_little_earns_no_credit() -> None:
-    assert trickle_then_flood(House()) <= 40 // 3 + ROWS // 2
+    assert trickle_then_flood(Harness()) <= 40 // 3 + ROWS // 2
 
 
 def test_without_the_lift_of_the_content_the_same_check_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FairCounters, "level", lambda *_, **__: None)
-    assert trickle_then_flood(House()) > 40 // 3 + ROWS // 2
+    assert trickle_then_flood(Harness()) > 40 // 3 + ROWS // 2
 
 
 def test_the_guild_that_changes_the_model_pays_for_the_swap() -> None:
-    house = House(swap_charge=10.0)
+    harness = Harness(swap_charge=10.0)
     for _ in range(ROWS):
-        house.add(1, key="common", model="common")
-        house.add(2, key="rare", model="rare")
-    forwards = [house.step() for _ in range(40)]
+        harness.add(1, key="common", model="common")
+        harness.add(2, key="rare", model="rare")
+    forwards = [harness.step() for _ in range(40)]
     swaps = sum(before[0].key != after[0].key for before, after in itertools.pairwise(forwards))
-    charged = sum(house.schedule._guilds.place((guild_id,))[0] - house.served[guild_id] for guild_id in (1, 2))
+    charged = sum(harness.schedule._guilds.place((guild_id,))[0] - harness.served[guild_id] for guild_id in (1, 2))
     assert swaps > 0
     assert charged == pytest.approx(10.0 * swaps)
 
 
 def test_no_seat_stays_empty_while_something_fits() -> None:
     generator = random.Random(0)
-    house = House()
+    harness = Harness()
     for index in range(30):
-        house.add(index % 3, rows=generator.choice([1, 2]), key=generator.choice(["square", "wide"]))
+        harness.add(index % 3, rows=generator.choice([1, 2]), key=generator.choice(["square", "wide"]))
     for _ in range(50):
-        picked = house.step()
+        picked = harness.step()
         left = ROWS - sum(resident.rows for resident in picked)
-        others = [each for each in house.residents if each not in picked and each.key == picked[0].key]
+        others = [each for each in harness.residents if each not in picked and each.key == picked[0].key]
         assert left >= 0
         assert all(each.rows > left for each in others)
         assert len({each.key for each in picked}) == 1
 
 
 def test_a_replay_has_the_forward_to_itself() -> None:
-    house = House()
-    house.add(1)
-    replay = house.add(2, next_bucket=4)
+    harness = Harness()
+    harness.add(1)
+    replay = harness.add(2, next_bucket=4)
     for _ in range(6):
-        picked = house.step()
+        picked = harness.step()
         assert picked == [replay] or replay not in picked
-    assert house.served[2] == house.served[1]
+    assert harness.served[2] == harness.served[1]
 
 
 def test_inside_a_guild_the_oldest_image_goes_first() -> None:
-    house = House()
-    images = [house.add(1) for _ in range(6)]
-    assert house.step() == images[:4]
-    house.residents.remove(images[0])
-    house.schedule.leave(images[0])
-    assert house.step() == images[1:5]
+    harness = Harness()
+    images = [harness.add(1) for _ in range(6)]
+    assert harness.step() == images[:4]
+    harness.residents.remove(images[0])
+    harness.schedule.leave(images[0])
+    assert harness.step() == images[1:5]
 
 
 def test_a_new_member_does_not_wait_for_others_pictures_to_end() -> None:
-    house = House()
+    harness = Harness()
     for _ in range(ROWS):
-        house.add(1, user_id=7)
-        house.add(2, user_id=9)
+        harness.add(1, user_id=7)
+        harness.add(2, user_id=9)
     for _ in range(20):
-        house.step()
-    newcomer = house.add(1, user_id=8)
-    assert all(newcomer in house.step() for _ in range(20))
+        harness.step()
+    newcomer = harness.add(1, user_id=8)
+    assert all(newcomer in harness.step() for _ in range(20))
 
 
 def test_inside_a_guild_members_share_what_the_guild_gets() -> None:
-    house = House()
+    harness = Harness()
     for _ in range(ROWS):
         for user_id in (7, 8):
-            house.add(1, user_id=user_id)
-        house.add(2, user_id=9)
-    steps = [resident.order.share.user_id for _ in range(30) for resident in house.step()]
+            harness.add(1, user_id=user_id)
+        harness.add(2, user_id=9)
+    steps = [resident.order.share.user_id for _ in range(30) for resident in harness.step()]
     assert [steps.count(user_id) for user_id in (7, 8, 9)] == [30, 30, 60]
