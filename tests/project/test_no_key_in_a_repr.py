@@ -35,6 +35,7 @@ _HARMLESS = {
     "ReplyTo.token_expires_at",  # a time
     "Disclosure.credentials",  # a state
     "Services.credentials",  # hides its key itself
+    "ResultContext.credentials",  # the same
     "Settings.discord_url",  # of this machine only
     "Settings.discord_token",  # SecretStr
     "Settings.c2pa_key",  # SecretStr
