@@ -7,11 +7,12 @@ from pathlib import Path, PurePosixPath
 
 from cli.model_defaults import describe_guess
 from generation.errors import ConfigurationError
-from generation.models.add import LOCAL, Origin, add_path
+from generation.models.add import add_path
 from generation.models.catalog import Catalog, Model
 from generation.models.layout import read_file_statement, read_scheduler
 from generation.models.links import CivitaiLink, HubLink, is_url, parse_link
 from generation.models.names import check_name, label, name_for
+from generation.models.origin import LOCAL, Origin
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.scan import scan as scan_folder
 from generation.models.scheduler_config import V_PREDICTION, Stated

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -25,6 +25,7 @@ from generation.models.layout import check_file, check_model, check_part, files_
 from generation.models.licence import read_licence
 from generation.models.lora_names import check_settings, read_names
 from generation.models.names import check_kind, check_name, label_one, name_for
+from generation.models.origin import LOCAL, Origin
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.safetensors_header import check_numbers, read_tensors
 from generation.models.scheduler_config import PREDICTIONS
@@ -36,22 +37,6 @@ from generation.requests.defaults import NO_OVERRIDES
 from generation.requests.prompt_addons import BASES, PromptAddon
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where something was fetched from, and what is said of it there. All is empty for a local file."""
-
-    source: str = ""
-    revision: str = ""
-    card: Path | None = None
-    page: str = ""
-    licence: str = ""
-    base_model: str = ""
-    trigger_words: tuple[str, ...] = ()
-
-
-LOCAL = Origin()
 
 
 def add_path(
@@ -94,22 +79,13 @@ def add_path(
             kind=found.kind,
             path=_make_relative(path, models_dir),
             files=digests(path),
-            family=found.family,
-            context_width=found.context_width,
-            licence=origin.licence or read_licence(origin.card or path / "README.md", found.metadata),
-            source=origin.source,
-            revision=origin.revision,
-            page=origin.page,
-            base_model=origin.base_model,
-            trigger_words=origin.trigger_words or read_trigger_words(found.metadata),
             config=_make_relative(settings, models_dir) if settings else "",
             config_files=hash_config(settings) if settings else {},
             vae=vae or "",
             prediction=predicts,
-            scale=found.scale,
-            native_px=stated_px(found.metadata or {}) if found.kind is Kind.MODEL else 0,
             chosen=taken.chosen if taken is not None else NO_OVERRIDES,
         )
+        entry = _describe_entry(entry, path, found, origin)
         if entry.kind is Kind.MODEL:
             entry = msgspec.structs.replace(entry, guessed=guess_for(entry, models_dir).overrides)
         if (tried := _find_trial(register, entry, models_dir)) is not None:
@@ -119,6 +95,23 @@ def add_path(
             _try_lora(register, entry, models_dir, require_fitting)
         register.with_entry(entry).write(models_dir)
     return entry
+
+
+def _describe_entry(entry: Entry, path: Path, found: Description, origin: Origin) -> Entry:
+    """Return the entry with what its header and the place it was fetched from say of it."""
+    return msgspec.structs.replace(
+        entry,
+        family=found.family,
+        context_width=found.context_width,
+        scale=found.scale,
+        native_px=stated_px(found.metadata or {}) if found.kind is Kind.MODEL else 0,
+        licence=origin.licence or read_licence(origin.card or path / "README.md", found.metadata),
+        trigger_words=origin.trigger_words or read_trigger_words(found.metadata),
+        source=origin.source,
+        revision=origin.revision,
+        page=origin.page,
+        base_model=origin.base_model,
+    )
 
 
 def _find_trial(register: ModelRegistry, entry: Entry, models_dir: Path) -> Model | None:
