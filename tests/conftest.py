@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from tests.patience import ACK_S, PATIENCE_S
@@ -68,19 +67,6 @@ def pytest_collection_finish() -> None:
     """Spare the garbage collector what is loaded by now: a look at all of torch takes longer than most tests."""
     gc.collect()
     gc.freeze()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Coverage counts what the quick tests reach; a slow one runs at full speed."""
-    counting = Coverage.current() if item.get_closest_marker("slow") else None
-    if counting is None:
-        return (yield)
-    counting.stop()
-    try:
-        return (yield)
-    finally:
-        counting.start()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
