@@ -117,9 +117,7 @@ def serve(engine: Engine, inbox: Inbox, send: Send, *, idle_s: float = 0.0) -> N
     patience_s = idle_s or None
     reported: ModelsReport | None = None
     while True:
-        if (report := engine.report()) != reported:
-            reported = report
-            send([report])
+        reported = _report(engine, reported, send)
         is_tuning = engine.is_idle and engine.tune()
         commands = inbox.take(wait=engine.is_idle and not is_tuning, patience_s=patience_s)
         if is_tuning and not commands:
@@ -138,7 +136,16 @@ def serve(engine: Engine, inbox: Inbox, send: Send, *, idle_s: float = 0.0) -> N
                 engine.update(command.models)
             else:
                 send([*engine.cancel(command)])
+        reported = _report(engine, reported, send)  # before what the models then paint
         send([*engine.step()])
+
+
+def _report(engine: Engine, reported: ModelsReport | None, send: Send) -> ModelsReport:
+    """Send which models can be run and are in memory, if that has changed. Return it."""
+    report = engine.report()
+    if report != reported:
+        send([report])
+    return report
 
 
 def main() -> int:
