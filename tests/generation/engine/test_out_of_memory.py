@@ -73,7 +73,7 @@ STAGES = [
     ("decoding what was inpainted", "family.decode", STARTED, 1),
     ("the check", "checker.look", a_spec(), 1),
     ("the check of what has a start picture", "checker.look", STARTED, 2),
-    ("the first tile", "upscaler.enlarge", LARGER, 1),
+    ("the first tile", "_upscaler.enlarge", LARGER, 1),
     ("the check of what is enlarged", "checker.look", LARGER, 2),
 ]
 
