@@ -28,6 +28,7 @@ NOT_SERVED = N_("may not use the bot")
 NOTHING_USED = N_("There were no requests.")
 DIRECT_MESSAGES = N_("direct messages")
 GPU_SECONDS = N_("{number} GPU-seconds")
+CHECKED_TWICE = N_("The safety checkers look at every picture, and so does its own.")
 HARMLESS = N_(
     "Needs no safety checker: it cannot paint what a checker looks for. Attached pictures work in "
     "age-restricted channels only."
@@ -211,7 +212,7 @@ def _format_hash(model: Model) -> str:
 
 def _format_checked(model: Model, *, checks_safety: bool) -> str:
     if checks_safety and model.safety_checker is not None:
-        return _("The safety checkers look at every picture, and so does its own.")
+        return _(CHECKED_TWICE)
     if checks_safety:
         return _("The safety checkers look at every picture.")
     if is_harmless(model, is_from_upload=False):

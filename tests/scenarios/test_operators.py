@@ -13,10 +13,10 @@ from cogs.operator._cog import WEIGHT_CHANGED
 from cogs.operator._messages import (
     ALL_BUT_DENIED,
     ALLOWED,
+    CHECKED_TWICE,
     CLOSED,
     DIRECT_MESSAGES,
     GPU_SECONDS,
-    HARMLESS,
     NOT_SERVED,
     NOTHING_USED,
     ONLY_ALLOWED,
@@ -201,4 +201,4 @@ async def test_usage_over_all_weights_and_models(
     assert is_said(WEIGHT_CHANGED, changes, value="2\\.5"), "what the operator does to a server, its managers can read"
     shown = (await told(discord, await boss.slash("operator models"))).text
     assert "**paintbox** · sd · MIT" in shown
-    assert is_said(HARMLESS, shown)
+    assert is_said(CHECKED_TWICE, shown)

@@ -196,7 +196,7 @@ async def test_without_checking_other_models_stay_in_age_restricted_channels(
     real = replace(paintbox, name="real", safety_checker=None)
     bot.generation.catalog = replace(bot.generation.catalog, models=(paintbox, real))
     painted = await people.ada.slash("imagine", prompt="a red circle", model="real", steps=2)
-    assert (await until_shown(discord, painted)).attachments
+    assert (await until_done(discord, painted)).attachments
     bot.generation.checks_safety = False
     refused = await told(discord, await people.ada.slash("imagine", prompt="a red circle", model="real"))
     assert is_said(UncheckedModelError, refused.text)

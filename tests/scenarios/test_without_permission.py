@@ -14,8 +14,8 @@ from tests.scenarios.bot_harness import LivingBot, People
 from tests.scenarios.every_command import answer_to, filled, registered, rows
 
 FOR_EVERYBODY = {
-    *("about", "cancel", "help", "history", "imagine", "img2img", "inpaint", "privacy", "queue", "recipe"),
-    *("reproduce", "style list", "defaults list", "upscale", "usage"),
+    *("about", "cancel", "help", "history", "imagine", "img2img", "inpaint", "loras", "models"),
+    *("privacy", "queue", "recipe", "reproduce", "style list", "defaults list", "upscale", "usage"),
 }
 WITHOUT_A_HINT = {"style add", "style remove", "defaults set", "defaults reset"}
 """Discord hides groups as a whole, and everybody may look at the styles and defaults."""
