@@ -177,10 +177,10 @@ def test_the_setting_goes_before_the_variables_and_all_say_the_same() -> None:
         ("socks5://user:geheim@proxy:1080", "SOCKS"),
         ("socks5h://proxy:1080", "SOCKS"),
         ("ftp://proxy:21", "neither http:// nor https://"),
-        ("http://", "no address"),
-        ("http://proxy:port", "no address"),
-        ("http://proxy:99999", "no address"),
-        ("http://pro xy:1", "no address"),
+        ("http://", "not an address"),
+        ("http://proxy:port", "not an address"),
+        ("http://proxy:99999", "not an address"),
+        ("http://pro xy:1", "not an address"),
     ],
 )
 @pytest.mark.parametrize("how", ["setting", "HTTPS_PROXY", "ALL_PROXY"])

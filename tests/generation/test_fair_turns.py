@@ -49,6 +49,9 @@ class Room:
     async def settle(self) -> None:
         for _ in range(5):
             await asyncio.sleep(0)
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.exception()  # or asyncio reports it when it is collected, in the midst of another test
 
     async def leave(self, owner: Owner) -> None:
         """End one of that owner's turns."""

@@ -38,9 +38,9 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = models.LoadedModel
 
-    def load(model: Any, *rest: Any) -> models.LoadedModel:
+    def load(model: Any, *rest: Any, **options: Any) -> models.LoadedModel:
         names.append(model.name)
-        return real(model, *rest)
+        return real(model, *rest, **options)
 
     monkeypatch.setattr(models, "LoadedModel", load)
     return names
@@ -91,7 +91,7 @@ def test_memory_that_ran_out_is_not_the_models_fault(
     engine = Engine((toy_model(toy_folder), second), EngineSettings(num_threads=1))
     real = models.LoadedModel
 
-    def no_room(*_: Any) -> models.LoadedModel:
+    def no_room(*_: Any, **__: Any) -> models.LoadedModel:
         raise MemoryError
 
     monkeypatch.setattr(models, "LoadedModel", no_room)

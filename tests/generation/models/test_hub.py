@@ -70,7 +70,7 @@ def sentence(folder: Path) -> str:
         (404, "RepoNotFound", "There is no someone/glow on the hub"),
         (404, "RevisionNotFound", "no such revision"),
         (407, "", "The proxy of this machine"),
-        (429, "", "wait some minutes"),
+        (429, "", "Wait some minutes"),
         (503, "", "HTTP status 503"),
         (200, "", "could not be fetched"),
     ],
