@@ -23,6 +23,7 @@ from generation.models.hashing import hash_files
 from generation.models.json_file import read_json
 from generation.models.layout import ModelRefusedError, check_part
 from generation.models.shared_additions import AddedChecker
+from generation.program import format_command
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -83,6 +84,6 @@ def load_added(added: AddedChecker, device: Device) -> ClipChecker:
     """Return a checker that was added for all models. Raise `ModelRefusedError` if it is not what was added."""
     if hash_files(added.path) != added.sha256:
         problem = "it has changed since it was added, or is gone."
-        remedy = f"Put it back, or take it out: bot.py models remove {added.name}."
+        remedy = f"Put it back, or remove it: {format_command(f'models remove {added.name}')}."
         raise ModelRefusedError(folder=str(added.path), problem=problem, remedy=remedy)
     return ClipChecker(added.path, device, name=added.name)
