@@ -124,4 +124,4 @@ async def test_a_server_that_left_is_forgotten_after_the_grace_and_not_before(
 
     discord.add_bot(meadow)
     refused = await until_shown(discord, await lee.slash("imagine", prompt=RED))
-    assert is_said(BlockedError, refused.text), "inviting the bot anew does not lift a block"
+    assert is_said(BlockedError, refused.text), "inviting the bot again does not lift a block"

@@ -248,7 +248,7 @@ async def test_a_command_about_a_picture_in_every_situation(
     await answers_about(harness, ada, command, job_id_in(old_message))  # after a restart, twenty minutes later
     message = await harness.painted()
     job_id = job_id_in(message)
-    await answers_about(harness, bo, command, job_id)  # by somebody else
+    await answers_about(harness, bo, command, job_id)  # by another member
     await asyncio.gather(*(answers_about(harness, ada, command, job_id) for _ in range(2)))  # twice at once
     await press(ada, message, Action.DELETE)
     await harness.discord.wait_for(lambda: message.is_deleted)

@@ -217,7 +217,7 @@ def test_what_was_fetched_before_is_not_fetched_again(site: Site, tmp_path: Path
     assert site.ranges == [f"bytes={len(site.data)}-"]
 
 
-def test_a_damaged_file_is_refused_and_fetched_anew_next_time(site: Site, tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused_and_fetched_again_next_time(site: Site, tmp_path: Path) -> None:
     good = site.data
     site.version_changes = {"files": site.version(501)["files"]}
     site.data = good[:-1] + b"x"
