@@ -42,5 +42,10 @@ def is_printable(text: str) -> bool:
     return text.isprintable() or all(char.isprintable() or is_newer(char) for char in text)
 
 
+def make_line(text: str, *, most: int) -> str:
+    """Return a text of others as one printable line of at most `most` characters, for terminals and Discord."""
+    return "".join(char for char in " ".join(text.split()) if is_printable(char))[:most].strip()
+
+
 def _is_ignorable(char: str) -> bool:
     return any(ord(char) in reserved for reserved in _RESERVED_IGNORABLE)

@@ -19,7 +19,7 @@ from typing import Any
 import aiohttp
 from tqdm import tqdm
 
-from generation.characters import is_printable
+from generation.characters import make_line
 from generation.errors import ConfigurationError
 from generation.models.hashing import digest_file
 from generation.models.hub import is_safe_name
@@ -266,5 +266,4 @@ def _endpoint() -> str:
 
 
 def _short(text: str) -> str:
-    """Return one printable line: it goes to terminals and to Discord."""
-    return "".join(sign for sign in " ".join(text.split()) if is_printable(sign))[:80]
+    return make_line(text, most=80)

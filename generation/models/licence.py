@@ -7,7 +7,7 @@ from pathlib import Path
 
 from huggingface_hub.repocard import metadata_load
 
-from generation.characters import is_printable
+from generation.characters import make_line
 
 _MAX_CARD_BYTES = 4 * 1024 * 1024
 _KEYS = ("modelspec.license", "license")
@@ -34,5 +34,4 @@ def read_card(readme: Path) -> Mapping[str, object]:
 
 
 def _short(text: str) -> str:
-    """Return one line, without control characters: it goes to terminals and to Discord."""
-    return "".join(char for char in " ".join(text.split()) if is_printable(char))[:_MAX_CHARS]
+    return make_line(text, most=_MAX_CHARS)

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 
-from generation.characters import is_printable
+from generation.characters import make_line
 
 _PHRASE = "modelspec.trigger_phrase"
 _TAGS = "ss_tag_frequency"
@@ -21,18 +21,15 @@ def read_trigger_words(metadata: Mapping[str, str] | None) -> tuple[str, ...]:
     """Return a LoRA's trigger words from the metadata in its header, the most frequent first; none if it has none."""
     metadata = metadata or {}
     if phrase := metadata.get(_PHRASE, "").strip():
-        return tuple(filter(None, (_clean(word) for word in phrase.split(","))))[:_MAX_WORDS]
+        return tuple(filter(None, (make_line(word, most=_MAX_CHARS) for word in phrase.split(","))))[:_MAX_WORDS]
     try:
         folders = json.loads(metadata.get(_TAGS, "{}"))
         counts = Counter[str]()
         for tags in folders.values():
-            counts.update({_clean(tag): count for tag, count in tags.items() if isinstance(count, int)})
+            counts.update(
+                {make_line(tag, most=_MAX_CHARS): count for tag, count in tags.items() if isinstance(count, int)}
+            )
     except (ValueError, AttributeError, TypeError, RecursionError):
         return ()
     most = max(counts.values(), default=0)
     return tuple(tag for tag, count in counts.most_common(_MAX_WORDS) if tag and count >= _ALWAYS * most)
-
-
-def _clean(text: str) -> str:
-    """Return one printable line."""
-    return "".join(sign for sign in " ".join(str(text).split()) if is_printable(sign))[:_MAX_CHARS].strip()
