@@ -30,7 +30,9 @@ class Batch:
         self.latents = torch.zeros((bucket, *like.key.latent_shape), dtype=dtype, device=place)
         self.timesteps = torch.zeros(bucket, dtype=torch.float32, device=place)
         self.conditioning: Conditioning = {
-            name: torch.zeros((bucket, *rows.shape[1:]), dtype=dtype, device=place)
+            name: torch.zeros(
+                (bucket, *rows.shape[1:]), dtype=dtype if rows.is_floating_point() else rows.dtype, device=place
+            )
             for name, rows in like.walk.conditioning.items()
         }
         self._owners: list[tuple[int, int] | None] = [None] * bucket

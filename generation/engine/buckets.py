@@ -138,7 +138,7 @@ class Buckets:
         return bucket * nearest.pixels
 
 
-def name_network(unet: Any) -> str:
-    """Return a short name for the UNet's architecture. Models of one architecture are measured once."""
-    settings = {name: value for name, value in dict(unet.config).items() if not name.startswith("_")}
+def name_network(denoiser: Any) -> str:
+    """Return a short name for the network's architecture. Models of one architecture are measured once."""
+    settings = {name: value for name, value in dict(denoiser.config).items() if not name.startswith("_")}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]

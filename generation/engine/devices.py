@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,11 +64,11 @@ def choose_device(
     return Device(device, dtype, num_threads, memory)
 
 
-def lay_out(parts: Mapping[str, Any], device: Device) -> None:
+def lay_out(networks: Iterable[Any], device: Device) -> None:
     """Put convolution weights in the order this device reads fastest: channels last where it has tensor cores."""
     if device.is_channels_last:
-        for name in ("unet", "vae"):
-            parts[name].to(memory_format=torch.channels_last)
+        for network in networks:
+            network.to(memory_format=torch.channels_last)
 
 
 def num_cores() -> int:

@@ -12,14 +12,11 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
-from accelerate.hooks import ModelHook, add_hook_to_module
 
 from generation.errors import ConfigurationError
 from generation.models.catalog import Model
@@ -30,7 +27,6 @@ from generation.models.weights import list_parts
 
 MODES = ("full", "sliced", "offload")
 _GIB = 2**30
-_MIN_TILE_PX = 512
 _ROOM = {"full": (1.5, 1 * _GIB), "sliced": (1.1, _GIB // 2)}
 """What a mode wants free: so many times the weights, and so many bytes for what is computed."""
 
@@ -84,56 +80,3 @@ def give_back(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-
-
-def arrange(parts: Mapping[str, Any], mode: str, device: torch.device) -> None:
-    """Set a model's parts (text encoders, `unet`, `vae`) up for a mode."""
-    if mode == "full":
-        return
-    parts["unet"].set_attention_slice("auto")
-    parts["vae"].enable_slicing()
-    _tile(parts["vae"])
-    if mode == "offload":
-        shelf = PartOffloader(device)
-        for part in parts.values():
-            shelf.keep(part)
-
-
-def _tile(vae: Any) -> None:
-    """Use tiles of at least 512 pixels: smaller ones show, because the VAE evens out contrast tile by tile."""
-    vae.enable_tiling()
-    shrink = 2 ** (len(vae.config.block_out_channels) - 1)
-    vae.tile_sample_min_size = max(vae.tile_sample_min_size, _MIN_TILE_PX)
-    vae.tile_latent_min_size = vae.tile_sample_min_size // shrink
-
-
-class PartOffloader:
-    """Parts of a model in the machine's memory. The called one moves to the device; the one before leaves it."""
-
-    def __init__(self, device: torch.device, home: torch.device | None = None) -> None:
-        self._device = device
-        self._home = home or torch.device("cpu")
-        self._at_work: Any = None
-
-    def keep(self, part: Any) -> None:
-        """Move a part off the device until its `forward` (or a VAE's `encode` or `decode`) is called."""
-        part.to(self._home)
-        add_hook_to_module(part, _Fetch(self), append=True)
-
-    def fetch(self, part: Any) -> None:
-        """Move a part to the device."""
-        if part is self._at_work:
-            return
-        if self._at_work is not None:
-            self._at_work.to(self._home)
-        part.to(self._device)
-        self._at_work = part
-
-
-class _Fetch(ModelHook):  # type: ignore[misc]
-    def __init__(self, shelf: PartOffloader) -> None:
-        self._shelf = shelf
-
-    def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> Any:
-        self._shelf.fetch(module)
-        return args, kwargs

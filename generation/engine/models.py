@@ -15,7 +15,8 @@ from generation.engine.devices import Device, lay_out
 from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
 from generation.engine.loading import refusing
-from generation.engine.memory import arrange, free_bytes, give_back, loaded_bytes
+from generation.engine.memory import free_bytes, give_back, loaded_bytes
+from generation.engine.offload import arrange, list_networks
 from generation.engine.single_file import open_model
 from generation.engine.slot import Traits
 from generation.engine.upscalers.esrgan import EsrganUpscalers
@@ -44,15 +45,15 @@ class LoadedModel:
     ) -> None:
         """`sha256`: of what is loaded; `serial`: tells it from others of its name, loaded before or after."""
         self.family: Family = FAMILIES[model.family](model, open_model(model), device, settings)
-        self.network = name_network(self.family.parts["unet"])
+        self.network = name_network(self.family.denoiser)
         self.traits = Traits(model.work, self.network, serial, sha256)
-        lay_out(self.family.parts, device)
-        arrange(self.family.parts, device.memory, device.torch_device)
+        lay_out((self.family.denoiser, self.family.vae), device)
+        arrange(self.family, device.memory, device.torch_device)
         self.checkers = (ClipChecker(model.safety_checker, device),) if model.safety_checker else ()
         """Its own, beside those of all models."""
         self._upscaler = Swin2srUpscaler(model.upscaler, device) if model.upscaler else None
         self._added = EsrganUpscalers(model.upscalers, device)
-        num_bytes = sum(map(_count_bytes, self.family.parts.values()))
+        num_bytes = sum(map(_count_bytes, list_networks(self.family)))
         self.info = LoadedModelInfo(name=model.name, device=str(device.home), num_bytes=num_bytes)
 
     def get_upscaler(self, upscale: Upscale) -> TileUpscaler | None:

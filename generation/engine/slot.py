@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,10 +11,9 @@ from torch import Tensor
 
 from generation.engine.checkers.verdict import UNCHECKED, SafetyVerdict
 from generation.engine.errors import LatentSizeError, TraceLengthError
-from generation.engine.families.base import MASK, Conditioning, Family
+from generation.engine.families.base import MASK, Conditioning, Family, Words
 from generation.engine.initial_latents import Repaint, begin, begin_larger, build_mask_input
 from generation.engine.samplers import Sampling
-from generation.engine.text import TokenizedPrompt
 from generation.jobs.protocol import GenerateCommand
 from generation.requests.cost import BY_PIXELS, Work, compute_evaluations_cost
 from generation.requests.prompt_addons import Adapter
@@ -26,7 +26,8 @@ class Key(NamedTuple):
 
     model: str
     latent_shape: tuple[int, int, int]
-    num_chunks: int
+    text: Hashable
+    """Of its words: see `Words.key`."""
     adapters: tuple[Adapter, ...] = ()
     serial: int = 0
     """Of the loaded model: one that replaced another of its name while that was at work shares no forward with it."""
@@ -77,7 +78,7 @@ class Slot:
         self.start = start
         self.family = family
         self.serial = serial
-        self.words: TokenizedPrompt = family.tokenize(spec)
+        self.words: Words = family.tokenize(spec)
         self.rows = spec.num_rows
         self.buckets: list[int] = []
         self._coming = [_keyed(family, order, each, self.words, traits.serial) for each in spec.passes]
@@ -127,7 +128,7 @@ class Slot:
         """Encode the words and make the first latents."""
         spec = self.order.spec
         strength = spec.start.strength if spec.start else 1.0
-        sampling = Sampling(spec, self.family.scheduler_config, strength=strength)
+        sampling = self.family.sampling(spec, self.size_px, strength=strength)
         begun = begin(self.family, sampling, self.order, (1, *self.key.latent_shape))
         repaint = begun.repaint
         if repaint is not None:
@@ -150,7 +151,7 @@ class Slot:
         """Take this image's rows (rows, C, h, w) of a forward that had `bucket` rows: one step of its sampler."""
         walk, index = self.walk, self._index
         assert walk is not None
-        guided = _guide(prediction.float(), self.order.spec.guidance)
+        guided = self.family.guide(prediction.float(), self.order.spec)
         walk.latents, walk.guess = walk.sampling.step(guided, index, walk.latents)
         if walk.repaint is not None:
             walk.latents = walk.repaint.blend(walk.sampling, walk.latents, index)
@@ -171,7 +172,8 @@ class Slot:
         generator = before.sampling.generator
         drawn = generator.get_state()
         try:
-            sampling = Sampling(spec, self.family.scheduler_config, strength=spec.hires.strength, generator=generator)
+            size_px, strength = (coming.width_px, coming.height_px), spec.hires.strength
+            sampling = self.family.sampling(spec, size_px, strength=strength, generator=generator)
             latents, clean = begin_larger(sampling, before.latents, (1, *key.latent_shape))
             larger = replace(spec, width_px=coming.width_px, height_px=coming.height_px, hires=None)
             mask = build_mask_input(self.family, generator, latents.shape) if self.family.takes_mask else None
@@ -197,11 +199,9 @@ class Slot:
         self._charge_of_row = (after - before) / self.rows
 
 
-def _keyed(
-    family: Family, order: GenerateCommand, coming: Pass, words: TokenizedPrompt, serial: int
-) -> tuple[Pass, Key]:
+def _keyed(family: Family, order: GenerateCommand, coming: Pass, words: Words, serial: int) -> tuple[Pass, Key]:
     shape = latent_shape(family, (coming.width_px, coming.height_px))
-    return coming, Key(order.spec.model, shape, words.num_chunks, order.spec.adapters, serial)
+    return coming, Key(order.spec.model, shape, words.key, order.spec.adapters, serial)
 
 
 def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, int]:
@@ -211,13 +211,6 @@ def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, in
     if width % cell or height % cell:
         raise LatentSizeError(step=cell)
     return family.latent_channels, height // cell, width // cell
-
-
-def _guide(prediction: Tensor, guidance: float) -> Tensor:
-    if prediction.shape[0] == 1:
-        return prediction
-    negative, positive = prediction.chunk(2)
-    return negative + guidance * (positive - negative)
 
 
 def _parse_replay(order: GenerateCommand) -> tuple[int, ...] | None:

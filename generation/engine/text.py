@@ -33,7 +33,8 @@ class TokenizedPrompt:
     """The end of the prompt that did not fit, to be shown to the user."""
 
     @property
-    def num_chunks(self) -> int:
+    def key(self) -> int:
+        """The number of chunks."""
         return int(self.tokens[0].ids.shape[1])
 
 

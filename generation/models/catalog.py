@@ -10,6 +10,7 @@ from typing import Any
 from generation import paintbox
 from generation.errors import ConfigurationError, UnknownModelError
 from generation.models.addons import list_addons, load_built_in_loras
+from generation.models.families import FAMILIES
 from generation.models.hashing import WHOLE, compute_total_digest
 from generation.models.inspect import (
     NATIVE_PX,
@@ -24,13 +25,12 @@ from generation.models.layout import check_model
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.shared_additions import AddedChecker, checker_of, list_upscalers
 from generation.program import format_command
-from generation.requests.cost import BY_PIXELS, WORK, Work
+from generation.requests.cost import BY_PIXELS, Work
 from generation.requests.defaults import DefaultOverrides, Defaults
 from generation.requests.prompt_addons import PromptAddon
 from generation.requests.upscalers import Upscaler
 
 PAINTBOX = "paintbox"
-_NATIVE_PX = {"sd": 512, "sdxl": 1024}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class Model:
     @property
     def work(self) -> Work:
         """What one of its evaluations takes, for its price."""
-        return BY_PIXELS if self.path == paintbox.MODEL_DIR else WORK[self.family]
+        return BY_PIXELS if self.path == paintbox.MODEL_DIR else FAMILIES[self.family].work
 
     def shapes(self) -> dict[str, tuple[int, int]]:
         """Return the five offered aspect ratios as (width, height) of about native area, in multiples of 64 or 8."""
@@ -252,8 +252,8 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
 def _choose_defaults(family: str, settings: Path, *, stated_px: int = 0) -> Defaults:
     """Return the file's training size, else the size of the folder `settings`, else the family's usual one."""
     native_px = stated_px or unet_setting(settings, "sample_size") * PX_PER_CELL
-    native_px = native_px if native_px in NATIVE_PX else _NATIVE_PX[family]
-    return Defaults(steps=25, guidance=7.0, sampler="DPM++ 2M Karras", native_px=native_px)
+    usual = FAMILIES[family].defaults
+    return replace(usual, native_px=native_px) if native_px in NATIVE_PX else usual
 
 
 def _find_config(path: Path) -> Path | None:

@@ -19,6 +19,7 @@ from generation.models.checkpoint import (
     require_usable_unet,
     text_shape,
 )
+from generation.models.families import FAMILIES
 from generation.models.json_file import read_json
 
 Settings = Mapping[str, Any]
@@ -34,13 +35,13 @@ def check_parts(folder: Path, family: str, *, has_other_vae: bool = False) -> No
     if not (folder / "scheduler" / "scheduler_config.json").is_file():
         raise IncompatibleFileError("has no scheduler/scheduler_config.json", _FETCH)
     unet = read_json(folder / "unet" / "config.json")
-    texts = [_read_text_settings(folder, part) for part in text_parts(family)]
+    texts = [_read_text_settings(folder, part) for part in FAMILIES[family].text_encoders]
     _check_unet(unet, family, texts)
     if not has_other_vae:
         vae = read_json(folder / "vae" / "config.json")
         if vae.get("latent_channels", LATENT_CHANNELS) != LATENT_CHANNELS:
             raise IncompatibleFileError(f"has a VAE of {vae['latent_channels']} latent channels, not {LATENT_CHANNELS}")
-    for part, text in zip(text_parts(family), texts, strict=True):
+    for part, text in zip(FAMILIES[family].text_encoders, texts, strict=True):
         _check_words(folder / part.replace("text_encoder", "tokenizer"), _number(text, "vocab_size", 49408))
 
 
@@ -54,18 +55,13 @@ def check_checkpoint(shapes: Shapes, folder: Path, family: str) -> None:
         ("UNet reads prompts", context_width(shapes), unet.get("cross_attention_dim", 1280)),
         *(
             ("text encoder is", shape[1], _number(_read_text_settings(folder, part), "hidden_size", 512))
-            for part in text_parts(family)
+            for part in FAMILIES[family].text_encoders
             if (shape := text_shape(shapes, family, part)) is not None
         ),
     ):
         if isinstance(wants, int) and has and has != wants:
             problem = f"does not fit the settings in {folder}: its {what} {has} wide, there it is {wants}"
             raise IncompatibleFileError(problem, _OTHER_SETTINGS)
-
-
-def text_parts(family: str) -> tuple[str, ...]:
-    """Return the folders of a family's text encoders."""
-    return ("text_encoder", "text_encoder_2") if family == "sdxl" else ("text_encoder",)
 
 
 def _check_unet(unet: Settings, family: str, texts: list[Settings]) -> None:

@@ -26,8 +26,9 @@ from huggingface_hub.hf_api import RepoSibling
 
 from generation.characters import is_printable
 from generation.errors import AtelierError, ConfigurationError
+from generation.models.families import FAMILIES
 from generation.models.hashing import digest_file
-from generation.models.layout import LAYOUTS, is_settings
+from generation.models.layout import is_settings
 from generation.program import format_command
 
 _ID = re.compile(
@@ -35,7 +36,7 @@ _ID = re.compile(
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _UNSAFE_SIGNS = frozenset('\\:*?"<>|')
-_PARTS = frozenset(part for layout in LAYOUTS.values() for part in layout) | {"scheduler", "safety_checker"}
+_PARTS = frozenset(part for family in FAMILIES.values() for part in family.components) | {"scheduler", "safety_checker"}
 _CARD = "README.md"
 _INDEX = "model_index.json"
 _WEIGHTS = re.compile(r"(diffusion_pytorch_model|model)(?P<half>\.fp16)?(-\d{5}-of-\d{5})?\.safetensors")

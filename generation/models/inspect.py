@@ -11,6 +11,7 @@ from typing import Any
 
 from generation.models import checkpoint
 from generation.models.checkpoint import LATENT_CHANNELS
+from generation.models.families import BY_PIPELINE, FAMILIES
 from generation.models.json_file import read_json
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
 from generation.models.lora_names import check_settings, context_width, is_ignored, is_lora, read_names, read_settings
@@ -18,14 +19,6 @@ from generation.models.registry import Kind
 from generation.models.safetensors_header import Tensors, read_tensors
 from generation.models.upscaler_layout import is_upscaler, read_layout
 from generation.requests.ranges import MAX_CLIP_SKIP
-
-FAMILIES: Mapping[str, str] = {
-    "StableDiffusionPipeline": "sd",
-    "StableDiffusionXLPipeline": "sdxl",
-    "StableDiffusionInpaintPipeline": "sd",
-    "StableDiffusionXLInpaintPipeline": "sdxl",
-}
-"""The engine's families by the class that `model_index.json` names."""
 
 _VAE_PARTS = ("encoder.conv_in.weight", "decoder.conv_in.weight")
 _VAE_PREFIXES = ("", "first_stage_model.")
@@ -77,10 +70,10 @@ def detect_family(path: Path) -> str:
         raise ValueError("has no model_index.json") from None
     except (OSError, ValueError, RecursionError):
         raise ValueError("has a model_index.json that cannot be read") from None
-    if not isinstance(name, str) or name not in FAMILIES:
+    if not isinstance(name, str) or name not in BY_PIPELINE:
         shown = f" ({name[:60]})" if isinstance(name, str) else ""
-        raise ValueError(f"is not of a kind that can be run{shown}; {' and '.join(FAMILIES)} are")
-    return FAMILIES[name]
+        raise ValueError(f"is not of a kind that can be run{shown}; {', '.join(BY_PIPELINE)} are")
+    return BY_PIPELINE[name].name
 
 
 def read_context_width(path: Path) -> int:
@@ -103,7 +96,7 @@ def read_max_clip_skip(path: Path, family: str) -> int:
 
     XL begins with the layer before the last.
     """
-    parts = ("text_encoder", "text_encoder_2") if family == "sdxl" else ("text_encoder",)
+    parts = FAMILIES[family].text_encoders
     layers = min(_read_setting(path / part, "num_hidden_layers") for part in parts)
     return min(MAX_CLIP_SKIP, max(0, layers - len(parts) + 1))
 

@@ -8,38 +8,18 @@ refuse the whole folder. Importing this needs no torch, so the bot can check bef
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from generation.errors import ConfigurationError
 from generation.models.checkpoint import IncompatibleFileError, family_of, require_parts
 from generation.models.compatibility import check_checkpoint, check_parts
+from generation.models.families import FAMILIES, Components
 from generation.models.json_file import read_json
 from generation.models.safetensors_header import read_tensors
 from generation.models.scheduler_config import Stated, check_settings, merge_settings, read_stated
 from generation.program import format_command
-
-Components = Mapping[str, str | tuple[str, ...]]
-"""The parts a model must have: folder name to the class, or classes, its index may name for it."""
-
-LAYOUTS: Mapping[str, Components] = {
-    "sd": {
-        "text_encoder": "CLIPTextModel",
-        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-        "unet": "UNet2DConditionModel",
-        "vae": "AutoencoderKL",
-    },
-    "sdxl": {
-        "text_encoder": "CLIPTextModel",
-        "text_encoder_2": "CLIPTextModelWithProjection",
-        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-        "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
-        "unet": "UNet2DConditionModel",
-        "vae": "AutoencoderKL",
-    },
-}
-"""The parts of a model, by the family that runs it."""
 
 _LIBRARIES = frozenset(("diffusers", "transformers", "stable_diffusion"))
 _WORD_LISTS = frozenset(("vocab.json", "tokenizer.json", "added_tokens.json"))
@@ -77,19 +57,18 @@ def check_model(
     is not loaded. `prediction`: what the operator says it predicts. Raise `ConfigurationError` for a family there is
     not.
     """
-    if family not in LAYOUTS:
+    if family not in FAMILIES:
         raise ConfigurationError(
-            problem=f"There is no model family “{family}”.", remedy=f"Use one of: {', '.join(LAYOUTS)}."
+            problem=f"There is no model family “{family}”.", remedy=f"Use one of: {', '.join(FAMILIES)}."
         )
     if config is not None:
         check_file(path)
     folder = config or path
     _check_files(folder)
-    _check_index(folder, LAYOUTS[family])
+    _check_index(folder, FAMILIES[family].components)
     _check_fit(path, family, config, has_other_vae=has_other_vae)
     if config is None:
-        loaded = (name for name in LAYOUTS[family] if not name.startswith("tokenizer"))
-        for name in loaded:
+        for name in FAMILIES[family].weights:
             if not (has_other_vae and name == "vae"):
                 _check_weights(folder, folder / name)
     read_scheduler(folder, file=path if config else None, prediction=prediction)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from generation.models.catalog import Model
-from generation.models.layout import LAYOUTS, weight_files
+from generation.models.families import FAMILIES
+from generation.models.layout import weight_files
 
 
 def list_parts(model: Model) -> list[Path]:
@@ -14,7 +15,7 @@ def list_parts(model: Model) -> list[Path]:
     if model.config is not None:
         return [model.path, *other_vae]
     left_out = {"vae"} if other_vae else set()
-    parts = [part for part in LAYOUTS[model.family] if not part.startswith("tokenizer") and part not in left_out]
+    parts = [part for part in FAMILIES[model.family].weights if part not in left_out]
     return [*(model.path / part for part in parts), *other_vae]
 
 

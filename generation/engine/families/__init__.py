@@ -1,6 +1,6 @@
 """The model families the engine can run, by the name the catalogue uses.
 
-Adding one is a file here, a line below, and its parts in `generation.models.layout.LAYOUTS`.
+Adding one is a file here, a line below, and its facts in `generation.models.families`.
 """
 
 from __future__ import annotations

@@ -12,21 +12,18 @@ from torch import Tensor
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.embeddings import TextualInversions
-from generation.engine.families.base import Conditioning, join_mask
+from generation.engine.families.base import Conditioning
+from generation.engine.families.diffusion import Diffusion, join_mask
 from generation.engine.loading import ModelFolder
 from generation.engine.text import TokenizedPrompt, Tokens, apply_weights, tokenize_pair
 from generation.models.catalog import Model
 from generation.requests.errors import ClipSkipError
-from generation.requests.prompt_addons import Adapter
-from generation.requests.recipe import LADDER
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
 
 
-class StableDiffusion:
+class StableDiffusion(Diffusion):
     """The `Family` of Stable Diffusion 1.x and 2.x."""
-
-    ladder: tuple[int, ...] = LADDER
 
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
@@ -38,18 +35,11 @@ class StableDiffusion:
         self._cache = PromptCache(settings.num_cached_prompts)
         self._adapters = Adapters(model.loras, {"unet": self._unet, "text_encoder": self._text_encoder})
         self._learned = TextualInversions(model.embeddings, (self._text_encoder,))
-        self.scheduler_config: Mapping[str, Any] = folder.scheduler_config()
-        self.latent_channels: int = self._vae.config.latent_channels
-        self.takes_mask: bool = self._unet.config.in_channels > self.latent_channels
-        self.pixels_per_latent: int = 2 ** (len(self._vae.config.block_out_channels) - 1)
+        self.scheduler_config = folder.scheduler_config()
 
     @property
-    def parts(self) -> Mapping[str, Any]:
-        return {"text_encoder": self._text_encoder, "unet": self._unet, "vae": self._vae}
-
-    def offer(self, model: Model) -> None:
-        self._adapters.offer(model.loras)
-        self._learned.offer(model.embeddings)
+    def text_encoders(self) -> Mapping[str, Any]:
+        return {"text_encoder": self._text_encoder}
 
     def tokenize(self, spec: ImageSpec) -> TokenizedPrompt:
         length = self._text_encoder.config.max_position_embeddings
@@ -69,9 +59,6 @@ class StableDiffusion:
                 ),
             )
         }
-
-    def use(self, adapters: tuple[Adapter, ...]) -> None:
-        self._adapters.use(adapters)
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         prediction: Tensor = self._unet(

@@ -16,7 +16,8 @@ from torch import Tensor
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.embeddings import TextualInversions
-from generation.engine.families.base import Conditioning, join_mask
+from generation.engine.families.base import Conditioning
+from generation.engine.families.diffusion import Diffusion, join_mask
 from generation.engine.families.sd import (
     PromptCache,
     decode_latents,
@@ -28,8 +29,6 @@ from generation.engine.families.sd import (
 from generation.engine.loading import ModelFolder
 from generation.engine.text import TokenizedPrompt, tokenize_pair
 from generation.models.catalog import Model
-from generation.requests.prompt_addons import Adapter
-from generation.requests.recipe import LADDER
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
 
@@ -39,10 +38,8 @@ class _Encoded(NamedTuple):
     pooled: Tensor
 
 
-class StableDiffusionXL:
+class StableDiffusionXL(Diffusion):
     """The `Family` of Stable Diffusion XL base models."""
-
-    ladder: tuple[int, ...] = LADDER
 
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
@@ -59,19 +56,12 @@ class StableDiffusionXL:
         self._adapters = Adapters(model.loras, parts)
         self._learned = TextualInversions(model.embeddings, self._encoders)
         self._zeros_when_empty = bool(folder.index().get("force_zeros_for_empty_prompt", True))
-        self.scheduler_config: Mapping[str, Any] = folder.scheduler_config()
-        self.latent_channels: int = self._vae.config.latent_channels
-        self.takes_mask: bool = self._unet.config.in_channels > self.latent_channels
-        self.pixels_per_latent: int = 2 ** (len(self._vae.config.block_out_channels) - 1)
+        self.scheduler_config = folder.scheduler_config()
 
     @property
-    def parts(self) -> Mapping[str, Any]:
+    def text_encoders(self) -> Mapping[str, Any]:
         first, second = self._encoders
-        return {"text_encoder": first, "text_encoder_2": second, "unet": self._unet, "vae": self._vae}
-
-    def offer(self, model: Model) -> None:
-        self._adapters.offer(model.loras)
-        self._learned.offer(model.embeddings)
+        return {"text_encoder": first, "text_encoder_2": second}
 
     def tokenize(self, spec: ImageSpec) -> TokenizedPrompt:
         length = self._encoders[0].config.max_position_embeddings
@@ -97,9 +87,6 @@ class StableDiffusionXL:
             "text_embeds": pooled,
             "time_ids": time_ids.repeat(spec.num_rows, 1),
         }
-
-    def use(self, adapters: tuple[Adapter, ...]) -> None:
-        self._adapters.use(adapters)
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         prediction: Tensor = self._unet(

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from generation.engine.devices import Device, lay_out
 from generation.engine.engine import Engine
-from generation.engine.memory import MODES, PartOffloader, arrange, choose_mode, loaded_bytes
+from generation.engine.memory import MODES, choose_mode, loaded_bytes
+from generation.engine.offload import PartOffloader, arrange, list_networks
 from generation.errors import ConfigurationError
 from generation.jobs.protocol import Close, Event, Finished, GenerateCommand
 from generation.requests.edits import Upscale
@@ -117,7 +118,7 @@ def test_in_slices_the_same_picture_comes_out_and_again_to_the_byte(sliced: Engi
 
 
 def test_a_large_picture_is_decoded_in_tiles(sliced: Engine) -> None:
-    vae = sliced._models.get("toy").family.parts["vae"]
+    vae = sliced._models.get("toy").family.vae
     assert (vae.use_tiling, vae.tile_sample_min_size, vae.tile_latent_min_size) == (True, 512, 64)
     large = paint(sliced, an_order(a_spec(width_px=576, steps=1)))
     assert (large.width_px, large.height_px) == (576, 64)
@@ -126,7 +127,7 @@ def test_a_large_picture_is_decoded_in_tiles(sliced: Engine) -> None:
 def test_offloaded_parts_give_the_same_bytes(sliced: Engine, toy_folder: Path) -> None:
     """What `offload` does on a graphics card, with the processor in its place."""
     engine = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
-    arrange(engine._models.get("toy").family.parts, "offload", CPU)
+    arrange(engine._models.get("toy").family, "offload", CPU)
     order = an_order(a_spec(width_px=96))
     assert paint(engine, order).pixels == paint(sliced, order).pixels
 
@@ -210,7 +211,7 @@ def test_channels_last_weights_give_the_same_picture(toy_folder: Path, engine: E
     """The layout CUDA gets, tried on the processor; bytes may differ, so CUDA's fingerprint names it."""
     laid_out = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
     with torch.inference_mode():
-        lay_out(laid_out._models.get("toy").family.parts, OnCuda(CPU, torch.float32, 1))
+        lay_out(list_networks(laid_out._models.get("toy").family), OnCuda(CPU, torch.float32, 1))
     order = an_order(a_spec(sampler="Euler a"))
     first = paint(laid_out, order)
     assert paint(laid_out, an_order(order.spec, replay=first.trace)).pixels == first.pixels

@@ -1,0 +1,78 @@
+"""What the families trained by diffusion (Stable Diffusion 1, 2, XL) have in common: samplers, guidance, a UNet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from generation.engine.adapters import Adapters
+from generation.engine.embeddings import TextualInversions
+from generation.engine.families.base import MASK, Conditioning
+from generation.engine.samplers import Sampling
+from generation.models.catalog import Model
+from generation.requests.prompt_addons import Adapter
+from generation.requests.recipe import LADDER
+from generation.requests.spec import ImageSpec
+
+
+class Diffusion:
+    """The part of a `Family` that does not depend on how it reads words. Its subclass sets what is declared here."""
+
+    ladder: tuple[int, ...] = LADDER
+    scheduler_config: Mapping[str, Any]
+    _unet: Any
+    _vae: Any
+    _adapters: Adapters
+    _learned: TextualInversions
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self._vae.config.latent_channels)
+
+    @property
+    def pixels_per_latent(self) -> int:
+        return int(2 ** (len(self._vae.config.block_out_channels) - 1))
+
+    @property
+    def takes_mask(self) -> bool:
+        return bool(self._unet.config.in_channels > self.latent_channels)
+
+    @property
+    def denoiser(self) -> Any:
+        return self._unet
+
+    @property
+    def vae(self) -> Any:
+        return self._vae
+
+    def offer(self, model: Model) -> None:
+        self._adapters.offer(model.loras)
+        self._learned.offer(model.embeddings)
+
+    def use(self, adapters: tuple[Adapter, ...]) -> None:
+        self._adapters.use(adapters)
+
+    def sampling(
+        self,
+        spec: ImageSpec,
+        size_px: tuple[int, int],
+        *,
+        strength: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Sampling:
+        return Sampling(spec, self.scheduler_config, strength=strength, generator=generator)
+
+    def guide(self, prediction: Tensor, spec: ImageSpec) -> Tensor:
+        if prediction.shape[0] == 1:
+            return prediction
+        negative, positive = prediction.chunk(2)
+        return negative + spec.guidance * (positive - negative)
+
+
+def join_mask(latents: Tensor, conditioning: Conditioning) -> Tensor:
+    """Return what a UNet takes in its channels: latents, and for an inpainting model the mask behind them."""
+    mask = conditioning.get(MASK)
+    return latents if mask is None else torch.cat([latents, mask], dim=1)

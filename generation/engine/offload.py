@@ -1,0 +1,71 @@
+"""Sets a loaded model up for a memory mode (`memory.MODES`): slices, tiles, and parts that leave the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from accelerate.hooks import ModelHook, add_hook_to_module
+
+from generation.engine.families.base import Family
+
+_MIN_TILE_PX = 512
+
+
+def arrange(family: Family, mode: str, device: torch.device) -> None:
+    """Set a model's parts up for a mode. Transformers cannot slice their attention: theirs stays whole."""
+    if mode == "full":
+        return
+    if hasattr(family.denoiser, "set_attention_slice"):
+        family.denoiser.set_attention_slice("auto")
+    family.vae.enable_slicing()
+    _tile(family.vae)
+    if mode == "offload":
+        shelf = PartOffloader(device)
+        for part in list_networks(family):
+            shelf.keep(part)
+
+
+def list_networks(family: Family) -> list[Any]:
+    """Return the networks of a model, in the order they are used."""
+    return [*family.text_encoders.values(), family.denoiser, family.vae]
+
+
+def _tile(vae: Any) -> None:
+    """Use tiles of at least 512 pixels: smaller ones show, because the VAE evens out contrast tile by tile."""
+    vae.enable_tiling()
+    shrink = 2 ** (len(vae.config.block_out_channels) - 1)
+    vae.tile_sample_min_size = max(vae.tile_sample_min_size, _MIN_TILE_PX)
+    vae.tile_latent_min_size = vae.tile_sample_min_size // shrink
+
+
+class PartOffloader:
+    """Parts of a model in the machine's memory. The called one moves to the device; the one before leaves it."""
+
+    def __init__(self, device: torch.device, home: torch.device | None = None) -> None:
+        self._device = device
+        self._home = home or torch.device("cpu")
+        self._at_work: Any = None
+
+    def keep(self, part: Any) -> None:
+        """Move a part off the device until its `forward` (or a VAE's `encode` or `decode`) is called."""
+        part.to(self._home)
+        add_hook_to_module(part, _Fetch(self), append=True)
+
+    def fetch(self, part: Any) -> None:
+        """Move a part to the device."""
+        if part is self._at_work:
+            return
+        if self._at_work is not None:
+            self._at_work.to(self._home)
+        part.to(self._device)
+        self._at_work = part
+
+
+class _Fetch(ModelHook):  # type: ignore[misc]
+    def __init__(self, shelf: PartOffloader) -> None:
+        self._shelf = shelf
+
+    def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> Any:
+        self._shelf.fetch(module)
+        return args, kwargs

@@ -1,0 +1,90 @@
+"""The model families, as facts: what a folder of each holds, what it takes, and how it is usually painted. No torch.
+
+The engine's side of a family is a file in `generation/engine/families`; its README shows how to add one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from generation.requests.cost import WORK, Work
+from generation.requests.defaults import Defaults
+
+Components = Mapping[str, str | tuple[str, ...]]
+"""The parts a model must have: folder name to the class, or classes, its index may name for it."""
+
+_CLIP, _CLIP_2, _KL = "CLIPTextModel", "CLIPTextModelWithProjection", "AutoencoderKL"
+_WORDS = ("CLIPTokenizer", "CLIPTokenizerFast")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyInfo:
+    """What is known of every model of a family. Sizes in pixels."""
+
+    name: str
+    title: str
+    """As people name it."""
+    pipelines: tuple[str, ...]
+    """The classes that `model_index.json` names for it; the first is the plain one."""
+    components: Components
+    denoiser: str = "unet"
+    """The part that predicts, by its folder."""
+    latent_channels: int = 4
+    side_multiple_px: int = 8
+    """What a picture's sides are multiples of."""
+    is_flow: bool = False
+    """Whether it is trained by flow matching; else by diffusion. Each has its own samplers."""
+    reads_clip: bool = True
+    """Whether words reach it through CLIP: then clip skip, weights of words and textual inversions work."""
+    takes_loras: bool = True
+    defaults: Defaults
+
+    @property
+    def work(self) -> Work:
+        """What one of its evaluations takes."""
+        return WORK[self.name]
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The parts that hold weights."""
+        return tuple(part for part in self.components if not part.startswith("tokenizer"))
+
+    @property
+    def text_encoders(self) -> tuple[str, ...]:
+        return tuple(part for part in self.components if part.startswith("text_encoder"))
+
+
+def _defaults(native_px: int) -> Defaults:
+    return Defaults(steps=25, guidance=7.0, sampler="DPM++ 2M Karras", native_px=native_px)
+
+
+_TABLE = (
+    FamilyInfo(
+        name="sd",
+        title="Stable Diffusion 1 and 2",
+        pipelines=("StableDiffusionPipeline", "StableDiffusionInpaintPipeline"),
+        components={"text_encoder": _CLIP, "tokenizer": _WORDS, "unet": "UNet2DConditionModel", "vae": _KL},
+        defaults=_defaults(512),
+    ),
+    FamilyInfo(
+        name="sdxl",
+        title="Stable Diffusion XL",
+        pipelines=("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline"),
+        components={
+            "text_encoder": _CLIP,
+            "text_encoder_2": _CLIP_2,
+            "tokenizer": _WORDS,
+            "tokenizer_2": _WORDS,
+            "unet": "UNet2DConditionModel",
+            "vae": _KL,
+        },
+        defaults=_defaults(1024),
+    ),
+)
+
+FAMILIES: Mapping[str, FamilyInfo] = MappingProxyType({family.name: family for family in _TABLE})
+"""Every family by the name that the catalogue and the engine use."""
+BY_PIPELINE: Mapping[str, FamilyInfo] = {name: family for family in _TABLE for name in family.pipelines}
+"""The family of a folder, by the class that its `model_index.json` names."""
