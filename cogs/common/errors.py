@@ -24,6 +24,31 @@ class OnePictureError(InvalidRequestError):
     """Name a picture by its id or link, or attach a file: one of the two."""
 
 
+class ImageOrFromError(InvalidRequestError):
+    """Choose the picture either by `image` or by `from`, not both."""
+
+
+class NoSourceError(InvalidRequestError):
+    """Attach a picture as `image`, or name one in `from`."""
+
+
+class NoLastPictureError(InvalidRequestError):
+    """You have no picture in this channel yet. Name one in `from` by its id or by the link to its message."""
+
+
+class WhichPictureError(InvalidRequestError):
+    """There are {most} pictures. Write a space and the number of one, 1 to {most}, after the id or link in `from`."""
+
+
+class UnreadMessageError(InvalidRequestError):
+    """I can read pictures in messages of others only when you show them to me: choose “Use as start image” or \
+“Upscale” in the menu of that message (“Apps”)."""
+
+
+class KeepsSizeError(InvalidRequestError):
+    """A picture of mine keeps its size, here {width} x {height}. Leave out `aspect` and `size`."""
+
+
 class PictureNumberError(InvalidRequestError):
     """Choose the picture by a number from 1 to {most}."""
 
@@ -148,6 +173,14 @@ class NotAModeratorError(NotAllowedError):
 
 class NotTheOperatorError(NotAllowedError):
     """Only the operator of this bot can do that."""
+
+
+class AgeRestrictedSourceError(NotAllowedError):
+    """That picture is in an age-restricted channel, so it can be used only in age-restricted channels."""
+
+
+class HiddenSourceError(NotAllowedError):
+    """That picture may not be shown in this channel, so nothing can be made from it here."""
 
 
 class CannotPostError(NotAllowedError):

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-import discord
 from discord import app_commands
 
-from cogs.common.components import list_custom_ids
-from cogs.common.custom_ids import find_job_id
-from cogs.common.errors import PictureReferenceError
 from cogs.common.formatting import format_pictures
 from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, cut_text, measure_text
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
-from generation.errors import UnknownJobError
-from generation.jobs.job import JOB_ID_LENGTH, Status
+from generation.jobs.job import Status
 from generation.models.catalog import Model
 from generation.requests.edits import MAX_FACTOR
 from generation.requests.prompt import MAX_PROMPT_CHARS, clean_prompt
@@ -43,9 +37,6 @@ ASPECTS = [
     app_commands.Choice(name="Tall (9:16)", value="9:16"),
 ]
 SAMPLER_CHOICES = [app_commands.Choice(name=name, value=name) for name in SAMPLERS]
-
-_LINK = re.compile(r"https://(?:\w+\.)?discord(?:app)?\.com/channels/(?:[0-9]{1,20}|@me)/([0-9]{1,20})/([0-9]{1,20})")
-_ID = re.compile(rf"[0-9A-Za-z]{{{JOB_ID_LENGTH}}}(?:[-:]\d)?")
 
 
 class ModelOption(app_commands.Transformer[Any]):
@@ -134,42 +125,6 @@ def filter_choices(pairs: list[tuple[str, str]], typed: str) -> list[app_command
 def clean_typed_prompt(text: str | None) -> str:
     """Return what a person typed, cleaned."""
     return clean_prompt(text) if text else ""
-
-
-async def parse_picture_id(interaction: Interaction, text: str) -> tuple[str, int]:
-    """Job id and index named by an id, or by a link to a message of ours. Raise `InvalidRequestError`,
-    `UnknownJobError`."""
-    text = text.strip().strip("<>")
-    if _ID.fullmatch(text):
-        index = text[JOB_ID_LENGTH + 1 :]
-        return text[:JOB_ID_LENGTH], int(index or 0)
-    link = _LINK.fullmatch(text)
-    if link is None:
-        raise PictureReferenceError
-    return await _fetch_linked_job_id(interaction, int(link[1]), int(link[2])), 0
-
-
-async def _fetch_linked_job_id(interaction: Interaction, channel_id: int, message_id: int) -> str:
-    """Return the job of a linked message: only where the person could read that message themselves."""
-    channel = interaction.guild.get_channel_or_thread(channel_id) if interaction.guild else None
-    if channel is None or not isinstance(interaction.user, discord.Member):
-        raise UnknownJobError
-    may = channel.permissions_for(interaction.user)
-    is_closed = isinstance(channel, discord.Thread) and channel.is_private() and not may.manage_threads
-    # Who is in a private thread is not known here; a person who asks from inside it is.
-    if not (may.view_channel and may.read_message_history) or (is_closed and channel_id != interaction.channel_id):
-        raise UnknownJobError
-    partial = interaction.client.get_partial_messageable(channel_id).get_partial_message(message_id)
-    try:
-        message = await partial.fetch()
-    except discord.HTTPException as refused:
-        if refused.status not in (400, 403, 404):  # 400: no message could have that id
-            raise
-        raise UnknownJobError from None
-    job_id = find_job_id(list_custom_ids(message))
-    if message.author.id != interaction.application_id or job_id is None:
-        raise UnknownJobError
-    return job_id
 
 
 def _describe_job(view: JobView) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 
-import discord
-
+from cogs.common.picture_visibility import fetch_channel, fetch_visibility
 from cogs.common.policy_checks import build_place
 from cogs.context import BaseBot
-from cogs.results import fetch_visibility
 from cogs.services import Services
 from generation.images.cleanup import remove_files
 from generation.jobs.job import Image, Job, ReplyTo, Status
@@ -30,25 +28,11 @@ async def recheck_visibility(
     is_dm = job.owner.guild_id == DM_TENANT
     place = ChannelContext(channel_ids=(reply_to.channel_id,), is_dm=is_dm)
     if not is_dm and await _find_hidden(services, place, job):
-        channel = await _fetch_channel(client, reply_to.channel_id)
+        channel = await fetch_channel(client, reply_to.channel_id)
         if channel is None:
             return job, place
         place = build_place(channel, channel_id=reply_to.channel_id, is_dm=is_dm)
     return await _withhold_hidden(services, job, place), place
-
-
-async def _fetch_channel(client: BaseBot, channel_id: int) -> object | None:
-    """Return the channel as it is now; of a thread, what it lies in. None if it is gone, or closed to us.
-
-    The gateway names channels only some time after the start, which no result waits for, and archived threads
-    never; so what it has not named is asked for.
-    """
-    channel = client.get_channel(channel_id)
-    try:
-        channel = channel or await client.fetch_channel(channel_id)
-    except (discord.NotFound, discord.Forbidden, discord.InvalidData):
-        return None
-    return await _fetch_channel(client, channel.parent_id) if isinstance(channel, discord.Thread) else channel
 
 
 async def _find_hidden(services: Services, place: ChannelContext, job: Job) -> list[Image]:

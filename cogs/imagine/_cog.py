@@ -10,15 +10,17 @@ from discord.app_commands import Choice, Transform
 from discord.ext import commands
 
 from cogs.common import transformers
-from cogs.common.attachments import lend_files, read_attachment, require_size_px
-from cogs.common.errors import AspectOrSizeError
+from cogs.common.attachments import lend_files, require_size_px
+from cogs.common.errors import AspectOrSizeError, KeepsSizeError
 from cogs.common.forms import Attached
 from cogs.common.lora_option import ADDITIONS, LoraOption
+from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_source
 from cogs.common.policy_checks import choose_default_model, fetch_policy, require_words_allowed
 from cogs.common.submission import accepted, acknowledge, acknowledge_and_submit, send_note, submit
 from cogs.context import Interaction
 from cogs.imagine._messages import format_rounded_size
-from generation.jobs.job import Job
+from generation.jobs.derive_edits import start_from_image
+from generation.jobs.job import Image, Job
 from generation.models.catalog import Model
 from generation.models.sizes import find_closest_shape, get_native_size, get_shape_size, parse_size
 from generation.requests.edits import StartImage
@@ -60,6 +62,7 @@ class Imagine(commands.Cog):
         aspect="The shape of the picture.",
         count="How many pictures, 1 to 4.",
         image="A picture to start from.",
+        source=SOURCE,
         strength="With a start image: how much of it may change, 0.05 to 1. Default: 0.6.",
         negative="What to avoid.",
         seed="The same seed and settings give the same picture. Random if left out.",
@@ -71,6 +74,7 @@ class Imagine(commands.Cog):
         model="The model that paints the picture.",
         **ADDITIONS,
     )
+    @app_commands.rename(source="from")
     @app_commands.choices(aspect=transformers.ASPECTS, sampler=transformers.SAMPLER_CHOICES)
     async def imagine(
         self,
@@ -90,6 +94,7 @@ class Imagine(commands.Cog):
         model: Transform[Model, transformers.ModelOption] | None = None,
         lora: Transform[str, LoraOption] | None = None,
         clip_skip: transformers.ClipSkip | None = None,
+        source: Transform[str, SourceOption] | None = None,
     ) -> None:
         if style is not None:
             await require_words_allowed(interaction, (style.name, words_of_name(style.name)))
@@ -100,7 +105,7 @@ class Imagine(commands.Cog):
         typed = Typed(
             prompt=prompt,
             model=model or choose_default_model(interaction.client.services.generation.catalog, policy),
-            aspect=aspect.value if aspect else None if size or image else policy.choices.default_aspect,
+            aspect=aspect.value if aspect else None if size or image or source else policy.choices.default_aspect,
             size=size,
             count=count,
             seed=seed,
@@ -111,10 +116,11 @@ class Imagine(commands.Cog):
             lora=lora,
             clip_skip=clip_skip,
         )
-        if image is None:
+        if image is None and source is None:
             job = await acknowledge_and_submit(interaction, build_request(typed))
         else:
-            job = await submit_from_image(interaction, typed, read_attachment(image), strength=strength)
+            start = await fetch_needed_source(interaction, image, source)
+            job = await submit_from(interaction, typed, start, strength=strength)
         async with accepted(interaction, job):
             if size is not None and (note := format_rounded_size(size, job)) is not None:
                 await send_note(interaction, note, job_id=job.id)
@@ -152,6 +158,44 @@ def choose_size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[in
     if start_size_px is not None:
         return find_closest_shape(typed.model, start_size_px)
     return get_native_size(typed.model)
+
+
+async def submit_from(
+    interaction: Interaction, typed: Typed, source: Attached | Image, *, strength: float, mask: Attached | None = None
+) -> Job:
+    """Have it painted from what a member attached or named: see `fetch_needed_source`."""
+    if isinstance(source, Attached):
+        return await submit_from_image(interaction, typed, source, strength=strength, mask=mask)
+    if mask is None:
+        return await acknowledge_and_submit(interaction, build_from_picture(typed, source, strength=strength))
+    return await _submit_with_mask(interaction, typed, source, mask, strength=strength)
+
+
+def build_from_picture(
+    typed: Typed, picture: Image, *, strength: float, mask_sha256: str | None = None
+) -> GenerationRequest:
+    """Return the request started from a picture of ours, at its size. Raise `InvalidRequestError`."""
+    size_px = picture.spec.result_size_px
+    if typed.size is not None or typed.aspect is not None:
+        raise KeepsSizeError(width=size_px[0], height=size_px[1])
+    request = build_request(typed, start_size_px=size_px)
+    spec = start_from_image(picture, strength=strength, seed=request.spec.seed, basis=request.spec)
+    assert spec.start is not None
+    start = replace(spec.start, mask_sha256=mask_sha256)
+    return replace(request, spec=replace(spec, start=start), parent=picture.id)
+
+
+async def _submit_with_mask(
+    interaction: Interaction, typed: Typed, picture: Image, mask: Attached, *, strength: float
+) -> Job:
+    size_px = picture.spec.result_size_px
+    require_size_px(mask.size_px, size_px)
+    trial = build_from_picture(typed, picture, strength=strength, mask_sha256=NO_FILE)
+    async with acknowledge(interaction, trial, attached={NO_FILE}) as acknowledged, lend_files(interaction) as lent:
+        mask_sha256, mask_px = await lent.keep_attached(mask, lambda _: size_px, is_mask=True)
+        require_size_px(mask_px, size_px)
+        request = build_from_picture(typed, picture, strength=strength, mask_sha256=mask_sha256)
+        return await submit(interaction, request, acknowledged, attached={mask_sha256})
 
 
 async def submit_from_image(

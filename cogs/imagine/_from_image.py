@@ -16,14 +16,17 @@ from cogs.common.attachments import Size, lend_files, read_attachment, require_s
 from cogs.common.errors import EnlargeSizeError
 from cogs.common.forms import Attached
 from cogs.common.lora_option import ADDITIONS, LoraOption
+from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_source
 from cogs.common.policy_checks import fetch_default_model, fetch_default_upscaler
-from cogs.common.submission import acknowledge, submit
-from cogs.context import Interaction
+from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
+from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
-from cogs.imagine._cog import DEFAULT_STRENGTH, Typed, submit_from_image
+from cogs.imagine._cog import DEFAULT_STRENGTH, Typed, submit_from
 from generation.images.errors import NotAPictureError
+from generation.jobs.derive import enlarge
 from generation.jobs.derive_edits import REGION_STRENGTH
-from generation.jobs.job import Job
+from generation.jobs.job import Image, Job
+from generation.jobs.source_access import require_uploader
 from generation.models.catalog import Model
 from generation.requests.ranges import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX
 from generation.requests.spec import GenerationRequest, ImageSpec
@@ -49,17 +52,20 @@ class FromImage(commands.Cog):
     @app_commands.command(description="Paint from your own picture. You choose how much of it may change.")
     @app_commands.describe(
         image=_IMAGE,
+        source=SOURCE,
         prompt="What the picture should become.",
         strength=_STRENGTH,
         count="How many pictures, 1 to 4.",
         **_SETTINGS,
     )
+    @app_commands.rename(source="from")
     @app_commands.choices(sampler=transformers.SAMPLER_CHOICES)
     async def img2img(
         self,
         interaction: Interaction,
-        image: discord.Attachment,
         prompt: transformers.Prompt,
+        image: discord.Attachment | None = None,
+        source: Transform[str, SourceOption] | None = None,
         strength: transformers.Strength = DEFAULT_STRENGTH,
         count: transformers.Count = 1,
         negative: transformers.Prompt | None = None,
@@ -83,23 +89,27 @@ class FromImage(commands.Cog):
             lora=lora,
             clip_skip=clip_skip,
         )
-        await submit_from_image(interaction, typed, read_attachment(image), strength=strength)
+        start = await fetch_needed_source(interaction, image, source)
+        await submit_from(interaction, typed, start, strength=strength)
 
     @app_commands.command(description="Repaint a part of a picture: where the mask is white.")
     @app_commands.describe(
         image=_IMAGE,
+        source=SOURCE,
         mask="A picture of the same size: white (or transparent) is repainted, black stays.",
         prompt="What the white part should become.",
         strength=_STRENGTH,
         **_SETTINGS,
     )
+    @app_commands.rename(source="from")
     @app_commands.choices(sampler=transformers.SAMPLER_CHOICES)
     async def inpaint(
         self,
         interaction: Interaction,
-        image: discord.Attachment,
         mask: discord.Attachment,
         prompt: transformers.Prompt,
+        image: discord.Attachment | None = None,
+        source: Transform[str, SourceOption] | None = None,
         strength: transformers.Strength = REGION_STRENGTH,
         negative: transformers.Prompt | None = None,
         seed: transformers.Seed | None = None,
@@ -121,25 +131,46 @@ class FromImage(commands.Cog):
             lora=lora,
             clip_skip=clip_skip,
         )
-        picture, hole = read_attachment(image), read_attachment(mask)
-        if picture.size_px is not None and hole.size_px != picture.size_px[::-1]:  # one of the two may lie on its side
+        picture, hole = (
+            await fetch_needed_source(interaction, image, source),
+            read_attachment(mask),
+        )
+        if (
+            isinstance(picture, Attached) and picture.size_px is not None and hole.size_px != picture.size_px[::-1]
+        ):  # one of the two may lie on its side
             require_size_px(hole.size_px, picture.size_px)
-        await submit_from_image(interaction, typed, picture, strength=strength, mask=hole)
+        await submit_from(interaction, typed, picture, strength=strength, mask=hole)
 
     @app_commands.command(description="Enlarge your own picture, to twice its width and height if you choose nothing.")
     @app_commands.describe(
         image=_IMAGE,
+        source=SOURCE,
         upscaler="What enlarges it.",
         factor="How many times as wide and high it becomes. Not every upscaler has every factor.",
     )
+    @app_commands.rename(source="from")
     async def upscale(
         self,
         interaction: Interaction,
-        image: discord.Attachment,
+        image: discord.Attachment | None = None,
+        source: Transform[str, SourceOption] | None = None,
         upscaler: Transform[Upscaler, transformers.UpscalerOption] | None = None,
         factor: transformers.Factor | None = None,
     ) -> None:
-        await submit_upscale(interaction, read_attachment(image), upscaler, factor=factor)
+        picture = await fetch_needed_source(interaction, image, source)
+        if isinstance(picture, Attached):
+            await submit_upscale(interaction, picture, upscaler, factor=factor)
+        else:
+            await _enlarge(interaction, picture, upscaler, factor=factor)
+
+
+async def _enlarge(interaction: Interaction, picture: Image, upscaler: Upscaler | None, *, factor: int | None) -> None:
+    """Submit a picture of ours to be enlarged: as by its button, only its uploader may if it starts from an upload."""
+    services = interaction.client.services
+    await require_uploader(picture.spec, get_owner(interaction), services.jobs)
+    model = services.generation.catalog.get(picture.spec.model)
+    upscaler = upscaler or await fetch_default_upscaler(interaction, model)
+    await acknowledge_and_submit(interaction, enlarge(picture, upscaler, factor=factor))
 
 
 async def submit_upscale(

@@ -10,9 +10,9 @@ from cogs.common.attachments import open_attachment, read_attachment
 from cogs.common.errors import NoSettingsError, OnePictureError
 from cogs.common.forms import Attached
 from cogs.common.lookups import fetch_job
+from cogs.common.picture_links import parse_picture_id
 from cogs.common.policy_checks import require_may_request
 from cogs.common.responses import edit_reply
-from cogs.common.transformers import parse_picture_id
 from cogs.context import Interaction, get_owner
 from cogs.recipe import _messages
 from cogs.recipe._recipe import show_recipe

@@ -11,6 +11,7 @@ from discord.ext import commands
 
 from cogs.common.attachments import lend_files, open_attachment
 from cogs.common.errors import NoSettingsError, OnePictureError
+from cogs.common.picture_links import parse_picture_id
 from cogs.common.policy_checks import fetch_default_model
 from cogs.common.submission import (
     Acknowledged,
@@ -20,7 +21,6 @@ from cogs.common.submission import (
     send_note,
     submit,
 )
-from cogs.common.transformers import parse_picture_id
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
 from cogs.recipe import _messages

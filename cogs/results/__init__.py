@@ -6,14 +6,13 @@ from cogs.context import BaseBot
 from cogs.results import _buttons, _context_menus, _more_buttons, _remix
 from cogs.results._messages import DONE, build_progress, format_undelivered
 from cogs.results._reduced_variants import MessageVariant
-from cogs.results._result import build_result_message, fetch_visibility
+from cogs.results._result import build_result_message
 
 __all__ = [
     "DONE",
     "MessageVariant",
     "build_progress",
     "build_result_message",
-    "fetch_visibility",
     "format_undelivered",
     "setup",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cogs.common.messages import MessageSpec, Picture
+from cogs.common.picture_visibility import fetch_visibility
 from cogs.i18n.gettext import _
 from cogs.results import _messages
 from cogs.results._reduced_variants import MessageVariant
@@ -25,7 +26,6 @@ from generation.models.sizes import is_upscaled
 from generation.paintbox.vocabulary import find_unknown_words, suggest_known_words
 from generation.policy.policy import ChannelContext
 from generation.requests.recipe import Fingerprint, Recipe
-from generation.safety.checker_trust import is_harmless, is_judged
 from generation.safety.visibility import Shown
 from generation.translatable import Phrase
 
@@ -59,22 +59,6 @@ async def build_result_message(
         ),
     )
     return await asyncio.to_thread(_build_message, job, variant, shown, context)
-
-
-async def fetch_visibility(job: Job, services: Services, place: ChannelContext) -> dict[int, Shown]:
-    """How each picture of a job may be shown in a place, by its index."""
-    policy = await services.guild_policy.fetch(job.owner.guild_id)
-    model = next((each for each in services.generation.catalog.models if each.name == job.request.spec.model), None)
-    harmless = model is not None and is_harmless(model, is_from_upload=job.is_from_upload)
-
-    def is_vouched_for(image: Image) -> bool:
-        margins = image.judgement.margins if image.judgement is not None else {}
-        return model is None or is_judged(model, margins, is_from_upload=job.is_from_upload)
-
-    return {
-        image.index: policy.how_shown(job, image, place, is_harmless=harmless, is_judged=is_vouched_for(image))
-        for image in job.images
-    }
 
 
 def _build_message(

@@ -35,6 +35,10 @@ class HistoryStore:
         """
         return await self._database.read_apart(lambda session: _page(session, owner, look, limit=limit, before=before))
 
+    async def fetch_last(self, owner: Owner, channel_id: int) -> Job | None:
+        """Return the owner's newest job with pictures whose message is in that channel; None if there is none."""
+        return await self._database.read(lambda session: _last(session, owner, channel_id))
+
     async def fetch_kin(self, job: Job) -> Relatives:
         """Return the nearest ancestors and the newest children of a job. One that was erased ends the line."""
         return await self._database.read(lambda session: _kin(session, job))
@@ -60,6 +64,13 @@ def _page(session: Session, owner: Owner, look: HistoryFilter, *, limit: int, be
     rows.close()
     jobs = {row.id: build_job(row) for row in session.scalars(select(JobRow).where(JobRow.id.in_(found)))}
     return [jobs[job_id] for job_id in found]
+
+
+def _last(session: Session, owner: Owner, channel_id: int) -> Job | None:
+    here = select(DeliveryRow.job_id).where(DeliveryRow.channel_id == channel_id)
+    mine = select(JobRow).where(*_conditions(session, owner, HistoryFilter()), JobRow.id.in_(here))
+    row = session.scalars(mine.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(1)).first()
+    return None if row is None else build_job(row)
 
 
 def _conditions(session: Session, owner: Owner, look: HistoryFilter) -> list[ColumnElement[bool]]:

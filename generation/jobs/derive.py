@@ -49,12 +49,12 @@ def vary(image: Image, *, seed: int) -> GenerationRequest:
     return GenerationRequest(spec=near, count=MAX_COUNT, parent=image.id)
 
 
-def enlarge(image: Image, upscaler: Upscaler | None = None) -> GenerationRequest:
+def enlarge(image: Image, upscaler: Upscaler | None = None, *, factor: int | None = None) -> GenerationRequest:
     """Return a request for the picture at twice the width and height, or as the upscaler gives it.
 
     None is what its model has. Raise `InvalidRequestError` if that is too large.
     """
-    upscale = build_upscale(upscaler, _file_of(image))
+    upscale = build_upscale(upscaler, _file_of(image), factor=factor)
     if not can_be_upscaled(image.spec, upscale.factor):
         raise AlreadyLargestError
     return GenerationRequest(spec=_from_file(image.spec, upscale=upscale), parent=image.id)

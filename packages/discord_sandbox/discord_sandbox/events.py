@@ -9,12 +9,10 @@ from discord_sandbox.gateway_session import PerSession, Session
 from discord_sandbox.guilds import Channel, Guild, Message
 from discord_sandbox.intents import MESSAGE_CONTENT
 from discord_sandbox.json_types import Json
-from discord_sandbox.message_payload import find_mentioned_users, serialize_event_message
+from discord_sandbox.message_payload import hide_content, serialize_event_message
 from discord_sandbox.payloads import serialize_channel, serialize_member, serialize_role
 from discord_sandbox.permissions import Permission
 from discord_sandbox.world import Change, World
-
-_SECRET = {"content": "", "embeds": [], "attachments": [], "components": []}
 
 
 class EventDispatcher:
@@ -56,10 +54,8 @@ class EventDispatcher:
         self._send(event, lambda session: self._hide_content(whole, session, message), change)
 
     def _hide_content(self, data: Json, session: Session, message: Message) -> Json:
-        """Hide the content from a bot without the intent, unless the message is its own, direct or mentions it."""
-        bot = self._world.bot
-        readable = message.author is bot or message.channel.is_dm or bot in find_mentioned_users(message)
-        return data if readable or session.intents & MESSAGE_CONTENT else data | _SECRET
+        """Hide the content from a session without the intent."""
+        return data if session.intents & MESSAGE_CONTENT else hide_content(data, message, self._world.bot)
 
     def _can_bot_see(self, channel: Channel) -> bool:
         if channel.guild is None:

@@ -26,6 +26,7 @@ _SNAPSHOT_KEYS = (
     "flags",
     "components",
 )
+_SECRET = {"content": "", "embeds": [], "attachments": [], "components": []}
 _USER_MENTION = re.compile(r"<@!?(\d+)>")
 _ROLE_MENTION = re.compile(r"<@&(\d+)>")
 
@@ -219,3 +220,9 @@ def serialize_interaction_metadata(interaction: InteractionMetadata) -> Json:
     if interaction.opened_by is not None:
         payload["triggering_interaction_metadata"] = serialize_interaction_metadata(interaction.opened_by)
     return payload
+
+
+def hide_content(data: Json, message: Message, bot: User) -> Json:
+    """Return a message as a bot without the content intent gets it: whole if it is its own, direct, or mentions it."""
+    is_readable = message.author is bot or message.channel.is_dm or bot in find_mentioned_users(message)
+    return data if is_readable else data | _SECRET

@@ -122,6 +122,21 @@ async def test_words_are_hidden_without_the_content_intent(
     assert (await bot.event("MESSAGE_CREATE"))["content"].startswith("hi <@"), "a mention may be read"
 
 
+@pytest.mark.parametrize(("privileged", "content"), [(0, ""), (MESSAGE_CONTENT, "hi")])
+async def test_words_are_hidden_over_http_from_an_application_without_the_content_intent(
+    server: Sandbox, privileged: int, content: str
+) -> None:
+    guild = server.add_guild("Guild")
+    channel = guild.add_channel("x")
+    said = server.act_as(guild.add_member("ada"), channel).say("hi")
+    server.application.privileged_intents = privileged
+    bot = SampleBot()
+    async with running(server, bot):
+        partial = bot.get_partial_messageable(channel.id)
+        assert (await partial.fetch_message(said.id)).content == content
+        assert [each.content async for each in partial.history()] == [content]
+
+
 async def test_ephemeral_and_hidden_messages_make_no_events(server: Sandbox) -> None:
     guild = server.add_guild("Guild")
     channel = guild.add_channel("x")

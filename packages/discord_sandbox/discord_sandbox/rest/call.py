@@ -11,10 +11,11 @@ from discord_sandbox.errors import InvalidFormBodyError
 from discord_sandbox.file_store import FileStore
 from discord_sandbox.gateway import Gateway
 from discord_sandbox.guilds import Message
+from discord_sandbox.intents import MESSAGE_CONTENT
 from discord_sandbox.interaction_service import InteractionService
 from discord_sandbox.json_types import Json
 from discord_sandbox.message_content import Upload
-from discord_sandbox.message_payload import serialize_message
+from discord_sandbox.message_payload import hide_content, serialize_message
 from discord_sandbox.message_service import MessageBody, MessageService
 from discord_sandbox.world import World
 
@@ -59,7 +60,13 @@ class Call:
         return MessageBody(self.object, self.uploads)
 
     def respond_with_message(self, message: Message) -> RestResponse:
-        return RestResponse(200, serialize_message(message, self.services.files.sign))
+        return RestResponse(200, self.serialize(message))
+
+    def serialize(self, message: Message) -> Json:
+        """Return the message as this application may read it, by the privileged intents that it has."""
+        world, data = self.services.world, serialize_message(message, self.services.files.sign)
+        has_intent = world.application.privileged_intents & MESSAGE_CONTENT
+        return data if has_intent else hide_content(data, message, world.bot)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from discord_sandbox.errors import (
 from discord_sandbox.guilds import Channel, Message
 from discord_sandbox.interaction_payload import compute_bot_permissions, get_size_limit
 from discord_sandbox.message_content import TYPE_REPLY
-from discord_sandbox.message_payload import serialize_message
 from discord_sandbox.payloads import serialize_channel
 from discord_sandbox.permissions import Permission
 from discord_sandbox.rest.access import find_channel, find_message, require, require_sending
@@ -60,7 +59,7 @@ def _list_messages(call: Call) -> RestResponse:
     if not 1 <= limit <= 100:
         raise InvalidFormBodyError("limit", "NUMBER_TYPE_MAX", "int value should be between 1 and 100.")
     chosen = _select_page([m for m in channel.messages if not m.is_ephemeral], call.query, limit)
-    return RestResponse(200, [serialize_message(m, call.services.files.sign) for m in reversed(chosen)])
+    return RestResponse(200, [call.serialize(m) for m in reversed(chosen)])
 
 
 def _select_page(messages: list[Message], query: dict[str, str], limit: int) -> list[Message]:
