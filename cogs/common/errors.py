@@ -54,7 +54,7 @@ class PictureNumberError(InvalidRequestError):
 
 
 class SeveralPicturesError(InvalidRequestError):
-    """That message holds several pictures. Press U1 to U4 under it."""
+    """That message holds several pictures. Choose one with a button or in a menu under it."""
 
 
 class NoPictureInMessageError(InvalidRequestError):

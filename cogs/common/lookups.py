@@ -22,9 +22,18 @@ async def fetch_job(interaction: Interaction, subject: str) -> Job:
     return job
 
 
-async def fetch_job_to_change(interaction: Interaction, subject: str) -> Job:
-    """Return the job, if the person may make others of its pictures. Raise `UnknownJobError` or `NotAllowedError`."""
+async def fetch_job_or_part(interaction: Interaction, subject: str) -> Job:
+    """Return the job; of a subject that names a picture, that picture as a job of its own. Raise `UnknownJobError`."""
     job = await fetch_job(interaction, subject)
+    return job.only(_parse_index(subject, job)) if ":" in subject else job
+
+
+async def fetch_job_to_change(interaction: Interaction, subject: str) -> Job:
+    """Return the job (or a part of it, as `fetch_job_or_part`), if the person may make others of its pictures.
+
+    Raise `UnknownJobError` or `NotAllowedError`.
+    """
+    job = await fetch_job_or_part(interaction, subject)
     await require_uploader(job.request.spec, get_owner(interaction), interaction.client.services.jobs)
     return job
 
@@ -39,7 +48,11 @@ async def fetch_image_to_change(interaction: Interaction, subject: str) -> Image
 async def fetch_image(interaction: Interaction, subject: str) -> Image:
     """Return the picture, if the person may know of it. Raise `UnknownJobError`."""
     job = await fetch_job(interaction, subject)
+    return job.images[_parse_index(subject, job)]
+
+
+def _parse_index(subject: str, job: Job) -> int:
     index = subject.partition(":")[2]
-    if not index.isdecimal() or int(index) >= len(job.images):
+    if not index.isdecimal() or len(index) > 2 or int(index) >= len(job.images):
         raise UnknownJobError
-    return job.images[int(index)]
+    return int(index)

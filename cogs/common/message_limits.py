@@ -137,7 +137,7 @@ def _merge(blocks: Sequence[Block]) -> list[Block]:
 def _shorten(blocks: list[Block], room: int) -> tuple[list[Block], list[Picture]]:
     """Return the blocks with their longest texts cut so that all fit, and the files that hold those whole."""
     sizes = [measure_text(_get_text(block)) for block in blocks]
-    most = _most_of_each(sizes, room)
+    most = share_room(sizes, room)
     shown: list[Block] = []
     files: list[Picture] = []
     for block, length in zip(blocks, sizes, strict=True):
@@ -152,7 +152,7 @@ def _shorten(blocks: list[Block], room: int) -> tuple[list[Block], list[Picture]
     return shown, files
 
 
-def _most_of_each(sizes: Sequence[int], room: int) -> int:
+def share_room(sizes: Sequence[int], room: int) -> int:
     """Return the most that each text may have so that all together fit: short ones keep what they have."""
     left = room
     for number, length in enumerate(ordered := sorted(sizes)):

@@ -44,6 +44,8 @@ class Action(StrEnum):
     STYLE = "style"
     PAGE = "page"
     PURGE = "purge"
+    PICTURE = "picture"
+    ORIGINALS = "zip"
 
 
 class Weight(StrEnum):
@@ -65,7 +67,10 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """What is asked for more rarely, as a list to choose from: it takes one row, however many there are (up to 25)."""
+    """Buttons as a list to choose from: it takes one row, however many there are (up to 25).
+
+    `subject` begins with the id of the job; no two menus of a message have the same.
+    """
 
     subject: str
     placeholder: str
@@ -135,7 +140,7 @@ class MessageSpec:
     rows: tuple[Row, ...] = ()
     tone: Tone = Tone.PLAIN
     attached: tuple[Picture, ...] = ()
-    menu: Menu | None = None
+    menus: tuple[Menu, ...] = ()
 
     def pictures(self) -> Iterator[Picture]:
         """Every file of the message, in the order they are shown."""

@@ -56,12 +56,12 @@ def _build_layout(say: MessageSpec) -> ui.LayoutView:
         container.add_item(_build_item(block))
     for row in say.rows:
         container.add_item(ui.ActionRow(*(PersistentButton.of(button) for button in row)))
-    if say.menu is not None:
-        container.add_item(ui.ActionRow(PersistentMenu.of(say.menu)))
+    for menu in say.menus:
+        container.add_item(ui.ActionRow(PersistentMenu.of(menu)))
     view = create_view()
     view.add_item(container)
     for extra in say.attached:
-        view.add_item(ui.File(f"attachment://{extra.filename}"))
+        view.add_item(ui.File(f"attachment://{extra.filename}", spoiler=extra.is_spoiler))
     return view
 
 

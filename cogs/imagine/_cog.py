@@ -60,7 +60,7 @@ class Imagine(commands.Cog):
     @app_commands.describe(
         prompt="What to paint.",
         aspect="The shape of the picture.",
-        count="How many pictures, 1 to 4.",
+        count="How many pictures, 1 to 10.",
         image="A picture to start from.",
         source=SOURCE,
         strength="With a start image: how much of it may change, 0.05 to 1. Default: 0.6.",

@@ -55,7 +55,7 @@ class FromImage(commands.Cog):
         source=SOURCE,
         prompt="What the picture should become.",
         strength=_STRENGTH,
-        count="How many pictures, 1 to 4.",
+        count="How many pictures, 1 to 10.",
         **_SETTINGS,
     )
     @app_commands.rename(source="from")

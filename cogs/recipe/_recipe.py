@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cogs.common.lookups import fetch_job
+from cogs.common.lookups import fetch_job_or_part
 from cogs.common.messages import Action
 from cogs.common.responses import edit_reply
 from cogs.context import Interaction, get_owner
@@ -13,7 +13,7 @@ from generation.jobs.permissions import select_visible_relatives
 
 
 async def handle_recipe(interaction: Interaction, subject: str) -> None:
-    await show_recipe(interaction, await fetch_job(interaction, subject))
+    await show_recipe(interaction, await fetch_job_or_part(interaction, subject))
 
 
 async def show_recipe(interaction: Interaction, job: Job) -> None:

@@ -1,7 +1,8 @@
 """What a finished message offers to do next: the usual as buttons, the rest in one menu. Pure.
 
 A phone shows about five short buttons in a row, and a menu takes one row however long it is: so U and V for each
-picture, then what concerns them all, then the menu.
+picture, then what concerns them all, then the menu. More than four pictures have menus in place of U and V, and one
+that opens a picture of them with all its own buttons.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from generation.jobs.job import Image, Job
 from generation.models.sizes import can_be_upscaled
 
 MAX_IN_ROW = 5
+MAX_WITH_BUTTONS = 4
+"""Pictures that have buttons of their own."""
 _FOR_EACH = (
     (Action.STRONG, N_("Vary strongly")),
     (Action.REGION, N_("Vary a region")),
@@ -25,13 +28,17 @@ _FOR_EACH = (
 
 
 def build_action_rows(
-    job: Job, done: Sequence[Image], *, is_upscaled: bool = True
-) -> tuple[tuple[Row, ...], Menu | None]:
-    """Rows of buttons and the menu, for the pictures of an ended job that came to be.
+    job: Job, done: Sequence[Image], *, is_upscaled: bool = True, is_part: bool = False
+) -> tuple[tuple[Row, ...], tuple[Menu, ...]]:
+    """Rows of buttons and the menus, for the pictures of an ended job that came to be.
 
-    `is_upscaled`: there is an upscaler for them; else they can only be resized.
+    `is_upscaled`: there is an upscaler for them; else they can only be resized. `is_part`: the job is one picture of
+    several (`Job.only`): what concerns them all is under the message of all.
     """
     there = [image for image in done if image.file_sha256 is not None]
+    if len(job.images) > MAX_WITH_BUTTONS:
+        row = (*_build_again(job, job.id, bool(done)), *(_build_keep(job, job.id) if done else ()))
+        return ((row,) if row else ()), _build_menus_of_many(job, there, is_upscaled=is_upscaled)
     is_one = len(job.images) == 1
     is_painted = job.request.spec.upscale is None
     ups = [
@@ -43,13 +50,14 @@ def build_action_rows(
     ]
     first = tuple(ups) if can_be_upscaled(job.request.spec) else ()
     second = tuple(varies) if is_painted else ()
-    again, remix = (_build_reroll(job, bool(done)), _build_remix(job)) if is_painted else ((), ())
-    keep = (*remix, *(_build_keep(job) if done else ()))
+    subject = f"{job.id}:{job.images[0].index}" if is_part else job.id
+    again, keep = _build_again(job, subject, bool(done)), _build_keep(job, subject) if done else ()
+    keep = keep[:1] if is_part else keep
     rows: tuple[Row, ...] = (first, second, (*again, *keep))
     if is_one:
-        new = (*first, *second, *again)
-        rows = ((*new, *keep),) if len(new) + len(keep) <= MAX_IN_ROW else (new, keep)
-    return tuple(row for row in rows if row), _build_menu(job, there)
+        new, rest = (*first, *second, *again[:1]), (*again[1:], *keep)
+        rows = ((*new, *rest),) if len(new) + len(rest) <= MAX_IN_ROW else (new, rest)
+    return tuple(row for row in rows if row), _build_more(job, there)
 
 
 def _label_upscale(image: Image, *, is_one: bool, is_upscaled: bool) -> str:
@@ -58,30 +66,53 @@ def _label_upscale(image: Image, *, is_one: bool, is_upscaled: bool) -> str:
     return _("Enlarge (resize)") if is_one else _("Resize {number}", number=image.index + 1)
 
 
-def _build_reroll(job: Job, has_pictures: bool) -> Row:
-    return (Button(Action.REROLL, job.id, _("Reroll") if has_pictures else _("Try again"), Weight.MAIN),)
+def _build_again(job: Job, subject: str, has_pictures: bool) -> Row:
+    if job.request.spec.upscale is not None:
+        return ()
+    reroll = Button(Action.REROLL, subject, _("Reroll") if has_pictures else _("Try again"), Weight.MAIN)
+    return reroll, Button(Action.REMIX, subject, _("Remix"))
 
 
-def _build_remix(job: Job) -> Row:
-    return (Button(Action.REMIX, job.id, _("Remix")),)
-
-
-def _build_keep(job: Job) -> Row:
+def _build_keep(job: Job, subject: str) -> Row:
     return (
-        Button(Action.RECIPE, job.id, _("Recipe")),
+        Button(Action.RECIPE, subject, _("Recipe")),
         Button(Action.FAVOURITE, job.id, _("Favourite")),
         Button(Action.DELETE, job.id, _("Delete")),
     )
 
 
-def _build_menu(job: Job, there: Sequence[Image]) -> Menu | None:
+def _build_menus_of_many(job: Job, there: Sequence[Image], *, is_upscaled: bool) -> tuple[Menu, ...]:
+    which = _("Upscale which picture …") if is_upscaled else _("Enlarge (resize) which picture …")
+    ups = [_build_image_button(Action.UPSCALE, image, _name_picture(image)) for image in there]
+    varies = [_build_image_button(Action.VARY, image, _name_picture(image)) for image in there]
+    rest = [
+        _build_image_button(Action.PICTURE, image, _("{picture}: all actions", picture=_name_picture(image)))
+        for image in there
+    ]
+    menus = (
+        Menu(f"{job.id}:{Action.UPSCALE}", which, tuple(ups) if can_be_upscaled(job.request.spec) else ()),
+        Menu(f"{job.id}:{Action.VARY}", _("Vary which picture …"), tuple(varies)),
+        Menu(job.id, _("More …"), (*rest, *_build_originals(job, there))),
+    )
+    return tuple(menu for menu in menus if menu.buttons)
+
+
+def _name_picture(image: Image) -> str:
+    return _("Picture {number}", number=image.index + 1)
+
+
+def _build_originals(job: Job, there: Sequence[Image]) -> Row:
+    return (Button(Action.ORIGINALS, job.id, _("All originals (ZIP)")),) if len(there) > 1 else ()
+
+
+def _build_more(job: Job, there: Sequence[Image]) -> tuple[Menu, ...]:
     buttons = [
         _build_image_button(action, image, _(label) if len(job.images) == 1 else f"{image.index + 1} · {_(label)}")
         for image in there
         for action, label in _FOR_EACH
         if _is_offered(action, image)
     ]
-    return Menu(job.id, _("More …"), tuple(buttons)) if buttons else None
+    return (Menu(job.id, _("More …"), (*buttons, *_build_originals(job, there))),) if buttons else ()
 
 
 def _is_offered(action: Action, image: Image) -> bool:

@@ -58,7 +58,7 @@ async def use_as_start(interaction: Interaction, message: discord.Message) -> No
         if len(job.images) > 1:
             hint = _("1 to {most}", most=len(job.images))
             fields.append(
-                Text(key=NUMBER, label=_("Which picture"), value="1", hint=hint, is_required=True, max_chars=1)
+                Text(key=NUMBER, label=_("Which picture"), value="1", hint=hint, is_required=True, max_chars=2)
             )
     form = Form(action=Action.START, subject=subject, title=_("Start from this picture"), fields=tuple(fields))
     await open_form(interaction, form)

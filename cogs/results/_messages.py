@@ -137,17 +137,19 @@ def build_result(
     notes: Sequence[str] = (),
     verdict: ReplayVerdict | None = None,
     is_upscaled: bool = True,
+    is_part: bool = False,
 ) -> MessageSpec:
     """Return the message of a job that has ended. `pictures` by index of their image; `notes` go to the small print.
 
-    `is_upscaled`: there is an upscaler for its model; else pictures can only be resized.
+    `is_upscaled`: there is an upscaler for its model; else pictures can only be resized. `is_part`: the job is one
+    picture of several.
     """
     blocks: list[Block] = [quote_prompt(job)]
     if (title := _get_title(job, verdict)) is not None:
         blocks.append(title)
     if pictures:
         blocks.append(Gallery(tuple(pictures.values())))
-    blocks += _list_troubles(job)
+    blocks += list_troubles(job)
     done = [image for image in job.images if image.status is Status.DONE]
     blocks.append(
         "\n".join(
@@ -155,8 +157,8 @@ def build_result(
         )
     )
     tone = Tone.DONE if len(done) == len(job.images) else Tone.TROUBLE if _has_failed(job) else Tone.WAITING
-    rows, menu = build_action_rows(job, done, is_upscaled=is_upscaled)
-    return MessageSpec(blocks=tuple(blocks), rows=rows, menu=menu, tone=tone)
+    rows, menus = build_action_rows(job, done, is_upscaled=is_upscaled, is_part=is_part)
+    return MessageSpec(blocks=tuple(blocks), rows=rows, menus=menus, tone=tone)
 
 
 def _list_unread(job: Job) -> list[str]:
@@ -191,7 +193,7 @@ def _format_verdict(verdict: ReplayVerdict) -> str:
     return f"{head}\n{format_small(format_value(verdict.why))}"
 
 
-def _list_troubles(job: Job) -> list[str]:
+def list_troubles(job: Job) -> list[str]:
     """Return what did not become a picture, and why: the same reason is said once, with the numbers of those it
     concerns."""
     if all(image.status is Status.CANCELLED for image in job.images):

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from cogs.common.message_limits import share_room
 from cogs.common.messages import MessageSpec, Picture
 from cogs.common.picture_visibility import fetch_visibility
 from cogs.i18n.gettext import _
@@ -41,14 +42,16 @@ class ResultContext:
     files: ImageFiles
     credentials: Credentials | None
     is_upscaled: bool
+    is_part: bool = False
 
 
 async def build_result_message(
-    job: Job, services: Services, *, variant: MessageVariant, place: ChannelContext
+    job: Job, services: Services, *, variant: MessageVariant, place: ChannelContext, is_part: bool = False
 ) -> MessageSpec:
     """Return the message of an ended job, with its pictures re-encoded where a file is over the variant's limit.
 
-    `place`: where it will be read. What may not be shown there is left out, or is behind a spoiler.
+    `place`: where it will be read. What may not be shown there is left out, or is behind a spoiler. `is_part`: the job
+    is one picture of several.
     """
     shown = await fetch_visibility(job, services, place)
     context = ResultContext(
@@ -57,6 +60,7 @@ async def build_result_message(
         is_upscaled=any(
             is_upscaled(each) for each in services.generation.catalog.models if each.name == job.request.spec.model
         ),
+        is_part=is_part,
     )
     return await asyncio.to_thread(_build_message, job, variant, shown, context)
 
@@ -75,9 +79,11 @@ def _build_message(
         notes += _messages.list_left_out(variant.why, files=not variant.has_files, words=not variant.has_words)
     if any(picture.is_spoiler for picture in pictures.values()):
         notes.append(_(_messages.FLAGGED))
-    if any(each is Shown.NOT and job.images[index].status is Status.DONE for index, each in shown.items()):
+    if any(shown[image.index] is Shown.NOT and image.status is Status.DONE for image in job.images):
         notes.append(_(_messages.NOT_SHOWN_HERE))
-    return _messages.build_result(job, pictures, notes=notes, verdict=verdict, is_upscaled=context.is_upscaled)
+    return _messages.build_result(
+        job, pictures, notes=notes, verdict=verdict, is_upscaled=context.is_upscaled, is_part=context.is_part
+    )
 
 
 def _build_pictures(
@@ -86,20 +92,24 @@ def _build_pictures(
     """Return the pictures by the index of their image, and what there is to say of how they are shown."""
     notes: dict[str, None] = {}
     pictures: dict[int, Picture] = {}
-    size_limit = min(variant.size_limit, MAX_REQUEST_BYTES // len(job.images))
+    pngs = {
+        image.index: read_png(image, files) if shown[image.index] is not Shown.NOT else None for image in job.images
+    }
+    sizes = [len(png) + ROOM_BYTES for png in pngs.values() if png is not None]
+    size_limit = min(variant.size_limit, share_room(sizes, MAX_REQUEST_BYTES))
     credentials = credentials if size_limit > 2 * ROOM_BYTES else None
     size_limit -= ROOM_BYTES if credentials else 0
     for image in job.images:
-        png = _read_png(image, files) if shown[image.index] is not Shown.NOT else None
+        png = pngs[image.index]
         if png is None:
-            if _is_away(image) and shown[image.index] is not Shown.NOT:
+            if is_away(image) and shown[image.index] is not Shown.NOT:
                 notes[_(_messages.STARTED_AWAY if job.request.spec.files else _messages.FILE_AWAY)] = None
             continue
         data = png if len(png) <= size_limit else _shrink(png, size_limit)
         if data is not png:
             notes[_(_messages.TOO_LARGE if data is None else _messages.RECODED)] = None
         if data is not None:
-            picture = _messages.build_picture(job, image, _sign(data, image, credentials))
+            picture = _messages.build_picture(job, image, sign(data, image, credentials))
             pictures[image.index] = replace(picture, is_spoiler=shown[image.index] is Shown.SPOILER)
     return pictures, list(notes)
 
@@ -119,7 +129,7 @@ def _remove_words(job: Job) -> Job:
     return replace(job, request=replace(job.request, spec=spec), images=images)
 
 
-def _sign(data: bytes, image: Image, credentials: Credentials | None) -> bytes:
+def sign(data: bytes, image: Image, credentials: Credentials | None) -> bytes:
     """Return the file as it leaves. One that cannot be signed leaves all the same: it still says what it is in its
     XMP."""
     if credentials is None:
@@ -131,13 +141,14 @@ def _sign(data: bytes, image: Image, credentials: Credentials | None) -> bytes:
         return data
 
 
-def _read_png(image: Image, files: ImageFiles) -> bytes | None:
+def read_png(image: Image, files: ImageFiles) -> bytes | None:
+    """Return the file of a finished picture; None if it was deleted or is away."""
     if image.status is not Status.DONE or image.file_sha256 is None:
         return None
     return files.get(image.file_sha256)
 
 
-def _is_away(image: Image) -> bool:
+def is_away(image: Image) -> bool:
     """Return whether its file was cleared away, not deleted: the row still names it."""
     return image.status is Status.DONE and image.file_sha256 is not None
 
@@ -152,7 +163,7 @@ def _list_notes(job: Job) -> list[str]:
 def _compare(job: Job, files: ImageFiles) -> ReplayVerdict | None:
     """Return whether a reproduction came out the same; None for other jobs, and for one that was not made."""
     image, replay = job.images[0], job.request.replay
-    if replay is None or image.recipe is None or (png := _read_png(image, files)) is None:
+    if replay is None or image.recipe is None or (png := read_png(image, files)) is None:
         return None
     promised, original = _find_promised(image.recipe, replay.pixels_sha256, replay.original, files)
     if job.request.parent is None:

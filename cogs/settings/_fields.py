@@ -138,7 +138,7 @@ SIDE = _read_choice(
     "max_side_px", N_("Size"), int, _up_to(N_("at most {number} pixels a side"), 512, 768, 1024, 1536, MAX_SIDE_PX)
 )
 COUNT = _read_choice(
-    "max_count", N_("Pictures at once"), int, _up_to(N_("at most {number} at once"), 1, 2, 3, MAX_COUNT)
+    "max_count", N_("Pictures at once"), int, _up_to(N_("at most {number} at once"), 1, 2, 3, 4, 6, 8, MAX_COUNT)
 )
 CHANNELS = _named("channel_ids", N_("Where I paint"), N_("every channel where I may write"), Of.CHANNELS)
 ROLES = _named("role_ids", N_("Who may make requests"), N_("everyone"), Of.ROLES)

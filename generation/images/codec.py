@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import re
 
 from PIL import Image as PillowImage
@@ -154,15 +155,18 @@ def shrink(png: bytes, *, max_bytes: int) -> bytes:
 
 
 def tile(pngs: list[bytes], *, gap_px: int = 4) -> bytes:
-    """Return one to four pictures side by side (2 x 2 for three or four), as one PNG to look at."""
+    """Return pictures side by side, as one PNG to look at: two in a row up to four, more in nearly as many columns as
+    rows."""
     if len(pngs) == 1:
         return pngs[0]
     pictures = [PillowImage.open(io.BytesIO(png)).convert("RGB") for png in pngs]
-    width, height = pictures[0].size
-    rows = (len(pictures) + 1) // 2
-    sheet = PillowImage.new("RGB", (2 * width + gap_px, rows * height + (rows - 1) * gap_px), "#2b2d31")
+    width, height = (max(sides) for sides in zip(*(picture.size for picture in pictures), strict=True))
+    columns = math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / columns)
+    size_px = columns * (width + gap_px) - gap_px, rows * (height + gap_px) - gap_px
+    sheet = PillowImage.new("RGB", size_px, "#2b2d31")
     for index, picture in enumerate(pictures):
-        sheet.paste(picture, ((index % 2) * (width + gap_px), (index // 2) * (height + gap_px)))
+        sheet.paste(picture, ((index % columns) * (width + gap_px), (index // columns) * (height + gap_px)))
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()

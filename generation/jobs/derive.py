@@ -13,13 +13,14 @@ from generation.models.errors import AlreadyLargestError
 from generation.models.sizes import can_be_upscaled, find_nearest_size
 from generation.requests.edits import Hires, Margins, StartImage, Variation
 from generation.requests.errors import RecipeUnusableError
-from generation.requests.ranges import MAX_COUNT, SIDE_MULTIPLE_PX, check_above
+from generation.requests.ranges import SIDE_MULTIPLE_PX, check_above
 from generation.requests.recipe import Recipe, require_trace
 from generation.requests.spec import GenerationRequest, ImageSpec, Replay
 from generation.requests.upscalers import Upscaler, build_upscale
 from generation.translatable import Phrase
 
 VARIATION_STRENGTH = 0.25
+NUM_VARIATIONS = 4
 REPAINT_STRENGTH = 0.5
 MAX_ZOOM = 2.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -46,7 +47,7 @@ def vary(image: Image, *, seed: int) -> GenerationRequest:
     else:
         start = StartImage(sha256=_file_of(image), strength=REPAINT_STRENGTH)
         near = _from_file(spec, start=start, seed=seed)
-    return GenerationRequest(spec=near, count=MAX_COUNT, parent=image.id)
+    return GenerationRequest(spec=near, count=NUM_VARIATIONS, parent=image.id)
 
 
 def enlarge(image: Image, upscaler: Upscaler | None = None, *, factor: int | None = None) -> GenerationRequest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import string
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -84,6 +84,11 @@ class Job:
     @property
     def is_end(self) -> bool:
         return all(image.status.is_end for image in self.images)
+
+    def only(self, index: int) -> Job:
+        """Return the job as if just that picture of it had been asked for."""
+        image = self.images[index]
+        return replace(self, images=(image,), request=replace(self.request, spec=image.spec, count=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from cogs.queue import _messages as queue_pages
 from cogs.quota import _messages as quota_pages
 from cogs.recipe import _messages as recipe_pages
 from cogs.results import _messages as replies
+from cogs.results import _pictures as picture_pages
 from cogs.rules import _messages as rules_pages
 from cogs.settings import _audit_log as changes
 from cogs.settings import _defaults_messages as defaults_pages
@@ -149,7 +150,7 @@ def job(draw: Draw, *, recipes: bool = False) -> Job:
             file_sha256="ab" * 32 if flag(draw) else None,
             error=draw(st.sampled_from(failures)),
         )
-        for index in range(draw(st.sampled_from((1, 4))))
+        for index in range(draw(st.sampled_from((1, 4, 10))))
     )
     with stored():
         request = GenerationRequest(spec=made, count=len(images))
@@ -243,8 +244,15 @@ def result(draw: Draw) -> MessageSpec:
     verdict = ReplayVerdict(verdict=agreement, psnr_db=psnr_db, why=text(draw, 1000))
     notes = many(draw, 4, lambda number: f"{number} " + "ü" * 300)
     return replies.build_result(
-        made, pictures, notes=notes, verdict=verdict if flag(draw) else None, is_upscaled=flag(draw)
+        made, pictures, notes=notes, verdict=verdict if flag(draw) else None, is_upscaled=flag(draw), is_part=flag(draw)
     )
+
+
+def originals(draw: Draw) -> MessageSpec:
+    archives = many(draw, 10, lambda number: b"PK")
+    notes = many(draw, 4, lambda number: f"{number} " + "ü" * 300)
+    found = picture_pages.Originals(archives, num_pictures=10, has_flagged=flag(draw), notes=notes)
+    return picture_pages.build_originals(job(draw), found, draw(st.integers(0, max(0, len(archives) - 1))))
 
 
 def progress(draw: Draw) -> MessageSpec:
@@ -502,6 +510,7 @@ MESSAGES: dict[str, Callable[[Draw], MessageSpec | ui.LayoutView]] = {
     "recipe._messages.build_file_recipe": lambda draw: recipe_pages.build_file_recipe(recipe(draw, spec(draw))),
     "results._messages.build_progress": progress,
     "results._messages.build_result": result,
+    "results._pictures.build_originals": originals,
     "rules._messages.build_added": added,
     "rules._messages.build_export": lambda draw: rules_pages.build_export(draw(st.sampled_from((0, 1, 9999))), b"{}"),
     "rules._messages.build_listing": rules,

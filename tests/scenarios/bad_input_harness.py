@@ -38,7 +38,7 @@ class Harness:
 
     async def usage(self) -> Usage:
         return await self.bot.services.quotas.fetch_guild_usage(
-            self.people.guild.id, since=self.bot.now().replace(hour=0)
+            self.people.guild.id, since=self.bot.now().replace(hour=0, minute=0, second=0, microsecond=0)
         )
 
     async def paints(self, prompt: str = RED, **options: Any) -> Message:

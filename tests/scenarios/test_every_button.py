@@ -111,8 +111,9 @@ OFFLINE = load_offline_bot()
 
 async def test_the_table_above_leaves_out_no_button() -> None:
     walked = {*PAINTING, *PRIVATE, *STOPPING}
-    # Walked in test_long_lists, test_looking_back, test_message_menus and test_settings_of_a_server.
-    elsewhere = {Action.PAGE, Action.OPEN, Action.HISTORY, Action.START, Action.STYLE, Action.PURGE}
+    # Walked in test_ten_at_once, test_long_lists, test_looking_back, test_message_menus and test_settings_of_a_server.
+    elsewhere = {Action.PAGE, Action.OPEN, Action.HISTORY, Action.START, Action.STYLE, Action.PURGE, Action.PICTURE}
+    elsewhere |= {Action.ORIGINALS}
     assert walked | elsewhere == {*OFFLINE.button_handlers, *OFFLINE.form_handlers, Action.PAGE}
 
 

@@ -114,6 +114,20 @@ def test_four_done_have_rows_of_u_and_v() -> None:
     assert say.tone is Tone.DONE
 
 
+@pytest.mark.parametrize("number", range(1, 11))
+def test_every_number_of_pictures_can_be_chosen_from(number: int) -> None:
+    job = job_of(*[Status.DONE] * number)
+    say = replies.build_result(job, {})
+    buttons = [button for row in say.rows for button in row] + [each for menu in say.menus for each in menu.buttons]
+    chosen = {each: {b.subject for b in buttons if b.action is each} for each in (Action.UPSCALE, Action.VARY)}
+    every = {f"{job.id}:{index}" for index in range(number)}
+    assert chosen == {Action.UPSCALE: every, Action.VARY: every}
+    assert all(len(menu.buttons) <= 25 for menu in say.menus)
+    assert len({menu.subject for menu in say.menus}) == len(say.menus)
+    assert sum(button.action is Action.ORIGINALS for button in buttons) == (number > 1)
+    assert {b.subject for b in buttons if b.action is Action.PICTURE} == (every if number > 4 else set())
+
+
 def test_a_failed_picture_is_explained_once() -> None:
     say = replies.build_result(job_of(Status.DONE, Status.WITHHELD, Status.WITHHELD), {})
     assert read(say).count("could not be painted") == 1
