@@ -1,5 +1,6 @@
 # Every target works on a fresh clone by itself: it makes .venv first if it has to.
 #   make sandbox      try Atelier: the bot, the built-in model and a local Discord in your browser
+#   make configure    run it on a real server: token, invite link, model, safety
 #   make test         run all tests
 #   make test-fast    run the quick ones, in about a minute
 # On a machine without an NVIDIA card add TORCH=cpu to the first command: a far smaller download.
@@ -31,7 +32,7 @@ SIZE := about 0.4 GB where torch comes without CUDA (macOS, Windows), about 4 GB
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev sandbox run test test-fast coverage lint check bench reliability doctor format wheel lock texts pictures clean
+.PHONY: help setup setup-dev sandbox configure run test test-fast coverage lint check bench reliability doctor format wheel lock texts pictures clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -59,6 +60,10 @@ setup-dev: $(VENV)/.dev
 
 sandbox: $(VENV)/.run
 	@$(BIN)/python bot.py sandbox --port $(PORT) $(ARGS)
+
+# The first start: token, invite link, server, card, model, safety. ARGS="--yes --token-file FILE" asks nothing.
+configure: $(VENV)/.run
+	@$(BIN)/python bot.py setup $(ARGS)
 
 run: $(VENV)/.run
 	@$(BIN)/python bot.py serve $(ARGS)

@@ -8,6 +8,7 @@ refused: a mistyped one would else be a choice that silently does not hold.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -230,8 +231,17 @@ def load(home: Path | None = None, **overrides: str | None) -> Settings:
         refuse_left_behind(folder, f"{_DEFAULT_DATA}/{_DATABASE}", said=home)
     written |= {name: Written(f"--{name}", text, Path()) for name, text in overrides.items() if text is not None}
     written.setdefault("data_dir", Written(f"{PREFIX}DATA_DIR", _DEFAULT_DATA, folder))
+    return _build({name: _value(name, each) for name, each in written.items()})
+
+
+def change(settings: Settings, **chosen: str) -> Settings:
+    """Return the settings with other values. Raise `ConfigurationError` as `load` does."""
+    return _build(dict(settings) | chosen)
+
+
+def _build(values: Mapping[str, Any]) -> Settings:
     try:
-        return Settings(**{name: _value(name, each) for name, each in written.items()})
+        return Settings(**values)
     except ValidationError as bad:
         raise _told(bad.errors()[0]) from None
 

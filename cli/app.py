@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cli import __version__
-from cli.execution import chosen_home, escape_output, load_settings, run_async, run_guarded
+from cli.execution import PLAIN, chosen_home, escape_output, load_settings, run_async, run_guarded
+from cli.model_commands import models_app
 
-_PLAIN: dict[str, Any] = {"no_args_is_help": True, "add_completion": False, "rich_markup_mode": None}
-"""Without rich: it takes three times as long to import as all the rest of `--help`."""
-app = typer.Typer(**_PLAIN, pretty_exceptions_enable=False)
-quota_app = typer.Typer(**_PLAIN, help="The books of what was asked for and charged.")
+app = typer.Typer(**PLAIN, pretty_exceptions_enable=False)
+quota_app = typer.Typer(**PLAIN, help="The books of what was asked for and charged.")
 app.add_typer(quota_app, name="quota")
-models_app = typer.Typer(**_PLAIN, help="Models, LoRA, textual inversions and VAE: which there are.")
 app.add_typer(models_app, name="models")
 
 
@@ -114,6 +111,32 @@ def doctor_command() -> None:
     raise typer.Exit(1 if any(result.outcome is Outcome.FAILED for result in results) else 0)
 
 
+@app.command("setup")
+def setup_command(
+    token_file: Annotated[
+        str | None, typer.Option(help="A file that holds the bot's token; - is standard input.")
+    ] = None,
+    server: Annotated[str | None, typer.Option(help="Id or name of the server to look at first.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="paintbox, sd15, sdxl, dreamshaper-lcm, or what `models add` takes: it is downloaded."),
+    ] = None,
+    memory: Annotated[str | None, typer.Option(metavar="auto|full|sliced|offload", help="How models are kept.")] = None,
+    safety_checker: Annotated[
+        bool | None, typer.Option("--safety-checker/--no-safety-checker", help="Check every picture, or none.")
+    ] = None,
+    owner_ids: Annotated[str | None, typer.Option(help="Discord ids for /operator, with commas, or none.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: every other answer is the default.")] = False,
+) -> None:
+    """Guide through a first start: token, server, card, model, safety. It asks in the terminal, and keeps `.env`."""
+    from cli.env_file import find_home
+    from cli.guide import Options, run_setup
+
+    options = Options(token_file, server, model, memory, safety_checker, owner_ids, yes)
+    settings = load_settings()
+    raise typer.Exit(run_guarded(lambda: run_setup(settings, find_home(chosen_home.get()), options)))
+
+
 @app.command()
 def weight(
     guild_id: Annotated[int, typer.Argument(help="The server's id.")],
@@ -176,108 +199,6 @@ def quota_reconcile(
     for line in admin.describe(found, repaired=repair):
         typer.echo(line)
     raise typer.Exit(0 if found.is_exact else 1)
-
-
-@models_app.command("list")
-def models_list() -> None:
-    """Show what there is, from where, and under which licence."""
-    from cli import models
-    from generation.models.failed_loads import FailedLoads
-
-    settings = load_settings()
-    failed = FailedLoads(settings.engine.failed_loads)
-    for line in run_guarded(lambda: list(models.list_models(settings.folder_of_models, failed.of))):
-        typer.echo(line)
-
-
-@models_app.command("add")
-def models_add(
-    what: Annotated[str, typer.Argument(metavar="PATH|HUB_ID|LINK", help="A file, a folder, owner/name, a link.")],
-    name: Annotated[str | None, typer.Option(help="What people will call it; else made from the file's name.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Of the hub: branch, tag or commit; pinned as a commit.")] = None,
-    config: Annotated[str | None, typer.Option(help="For a checkpoint in one file: model folder or name.")] = None,
-    vae: Annotated[str | None, typer.Option(help="For a model: the VAE to use instead of its own.")] = None,
-    prediction: Annotated[
-        str | None, typer.Option(metavar="v|epsilon", help="For a model that does not say what it predicts.")
-    ] = None,
-    half: Annotated[bool, typer.Option("--half", help="Of the hub: half precision where it is offered.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Of the same name and kind: it gives way.")] = False,
-) -> None:
-    """Check a model, LoRA, textual inversion or VAE, fetch it if need be, and offer it: a running bot takes it up."""
-    from cli import models
-
-    settings = load_settings()
-    folder, token = settings.folder_of_models, settings.civitai_token
-    options: dict[str, Any] = {"name": name, "revision": revision, "config": config, "vae": vae}
-    options |= {"prediction": prediction, "half": half, "replaces": replace}
-    options["civitai_token"] = token.get_secret_value() if token is not None else ""
-    _change_models(folder, lambda: models.add(folder, what, say=typer.echo, **options))
-
-
-@models_app.command("scan")
-def models_scan(
-    path: Annotated[str, typer.Argument(help="The folder that another program keeps its models in.")],
-) -> None:
-    """Add all checkpoints, LoRA, textual inversions and VAE below a folder. They stay where they are."""
-    from cli import models
-
-    folder = load_settings().folder_of_models
-    _change_models(folder, lambda: models.scan(folder, path, say=typer.echo))
-
-
-@models_app.command("set")
-def models_set(
-    name: Annotated[str, typer.Argument(help="What `models list` calls it.")],
-    steps: Annotated[int | None, typer.Option(help="1 to 150.")] = None,
-    guidance: Annotated[
-        float | None, typer.Option(help="0 to 30; at 1 or below a negative prompt does nothing.")
-    ] = None,
-    sampler: Annotated[str | None, typer.Option(help="As in /imagine, for example `Euler SGM Uniform`.")] = None,
-    size: Annotated[int | None, typer.Option(metavar="PIXELS", help="The side of a square picture.")] = None,
-    clip_skip: Annotated[int | None, typer.Option(help="1 uses the last layer of the text encoder.")] = None,
-    negative: Annotated[str | None, typer.Option(help="For prompts without a negative one; '' for none.")] = None,
-    prefix: Annotated[str | None, typer.Option(help="Words before every prompt; '' for none.")] = None,
-    suffix: Annotated[str | None, typer.Option(help="Words behind every prompt; '' for none.")] = None,
-    reset: Annotated[bool, typer.Option("--reset", help="Forget what was set, and guess again.")] = False,
-) -> None:
-    """Set what a model is painted with where a request leaves it open. A running bot takes it up."""
-    from cli import model_defaults
-
-    folder = load_settings().folder_of_models
-    chosen: dict[str, Any] = {"steps": steps, "guidance": guidance, "sampler": sampler, "native_px": size}
-    chosen |= {"clip_skip": clip_skip, "negative": negative, "prefix": prefix, "suffix": suffix, "resets": reset}
-    _change_models(folder, lambda: model_defaults.set_defaults(folder, name, say=typer.echo, **chosen))
-
-
-@models_app.command("remove")
-def models_remove(name: Annotated[str, typer.Argument(help="What `models list` calls it.")]) -> None:
-    """Offer it no more, also in a running bot. Its files stay where they are."""
-    from cli import models
-
-    folder = load_settings().folder_of_models
-    _change_models(folder, lambda: models.remove(folder, name, say=typer.echo))
-
-
-@models_app.command("verify")
-def models_verify() -> None:
-    """Hash every file again and apply today's rules: exit status 0 only if all is as it was added."""
-    from generation.models.verify import verify
-
-    found = run_guarded(lambda: list(verify(load_settings().folder_of_models)))
-    for each in found:
-        typer.echo(f"{'BAD ' if each.problem else 'ok  '} {each.name}{': ' if each.problem else ''}{each.problem}")
-    raise typer.Exit(1 if any(each.problem for each in found) else 0)
-
-
-def _change_models(models_dir: Path, work: Callable[[], object]) -> None:
-    """Run a command that changes the register of models: one at a time, or the slower would undo the other."""
-    from db.lock import ModelsLock
-
-    def work_locked() -> None:
-        with ModelsLock(models_dir):
-            work()
-
-    run_guarded(work_locked)
 
 
 def run() -> None:

@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import aiohttp
-from yarl import URL
-
+from cli import discord_api
 from cli.hardware import INSTALL, describe_hardware
 from cli.health import require_port
-from cli.network import ProxyConnector, named, proxy_for
 from config import Settings
 from db.access import foreign_owner, network_file_system, require_data_folder, require_database_file
 from db.admin.stored_check import find_unusable
@@ -39,11 +36,6 @@ from generation.safety.checker_trust import is_vetted
 _ENOUGH_BYTES, _LEAST_BYTES = 2 * 2**30, 16 * 2**20
 """Of free disk space: below the first it is said, below the second the bot could save nothing."""
 _MOST_SHOWN = 10
-_DISCORD_API = "https://discord.com/api/v10"
-_DISCORD_TIMEOUT_S = 15
-_INVITE = URL("https://discord.com/oauth2/authorize")
-_PERMISSIONS = 274878024704
-"""View Channels, Send Messages, Send Messages in Threads, Embed Links, Attach Files, Read Message History."""
 
 
 class StartConcernError(ConfigurationError):
@@ -232,52 +224,16 @@ async def _hardware(settings: Settings) -> str:
 
 async def _discord(settings: Settings) -> str:
     if settings.discord_token is None:
-        remedy = (
-            f"Put ATELIER_DISCORD_TOKEN=... into .env (see the README), or try {format_command('sandbox')} without one."
-        )
+        remedy = f"{format_command('setup')} asks for it, or try {format_command('sandbox')} without one."
         raise ConfigurationError(problem="There is no Discord token.", remedy=remedy)
-    address = URL(f"{settings.discord_url}/api/v10" if settings.discord_url else _DISCORD_API) / "applications/@me"
-    proxy = proxy_for(address)
-    way = f" through the proxy {named(proxy)}" if proxy else ""
     try:
-        name, application_id = await _fetch_bot(address, settings.discord_token.get_secret_value())
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise _unreachable(error, way) from None
-    return f"the token is good{way}: {name}. Invite it: {build_invite_link(application_id)} Then type /imagine."
-
-
-def build_invite_link(application_id: int) -> str:
-    """Return the link that adds the bot to a server, with the permissions it needs and no others."""
-    query = {"client_id": str(application_id), "scope": "bot applications.commands", "permissions": str(_PERMISSIONS)}
-    return str(_INVITE % query)
-
-
-async def _fetch_bot(address: URL, token: str) -> tuple[str, int]:
-    """Return the name and id of the bot's application. Raise `ConfigurationError` if Discord refuses the token."""
-    async with (
-        aiohttp.ClientSession(
-            connector=ProxyConnector(), timeout=aiohttp.ClientTimeout(total=_DISCORD_TIMEOUT_S)
-        ) as session,
-        session.get(address, headers={"Authorization": f"Bot {token}"}) as answer,
-    ):
-        if answer.status == 401:
-            remedy = "Copy it again from the “Bot” page of your application into ATELIER_DISCORD_TOKEN."
-            raise ConfigurationError(problem="Discord refuses the token.", remedy=remedy)
-        answer.raise_for_status()
-        application = await answer.json()
-        return str(application["name"]), int(application["id"])
-
-
-def _unreachable(error: Exception, way: str) -> StartConcernError:
-    """Return what to tell where Discord did not answer. The bot tries again until it does."""
-    if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == 407:
-        remedy = "Write them into it: ATELIER_PROXY=http://NAME:PASSWORD@HOST:PORT."
-        return StartConcernError(
-            problem=f"Discord cannot be reached{way}: the proxy needs a name and a password.", remedy=remedy
-        )
-    said = f"HTTP status {error.status}" if isinstance(error, aiohttp.ClientResponseError) else type(error).__name__
-    remedy = "Check the network of this machine, and its proxy if it needs one (ATELIER_PROXY). The bot tries again."
-    return StartConcernError(problem=f"Discord cannot be reached{way} ({said}).", remedy=remedy)
+        found = await discord_api.fetch_application(settings, settings.discord_token.get_secret_value())
+    except discord_api.DiscordUnreachableError as wrong:
+        raise StartConcernError(
+            problem=wrong.details["problem"], remedy=f"{wrong.details['remedy']} The bot tries again."
+        ) from None
+    way, link = discord_api.describe_way(settings), discord_api.build_invite_link(found.id)
+    return f"the token is good{way}: {found.name}. Invite it: {link} Then type /imagine."
 
 
 CHECKS = [

@@ -181,7 +181,7 @@ def _read_env_file(path: Path) -> Iterator[tuple[str, str]]:
     except FileUnusableError as wrong:
         raise ConfigurationError(problem=f"{path} {wrong.problem}.", remedy=wrong.remedy) from None
     values: dict[str, str | None] = dict(os.environ)
-    for binding in parse_stream(io.StringIO(text.replace("\\", "\0"))):
+    for binding in parse_env(text):
         if binding.error or (binding.value is None and _looks_ours(binding.key)):
             problem = f"Line {_line(binding)} of {path} cannot be read."
             raise ConfigurationError(problem=problem, remedy="Write NAME=value, and close every quotation mark.")
@@ -189,6 +189,11 @@ def _read_env_file(path: Path) -> Iterator[tuple[str, str]]:
             value = "".join(part.resolve(values) for part in parse_variables(binding.value)).replace("\0", "\\")
             values[binding.key] = value
             yield binding.key, value
+
+
+def parse_env(text: str) -> list[Binding]:
+    """Return the lines of `.env`, where NUL stands for a backslash."""
+    return list(parse_stream(io.StringIO(text.replace("\\", "\0"))))
 
 
 def _looks_ours(key: str | None) -> bool:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PROGRAM = Path(__file__).resolve().parents[1] / "bot.py"
 """What a child process runs. It lies beside this package in the source tree and in an installation."""
+PLAIN: dict[str, Any] = {"no_args_is_help": True, "add_completion": False, "rich_markup_mode": None}
+"""Of every `Typer`. Without rich: it takes three times as long to import as all the rest of `--help`."""
 T = TypeVar("T")
 log = logging.getLogger("atelier")
 chosen_home: ContextVar[Path | None] = ContextVar("home", default=None)

@@ -25,6 +25,10 @@ class Redacting(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
         self._secrets = [secret for secret in secrets if secret]
 
+    def hide(self, secret: str) -> None:
+        """Take one more secret out of the lines to come."""
+        self._secrets.append(secret)
+
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
         for secret in self._secrets:
@@ -41,3 +45,10 @@ def configure_logging(level: str, *, secrets: tuple[str, ...] = ()) -> None:
         logging.getLogger(name).setLevel(max(logging.getLevelNamesMapping()[level], logging.INFO))
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def hide_in_logs(secret: str) -> None:
+    """Take out of every line a secret that was not known when logging was set up."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, Redacting):
+            handler.formatter.hide(secret)

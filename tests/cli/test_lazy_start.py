@@ -14,7 +14,14 @@ HEAVY = {"aiohttp", "alembic", "discord", "huggingface_hub", "numpy", "PIL", "ri
 
 @pytest.mark.parametrize(
     "words",
-    [("--version",), ("--help",), ("serve", "--help"), ("imagine", "--help"), ("models", "add", "--help")],
+    [
+        ("--version",),
+        ("--help",),
+        ("serve", "--help"),
+        ("setup", "--help"),
+        ("imagine", "--help"),
+        ("models", "add", "--help"),
+    ],
     ids=" ".join,
 )
 def test_nothing_heavy_is_loaded(words: tuple[str, ...]) -> None:
