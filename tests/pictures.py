@@ -176,7 +176,7 @@ async def load(generation: Studio) -> bytes:
     async with generation.page(generation.person("cleo"), WIDE) as page:
         await page.get_by_role("button", name="Load generator", exact=True).click()
         await page.get_by_label("Requests a second").fill("3")
-        await page.get_by_role("button", name="Start").click()
+        await page.get_by_role("button", name="Start", exact=True).click()
         await asyncio.sleep(LOAD_S)
         await page.get_by_role("row").filter(has_text="Load 2").get_by_role("button").click()
         await page.wait_for_selector(".message")

@@ -253,6 +253,11 @@ def _add_commands(bot: SampleBot) -> None:
     async def styles(interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         return [app_commands.Choice(name=name, value=name.lower()) for name in ("Ink", "Oil", "Watercolour")]
 
+    @tree.command(description="Name a colour of those there are")
+    @app_commands.autocomplete(name=styles)
+    async def colour(interaction: discord.Interaction, name: str) -> None:
+        await interaction.response.send_message(name)
+
     @tree.command(description="Show buttons and selects")
     async def panel(interaction: discord.Interaction) -> None:
         await interaction.response.send_message("Panel", view=Panel(timeout=None))

@@ -95,7 +95,7 @@ async def test_axe_finds_nothing_in_places_and_panels(browser: Browser, server: 
         await page.get_by_role("button", name="Load generator", exact=True).click()
         await page.get_by_label("Command of every user").fill("/draw a {red|blue} circle")
         await page.get_by_label("Requests a second").fill("10")
-        await page.get_by_role("button", name="Start").click()
+        await page.get_by_role("button", name="Start", exact=True).click()
         await expect(page.get_by_role("row").filter(has_text="Load 1")).to_be_visible()
         await page.get_by_role("button", name="Stop").click()
         assert await faults(page) == [], "the load generator"

@@ -307,9 +307,11 @@ async def test_the_load_generator_shows_how_each_server_is_served(browser: Brows
     server.load_generator.quiet_s = 0.1
     async with tab(browser, server, "cleo") as cleo:
         await cleo.page.get_by_role("button", name="Load generator", exact=True).click()
-        await cleo.page.get_by_label("Command of every user").fill("/draw a {red|blue} {circle|square}")
+        command = cleo.page.get_by_label("Command of every user")
+        await expect(command).to_have_value("/draw a {red|blue|green} {circle|square|star}")
+        await command.fill("/draw a {red|blue} {circle|square}")
         await cleo.page.get_by_label("Requests a second").fill("10")
-        await cleo.page.get_by_role("button", name="Start").click()
+        await cleo.page.get_by_role("button", name="Start", exact=True).click()
         row = cleo.page.get_by_role("row").filter(has_text="Load 1")
         await expect(row.get_by_role("cell").nth(2)).not_to_have_text("0")
         await expect(cleo.page.get_by_role("img", name="Share of the pictures")).to_be_visible()

@@ -33,12 +33,15 @@ export async function watchLoad() {
   draw((await app.line.ask("load")).view);
 }
 
+// The command that needs nothing but free text; of several, the one that can be told most: it is what the bot is for.
 function example() {
   const known = paths(state.commands);
-  const best = known.find(({ node }) => (node.options || []).some((option) => option.required && option.type === 3)) || known[0];
-  if (!best) return "";
-  const words = (best.node.options || []).some((option) => option.required) ? " a {red|blue|green} {circle|square|star}" : "";
-  return `/${best.path}${words}`;
+  const asked = ({ node }) => (node.options || []).filter((option) => option.required);
+  const takesText = (option) => option.type === 3 && !option.autocomplete && !option.choices?.length;
+  const texts = known.filter((each) => asked(each).length === 1 && asked(each).every(takesText));
+  const best = texts.sort((one, other) => other.node.options.length - one.node.options.length)[0];
+  if (best) return `/${best.path} a {red|blue|green} {circle|square|star}`;
+  return known.length ? `/${(known.find((each) => !asked(each).length) || known[0]).path}` : "";
 }
 
 async function start(fields) {
