@@ -23,7 +23,7 @@ from generation.engine.lora_layers import LoraLayer
 from generation.engine.lora_tensors import build_change, read_lengths
 from generation.models.lora_kinds import measure
 from generation.models.lora_ldm_names import name_by_diffusers
-from generation.models.lora_names import KOHYA, check_settings, read_names, read_settings
+from generation.models.lora_names import KOHYA, check_settings, read_names, read_scale, read_settings
 from generation.requests.prompt_addons import AddedFile, PromptAddon
 
 LoraParts = Mapping[str, Mapping[str, LoraLayer]]
@@ -81,16 +81,6 @@ def _read_metadata(data: bytes) -> Mapping[str, str]:
     return metadata
 
 
-def _read_scale(settings: Mapping[str, Any], layer: str, rank: int) -> float:
-    """Return what PEFT's settings say a layer is scaled by."""
-    part, _, name = layer.partition(".")
-    alpha = settings.get(f"{part}.lora_alpha")
-    pattern = settings.get(f"{part}.alpha_pattern")
-    if isinstance(pattern, dict):
-        alpha = next((value for key, value in pattern.items() if name.endswith(key.removeprefix("^"))), alpha)
-    return float(alpha) / rank if isinstance(alpha, int | float) else 1.0
-
-
 class LayerNames:
     """Finds layers of a model by the names that LoRA files have for them."""
 
@@ -142,7 +132,7 @@ def _build_layer(
         raise unusable(extra, f"{problem}, here it is {prod(weight.shape[1:])} to {weight.shape[0]}.")
     scale = 1.0
     if rank:
-        scale = float(parts["alpha"]) / rank if "alpha" in parts else _read_scale(settings, shown, rank)
+        scale = float(parts["alpha"]) / rank if "alpha" in parts else read_scale(settings, shown, rank)
     try:
         layer = LoraLayer(build_change(parts, tuple(weight.shape), scale), read_lengths(parts, tuple(weight.shape)))
     except RuntimeError:

@@ -23,7 +23,7 @@ from generation.models.inspect import Description, describe, read_context_width,
 from generation.models.json_file import read_json
 from generation.models.layout import check_file, check_model, check_part, files_read
 from generation.models.licence import read_licence
-from generation.models.lora_names import check_settings, read_names
+from generation.models.lora_names import check_settings, read_names, scale
 from generation.models.names import check_kind, check_name, label_one, name_for
 from generation.models.origin import LOCAL, Origin
 from generation.models.registry import Entry, Kind, ModelRegistry
@@ -34,7 +34,7 @@ from generation.models.single_file_settings import derive_settings, list_setting
 from generation.models.trigger_words import read_trigger_words
 from generation.program import format_command
 from generation.requests.defaults import NO_OVERRIDES
-from generation.requests.prompt_addons import BASES, PromptAddon
+from generation.requests.prompt_addons import BASES, MAX_WEIGHT, PromptAddon
 
 Say = Callable[[str], None]
 
@@ -166,11 +166,12 @@ def _read_training_scale(path: Path, found: Description) -> str:
         problem = f"{beside} says how the LoRA is to be used, and it {error}."
         raise ConfigurationError(problem=problem, remedy="It was not added.") from None
     alpha, rank = settings.get("lora_alpha", settings.get("alpha")), settings.get("r")
-    if not isinstance(alpha, int | float) or not isinstance(rank, int) or rank < 1 or alpha == rank:
+    if not isinstance(rank, int) or rank < 1:
         return ""
-    return (
-        f"It was trained at {alpha / rank:g} times what its file holds: that number is the weight to write in prompts."
-    )
+    if (trained := scale(alpha, rank, is_stabilised=bool(settings.get("use_rslora")))) == 1:
+        return ""
+    said = f"It was trained at {trained:g} times what its file holds: that number is the weight to write in prompts."
+    return f"{said} Prompts take at most {MAX_WEIGHT:g}, so it is weaker here." if trained > MAX_WEIGHT else said
 
 
 def check_safety(

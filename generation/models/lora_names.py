@@ -7,6 +7,7 @@ Every name becomes a layer and a part. Layers are called as the model calls them
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
@@ -25,7 +26,8 @@ _LYCORIS = "lycoris_"
 _IGNORED = "bundle_emb."
 """OneTrainer puts the textual inversions it trained beside the LoRA."""
 _SETTINGS = "lora_adapter_metadata"
-_NOT_READ = ("use_rslora", "lora_bias")
+_NOT_READ = "lora_bias"
+_STABILISED = "use_rslora"
 _SUFFIXES = {
     r"\.lora_down\.weight": "down",
     r"\.lora_up\.weight": "up",
@@ -157,10 +159,33 @@ def check_settings(settings: Mapping[str, Any], read: Mapping[str, LoraTensor]) 
     """Raise `ValueError` for settings of PEFT by which the tensors of a file mean more than is read here."""
     for name, value in settings.items():
         last = name.rsplit(".", 1)[-1]
-        if value and last in _NOT_READ:
-            raise ValueError(f"sets {name[:60]}: LoRA that are rank-stabilised or have biases are not read")
+        if value and last == _NOT_READ:
+            raise ValueError(f"sets {name[:60]}: LoRA that have biases are not read")
+        if value and last == _STABILISED and not _is_number(settings.get(f"{name.removesuffix(last)}lora_alpha")):
+            raise ValueError(f"sets {name[:60]}, and does not say lora_alpha")
         if value and last == "use_dora" and not any(part == "magnitude" for _, part in read.values()):
             raise ValueError(f"sets {name[:60]}, and holds none of a DoRA's magnitudes")
+
+
+def read_scale(settings: Mapping[str, Any], layer: str, rank: int) -> float:
+    """Return what PEFT's settings say that a layer (`part.name`) is scaled by; 1 where they say nothing."""
+    part, _, name = layer.partition(".")
+    alpha, pattern = settings.get(f"{part}.lora_alpha"), settings.get(f"{part}.alpha_pattern")
+    if isinstance(pattern, dict):
+        alpha = next((value for key, value in pattern.items() if name.endswith(key.removeprefix("^"))), alpha)
+    return scale(alpha, rank, is_stabilised=bool(settings.get(f"{part}.{_STABILISED}")))
+
+
+def scale(alpha: Any, rank: int, *, is_stabilised: bool) -> float:
+    """Return what a change of that rank is multiplied by; 1 where `alpha` is no number.
+
+    `is_stabilised`: trained with `use_rslora`, which divides by the root of the rank.
+    """
+    return float(alpha) / (math.sqrt(rank) if is_stabilised else rank) if _is_number(alpha) else 1.0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -43,6 +43,8 @@ BASES = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Di
 """Well-known widths of what a UNet reads from the prompt, and whose they are."""
 
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9 ._+()-]{{0,{MAX_NAME_CHARS - 1}}}")
+_LORA_TAGS = ("lora", "lyco")
+"""LyCORIS files had a tag of their own once; the web UI and others now read both as the same."""
 _TAG = re.compile(r"<(lora|lyco|hypernet):([^<>]*)>", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -225,7 +227,7 @@ def fits(model: AddonLibrary, extra: PromptAddon) -> bool:
 
 def _read_tag(model: AddonLibrary, tag: re.Match[str]) -> Adapter:
     kind = tag[1].lower()
-    if kind != "lora":
+    if kind not in _LORA_TAGS:
         raise UnknownTagError(kind=kind)
     return _read_lora(model, tag[2])
 

@@ -71,7 +71,7 @@ async def test_lora_and_clip_skip_of_another_tool_are_used_and_its_file_tells_th
     [
         ("a star <lora:not-here:0.8>", UnknownLoraError),
         ("word, " * 400, PromptTooLongError),
-        ("a star <lyco:x:1>", UnknownTagError),
+        ("a star <hypernet:x:1>", UnknownTagError),
     ],
 )
 async def test_what_imagine_refuses_is_refused_and_costs_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -218,6 +219,31 @@ def test_what_peft_saves_gives_what_peft_merges(base: nn.Module, tmp_path: Path,
         for layer in LAYERS:
             x = an_input(base, layer)
             assert distance(ours.get_submodule(layer)(x), merged.get_submodule(layer)(x)) < CLOSE, (prefix, layer)
+
+
+@pytest.mark.parametrize("is_dora", [False, True])
+def test_a_rank_stabilised_lora_is_scaled_as_peft_does(base: nn.Module, tmp_path: Path, is_dora: bool) -> None:
+    """As diffusers saves it: PEFT's settings in the header. One layer has an alpha, and another a rank, of its own."""
+    torch.manual_seed(0)
+    config = LoraConfig(
+        r=3,
+        lora_alpha=5,
+        target_modules=list(LAYERS),
+        init_lora_weights=False,
+        use_rslora=True,
+        use_dora=is_dora,
+        alpha_pattern={LAYERS[0]: 2},
+        rank_pattern={LAYERS[1]: 2},
+    )
+    theirs = get_peft_model(deepcopy(base), config)
+    saved, merged = get_peft_model_state_dict(theirs), theirs.merge_and_unload()
+    settings = json.dumps({f"unet.{name}": value for name, value in config.to_dict().items()}, default=list)
+    named = {name.replace("base_model.model.", "unet."): tensor.clone() for name, tensor in saved.items()}
+    save_file(named, tmp_path / "x.safetensors", metadata={"lora_adapter_metadata": settings})
+    ours = adapted(base, (an_extra(tmp_path / "x.safetensors"), 1.0))
+    for layer in LAYERS:
+        x = an_input(base, layer)
+        assert distance(ours.get_submodule(layer)(x), merged.get_submodule(layer)(x)) < CLOSE, layer
 
 
 RENAMED: dict[str, Callable[[str], str]] = {

@@ -247,7 +247,7 @@ def test_a_lora_of_another_family_is_refused_by_its_name(tmp_path: Path, name: s
 )
 def test_the_metadata_of_a_lora_is_read_before_it_is_added(tmp_path: Path, settings: str) -> None:
     metadata = {"lora_adapter_metadata": settings}
-    with pytest.raises(ConfigurationError, match=r"a DoRA's magnitudes|are not read|cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"a DoRA's magnitudes|does not say lora_alpha|cannot be read"):
         add(tmp_path, write(tmp_path / "x.safetensors", pair(f"unet.{ATTENTION}.to_k."), metadata))
 
 
@@ -262,6 +262,12 @@ def test_the_scale_that_peft_keeps_beside_its_file_is_said(tmp_path: Path) -> No
     beside.write_text(json.dumps({"r": 8, "lora_alpha": 4}))
     _, said = add(tmp_path, file, name="ink")
     assert "trained at 0.5 times" in said
-    beside.write_text(json.dumps({"r": 8, "lora_alpha": 8, "use_rslora": True}))
-    with pytest.raises(ConfigurationError, match="sets use_rslora"):
+    beside.write_text(json.dumps({"r": 16, "lora_alpha": 4, "use_rslora": True}))
+    _, said = add(tmp_path, file, name="steady")
+    assert "trained at 1 times" not in said and "trained at" not in said, "4 over the root of 16"
+    beside.write_text(json.dumps({"r": 16, "lora_alpha": 16, "use_rslora": True}))
+    _, said = add(tmp_path, file, name="strong")
+    assert "trained at 4 times" in said and "Prompts take at most 2" in said
+    beside.write_text(json.dumps({"r": 8, "use_rslora": True}))
+    with pytest.raises(ConfigurationError, match="sets use_rslora, and does not say lora_alpha"):
         add(tmp_path, file, name="other")

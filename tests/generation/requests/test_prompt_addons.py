@@ -53,7 +53,7 @@ SPEC = ImageSpec(prompt="a cat", model="toy", width_px=64, height_px=64, steps=4
 
 
 def test_tags_are_taken_out_and_their_order_kept() -> None:
-    written = read_prompts(MODEL, "a <lora:ink (V2):0.5> cat <LORA:neon>, (red:1.2)", "EASYNEGATIVE, blurry")
+    written = read_prompts(MODEL, "a <lora:ink (V2):0.5> cat <LyCO:neon>, (red:1.2)", "EASYNEGATIVE, blurry")
     assert written.prompt == "a cat , (red:1.2)"
     assert written.adapters == (Adapter("Ink (v2)", B, 0.5), Adapter("neon", A, 1.0))
     assert written.embeddings == (Embedding("EasyNegative", A),)
