@@ -14,7 +14,7 @@ from generation.models.names import label
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.program import format_command
 from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides, Defaults
-from generation.requests.prompt import clean_prompt
+from generation.requests.prompt import clean_prompt, read_negative
 from generation.requests.spec import check_defaults
 
 Say = Callable[[str], None]
@@ -39,7 +39,7 @@ def set_defaults(
     register = ModelRegistry.read(models_dir)
     entry = _find_model(register, name)
     texts = {"negative": negative, "prefix": prefix, "suffix": suffix}
-    words = {key: None if text is None else clean_prompt(text) for key, text in texts.items()}
+    words = {key: None if text is None else read_negative(clean_prompt(text)) for key, text in texts.items()}
     try:
         given = DefaultOverrides(**numbers, **words)  # type: ignore[arg-type]
         if not resets and not given.given:
@@ -99,3 +99,9 @@ def describe(own: Defaults) -> str:
     steps = f"{own.steps} step{'' if own.steps == 1 else 's'}"
     clip_skip = f", clip skip {own.clip_skip}" if own.clip_skip > 1 else ""
     return f"{steps}, guidance {own.guidance:g}, {own.sampler}, {own.native_px} px{clip_skip}"
+
+
+def describe_words(own: Defaults) -> str:
+    """Return a model's defaults in one row, with the words it adds."""
+    added = {"negative": own.negative, "prefix": own.prefix, "suffix": own.suffix}
+    return "; ".join((describe(own), *(f"{name}: {words}" for name, words in added.items() if words)))

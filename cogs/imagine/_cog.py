@@ -64,7 +64,7 @@ class Imagine(commands.Cog):
         image="A picture to start from.",
         source=SOURCE,
         strength="With a start image: how much of it may change, 0.05 to 1. Default: 0.6.",
-        negative="What to avoid.",
+        negative="What to avoid. A minus sign (-): nothing, not even what the model avoids by default.",
         seed="The same seed and settings give the same picture. Random if left out.",
         steps="The number of denoising steps. More steps take longer.",
         guidance="How closely to follow the prompt.",

@@ -36,7 +36,7 @@ from generation.requests.upscalers import Upscaler, build_upscale
 _IMAGE = "The picture."
 _STRENGTH = "How much of it may change, 0.05 to 1."
 _SETTINGS = {
-    "negative": "What to avoid.",
+    "negative": "What to avoid. A minus sign (-): nothing, not even what the model avoids by default.",
     "seed": "The same seed and settings give the same picture. Random if left out.",
     "steps": "The number of denoising steps. More steps take longer.",
     "guidance": "How closely to follow the prompt.",

@@ -20,6 +20,7 @@ from cogs.i18n.gettext import N_, _
 from cogs.settings import _defaults_messages as pages
 from generation.policy.guild_preferences import GuildPreferences
 from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides
+from generation.requests.prompt import read_negative
 from generation.requests.spec import check_defaults
 from generation.safety.minor_safety import protection
 from generation.translatable import Phrase
@@ -45,7 +46,7 @@ class DefaultsGroup(
         steps="The number of denoising steps.",
         guidance="How closely to follow the prompt. At 1 or below, negative prompts have no effect.",
         sampler="How noise becomes the picture (A1111 names).",
-        negative="What to avoid where a member does not say it.",
+        negative="What to avoid where a member does not say it. A minus sign (-): nothing.",
     )
     @app_commands.choices(sampler=transformers.SAMPLER_CHOICES)
     async def set(
@@ -63,7 +64,7 @@ class DefaultsGroup(
             steps=steps,
             guidance=guidance,
             sampler=sampler.value if sampler else None,
-            negative=transformers.clean_typed_prompt(negative) if negative else None,
+            negative=read_negative(transformers.clean_typed_prompt(negative)) if negative else None,
         )
         if not given.given:
             raise NoDefaultsError

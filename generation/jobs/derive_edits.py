@@ -10,6 +10,7 @@ from generation.jobs.derive import vary
 from generation.jobs.errors import PictureDeletedError, PictureEnlargedError, StrengthWithoutPictureError
 from generation.jobs.job import Image, Job
 from generation.requests.edits import StartImage
+from generation.requests.prompt import read_negative
 from generation.requests.prompt_addons import AddonLibrary, read_prompts
 from generation.requests.spec import GenerationRequest, ImageSpec
 
@@ -56,7 +57,7 @@ def replace_prompt(spec: ImageSpec, model: AddonLibrary, prompt: str, negative: 
 
     Raise `InvalidRequestError` if they do not fit.
     """
-    written = read_prompts(model, prompt, spec.negative if negative is None else negative)
+    written = read_prompts(model, prompt, spec.negative if negative is None else read_negative(negative))
     return replace(spec, **written._asdict())
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from generation.requests.errors import TagInModelWordsError, UnknownSamplerError
-from generation.requests.prompt import check_prompt, join_words
+from generation.requests.prompt import check_prompt, join_words, read_negative
 from generation.requests.ranges import CLIP_SKIP, MAX_GUIDANCE, STEPS, check_number, check_ranges, check_size
 from generation.requests.samplers import SAMPLERS
 from generation.translatable import Phrase
@@ -30,14 +30,17 @@ class Defaults:
     suffix: str = ""
 
     def complete(self, prompt: str, negative: str, guidance: float | None) -> tuple[str, str]:
-        """Return both prompts with the model's words. Words that the prompt has already are not added again."""
+        """Return both prompts with the model's words. Words that the prompt has already are not added again.
+
+        A negative prompt that is a minus sign alone asks for none.
+        """
         if prompt and (self.prefix or self.suffix):
             said = prompt.casefold()
             before, behind = ("" if words.casefold() in said else words for words in (self.prefix, self.suffix))
             prompt = join_words(before, prompt, behind)
         if not negative and self.negative and (self.guidance if guidance is None else guidance) > 1:
             negative = self.negative
-        return prompt, negative
+        return prompt, read_negative(negative)
 
 
 class DefaultOverrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -14,6 +14,8 @@ from generation.characters import category
 from generation.requests.errors import ControlCharactersError, EmptyPromptError, PromptTooLongError
 
 MAX_PROMPT_CHARS = 1500
+NO_NEGATIVE = "-"
+"""What a person writes for no negative prompt at all, where the model or a style brings one."""
 MAX_COMBINING_RUN = 3
 _SORTED_AT_ONCE = 30
 """Marks in a row that normalising is given: it sorts them in a time that grows with their square."""
@@ -40,6 +42,11 @@ def check_prompt(text: str, *, name: str, may_be_empty: bool = False) -> None:
         raise ControlCharactersError(name=name)
     if not may_be_empty and not any(kind[0] in "LNPS" for kind in map(category, text)):
         raise EmptyPromptError(name=name)
+
+
+def read_negative(text: str) -> str:
+    """Return a negative prompt as it is meant: a minus sign alone is none."""
+    return "" if text == NO_NEGATIVE else text
 
 
 def join_words(*parts: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from generation.characters import is_newer
 from generation.requests.errors import StyleNameError
-from generation.requests.prompt import check_prompt, join_words
+from generation.requests.prompt import NO_NEGATIVE, check_prompt, join_words
 from generation.translatable import Phrase
 from generation.validation import checked
 
@@ -36,7 +36,8 @@ class Style:
     def around(self, prompt: str, negative: str) -> tuple[str, str]:
         """Return prompt and negative prompt with the style's words: what is screened, painted and shown."""
         template = self.prompt if PLACE in self.prompt else f"{PLACE}, {self.prompt}"
-        return template.replace(PLACE, prompt), join_words(negative, self.negative)
+        negative = negative if negative == NO_NEGATIVE else join_words(negative, self.negative)
+        return template.replace(PLACE, prompt), negative
 
 
 def _is_name(text: str) -> bool:

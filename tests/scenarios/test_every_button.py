@@ -312,8 +312,8 @@ async def test_a_remix_starts_with_what_was_and_may_start_from_the_picture(harne
     assert opened.modal is not None
     fields = {line["component"]["custom_id"]: line["component"].get("value") for line in opened.modal["components"]}
     assert fields == {"prompt": RED, "negative": None, "guidance": "3.5", "seed": "7", "strength": None}
-    job = await harness.job_from(await ada.submit_modal(opened, {"strength": "0,5"}))
-    assert job.request.spec.start is not None
+    job = await harness.job_from(await ada.submit_modal(opened, {"strength": "0,5", "negative": "-"}))
+    assert job.request.spec.start is not None and job.request.spec.negative == ""
     assert job.request.spec.start.strength == 0.5
 
 

@@ -17,6 +17,7 @@ from generation.models.registry import REGISTER, ModelRegistry
 from generation.requests.defaults import DefaultOverrides
 from generation.requests.prompt_addons import read_prompts
 from generation.requests.spec import ImageSpec
+from generation.requests.style import Style
 from generation.requests.unread_syntax import list_prompt_notes
 from tests.generation.engine.toy import save_toy
 
@@ -158,6 +159,27 @@ def test_a_request_holds_the_words_and_the_clip_skip_of_its_model(model: Model) 
     assert ask(model, "a cat", "green").negative == "green"
     assert ask(model, "Best Quality photo of a cat").prompt == "masterpiece, Best Quality photo of a cat"
     assert ask(model, spec.prompt).prompt == spec.prompt
+
+
+def test_a_minus_sign_asks_for_no_negative_prompt_at_all(model: Model) -> None:
+    assert ask(model, "a cat", "-").negative == ""
+    assert ask(model, "a cat", "-", guidance=1.0).negative == ""
+    assert ask(model, "a cat", "- blurry").negative == "- blurry"
+    style = Style(guild_id=1, name="dull", prompt="dull", negative="bright")
+    words = style.around("a cat", "-")
+    assert ask(model, *words).negative == ""
+    assert ask(model, *style.around("a cat", "")).negative == "bright"
+
+
+def test_a_list_shows_what_each_model_is_painted_with(toy: Path, tmp_path: Path) -> None:
+    add(tmp_path, toy, name="photo-lightning-4step")
+    change(tmp_path, "photo-lightning-4step", negative="blurry", suffix="best quality", clip_skip=2)
+    lines = list(models.list_models(tmp_path))
+    below = lines[1 + next(place for place, line in enumerate(lines) if "photo-lightning-4step" in line)].strip()
+    words = "negative: blurry; suffix: best quality"
+    assert below == f"4 steps, guidance 1, Euler SGM Uniform, 512 px, clip skip 2; {words}"
+    change(tmp_path, "photo-lightning-4step", negative="-")
+    assert not any("negative: " in line for line in models.list_models(tmp_path))
 
 
 def test_a_negative_prompt_that_cannot_work_is_not_added_and_a_typed_one_is_noted(model: Model) -> None:
