@@ -181,7 +181,7 @@ async def _stored(settings: Settings) -> str:
 
 async def _models(settings: Settings) -> str:
     catalog = await asyncio.to_thread(Catalog.open, settings.model, settings.folder_of_models)
-    failed = FailedLoads(settings.engine.failed_loads).of(catalog.models)
+    failed = FailedLoads(settings.engine.failed_loads).of(catalog.loadable)
     said = "; ".join(_describe(model, settings) for model in catalog.models if model.name not in failed)
     if bad := {**catalog.left_out, **failed}:
         problem = "; ".join(f"{name} cannot be used: {why.rstrip('.')}" for name, why in bad.items())

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from cli.model_defaults import describe_guess
+from cli.model_defaults import describe_guess, describe_words
 from generation.errors import ConfigurationError
 from generation.models.add import add_path
-from generation.models.catalog import Catalog, Model
+from generation.models.catalog import Catalog
+from generation.models.failed_loads import Loadable
 from generation.models.layout import read_file_statement, read_scheduler
 from generation.models.links import CivitaiLink, HubLink, is_url, parse_link
 from generation.models.names import check_name, label, name_for
@@ -28,12 +29,12 @@ _USE = {
     Kind.EMBEDDING: "Members call it by its name, {name}, in a prompt. A running bot takes it up within seconds.",
     Kind.UPSCALER: "It enlarges pictures; /upscale upscaler:{name} names it. A running bot takes it up within seconds.",
     Kind.VAE: f"Use it with a model: {format_command('models add MODEL --vae {name}')}.",
-    Kind.CHECKER: "From the bot's next start it looks at the pictures of every model, beside the others.",
+    Kind.CHECKER: "It looks at the pictures of every model, beside the others; in a running bot within seconds.",
 }
 
 
 def list_models(
-    models_dir: Path, failed: Callable[[tuple[Model, ...]], Mapping[str, str]] | None = None
+    models_dir: Path, failed: Callable[[tuple[Loadable, ...]], Mapping[str, str]] | None = None
 ) -> Iterator[str]:
     """Yield all that is there: its kind, its name, its licence, and why it cannot be used.
 
@@ -44,6 +45,7 @@ def list_models(
     for model in catalog.models:
         entry = register.get(model.name)
         yield f"model      {model.name}  ({model.family}; licence: {model.licence}; {_origin(entry)})"
+        yield f"{'':<10} {describe_words(model.defaults)}"
     for kind, extras in (("lora", catalog.default.loras), ("embedding", catalog.default.embeddings)):
         for extra in extras:
             yield f"{kind:<10} {extra.name}  ({_base(extra)}; licence: {extra.licence or 'unknown'}; " + (
@@ -55,7 +57,7 @@ def list_models(
     for entry in register.entries:
         if entry.kind in (Kind.VAE, Kind.CHECKER):
             yield f"{entry.kind.value:<10} {entry.name}  (licence: {entry.licence or 'unknown'}; {_origin(entry)})"
-    for name, why in {**catalog.left_out, **(failed(catalog.models) if failed is not None else {})}.items():
+    for name, why in {**catalog.left_out, **(failed(catalog.loadable) if failed is not None else {})}.items():
         yield f"BAD        {name}: {why}"
 
 

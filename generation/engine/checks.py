@@ -15,10 +15,12 @@ from generation.engine.checkers.shared import load_shared
 from generation.engine.checkers.verdict import UNCHECKED, Checker, SafetyVerdict, Scores, judge, look_with
 from generation.engine.devices import Device
 from generation.engine.error_classes import is_engine_broken, is_out_of_memory
+from generation.engine.loading import refusing
 from generation.engine.postprocess import finish_image, preview, refuse_start
 from generation.engine.slot import Slot
-from generation.errors import UncheckedError
+from generation.errors import ConfigurationError, UncheckedError
 from generation.jobs.protocol import Event, GenerateCommand
+from generation.models.failed_loads import FailedLoads
 from generation.models.shared_additions import AddedChecker
 from generation.workers.engine_settings import EngineSettings
 
@@ -74,9 +76,11 @@ class Checks:
         emit: Callable[[Event], None],
     ) -> None:
         self._settings, self._added, self._device, self._emit = settings, added, device, emit
-        self._common: tuple[Checker, ...] = ()
+        self._failed = FailedLoads(settings.failed_loads)
+        self._loaded: dict[AddedChecker, Checker] = {}
         if settings.checks_safety:
-            self._list_common()
+            load_shared(settings.thresholds)
+            self._loaded |= {each: self._load(each) for each in added}
         self._thread = CheckThread(settings.check_timeout_s)
         self._pending: list[PendingCheck] = []
         self._starts: dict[tuple[str, str], Look] = {}
@@ -90,9 +94,24 @@ class Checks:
         """Whether another finished picture may be handed in: else they pile up where checkers are slower than steps."""
         return len(self._pending) < MAX_WAITING
 
-    def forget_starts(self) -> None:
-        """Look at every start picture again, because a model may have another checker."""
+    def update(self, added: tuple[AddedChecker, ...]) -> None:
+        """Have these look at every picture from now on, start pictures again. One that does not load keeps all back."""
         self._starts.clear()
+        self._added = added
+        self._loaded = {each: checker for each, checker in self._loaded.items() if each in added}
+        if not self._settings.checks_safety:
+            return
+        try:
+            self._list_common()
+        except (UncheckedError, MemoryError, RuntimeError) as error:  # tried again for the next picture
+            if is_engine_broken(error):
+                raise
+            log.warning("action=checkers-not-loaded error=%r", error)
+
+    def require_ready(self, order: GenerateCommand) -> None:
+        """Load the checkers that an order needs. Raise `UncheckedError` if one cannot be: nothing is painted then."""
+        if order.check_safety:
+            self._list_common()
 
     def find(self, image_id: str) -> PendingCheck | None:
         """Return the check that an image's end waits for; previews and none if there is none."""
@@ -106,6 +125,8 @@ class Checks:
 
     def ask_preview(self, order: GenerateCommand, own: tuple[Checker, ...], picture: np.ndarray) -> None:
         """Show a preview if it is safe. `own`, here and below: the checkers of its model."""
+        if order.check_safety and not all(each in self._loaded for each in self._added):
+            return  # nor can the picture be checked, which it is told at its end
 
         def show(verdict: SafetyVerdict) -> None:
             if verdict.is_safe:
@@ -195,18 +216,35 @@ class Checks:
     def rest(self) -> None:
         """Give memory back: what was said of start pictures, and the checkers that were added."""
         self._starts.clear()
-        self._common = ()
+        self._loaded.clear()
 
     def close(self) -> None:
         self._pending.clear()
         self._thread.close()
 
     def _list_common(self) -> tuple[Checker, ...]:
-        """Return the checkers of all models, loaded if need be."""
-        if not self._common:
-            added = tuple(load_added(each, self._device) for each in self._added)
-            self._common = load_shared(self._settings.thresholds) + added
-        return self._common
+        """Return the checkers of all models, loaded if need be. Raise `UncheckedError` if one does not load."""
+        try:
+            for each in self._added:
+                if each not in self._loaded:
+                    if self._failed.get(each) is not None:
+                        raise UncheckedError()
+                    self._loaded[each] = self._load(each)
+            return load_shared(self._settings.thresholds) + tuple(self._loaded[each] for each in self._added)
+        except ConfigurationError:
+            raise UncheckedError() from None
+
+    def _load(self, added: AddedChecker) -> Checker:
+        """Raise `ConfigurationError`, and remember it until its files change, if a checker does not load."""
+        try:
+            with refusing(added.path, "it cannot be loaded"):
+                checker = load_added(added, self._device)
+        except ConfigurationError as refused:
+            log.error("checker=%s action=load-failed reason=%s", added.name, refused)
+            self._failed.put(added, str(refused))
+            raise
+        self._failed.remove(added)
+        return checker
 
     def _look_at_start(self, model: str, sha256: str, work: Callable[[], Scores]) -> Look:
         known = self._starts.get((model, sha256))

@@ -87,9 +87,7 @@ class Engine:
         self._schedule_of_steps = StepSchedule(quantum=settings.quantum)
         self._slots: dict[str, Slot] = {}
         self._upscalings: dict[str, UpscaleItem] = {}
-        self._resident_models: dict[
-            str, LoadedModel
-        ] = {}  # of residents: each keeps its model, whatever is offered meanwhile
+        self._resident_models: dict[str, LoadedModel] = {}  # each keeps its model, whatever is offered meanwhile
         self._events: list[Event] = []
         self._num_admitted = 0
         self._forward_was_last = True
@@ -144,8 +142,8 @@ class Engine:
     def update(self, models: tuple[Model, ...]) -> None:
         """Offer these models from now on."""
         self._tuner.drop()
-        self._checks.forget_starts()
         self._models.update(models)
+        self._checks.update(models[0].added_checkers)
         self._default = models[0]
 
     def rest(self) -> None:
@@ -300,6 +298,7 @@ class Engine:
     # Coming and going.
 
     def _enter(self, order: GenerateCommand) -> None:
+        self._checks.require_ready(order)
         own, picture = self._get_model(order).checkers, read_start(order)
         if picture is None:
             self._take_in(order, None, UNCHECKED)

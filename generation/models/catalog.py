@@ -121,6 +121,11 @@ class Catalog:
     def default(self) -> Model:
         return self.models[0]
 
+    @property
+    def loadable(self) -> tuple[Model | AddedChecker, ...]:
+        """All that the engine loads whole: models, and the checkers of all of them."""
+        return *self.models, *self.default.added_checkers
+
     def get(self, name: str) -> Model:
         """Return the model of that name. Raise `UnknownModelError`, with the names there are."""
         for model in self.models:

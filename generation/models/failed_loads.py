@@ -1,4 +1,4 @@
-"""Remembers which models did not load, and why, in a small file until their files change. Needs no torch.
+"""Remembers which models and checkers did not load, and why, in a small file until their files change. Needs no torch.
 
 Loading blocks all users, and the same files under the same libraries fail the same way. The engine writes, the
 shell and the bot read.
@@ -14,7 +14,9 @@ from pathlib import Path
 
 from generation.models.catalog import Model
 from generation.models.layout import files_read
+from generation.models.shared_additions import AddedChecker
 
+Loadable = Model | AddedChecker
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
 
 
@@ -25,21 +27,21 @@ class FailedLoads:
         self._file = Path(file) if file else None
         self._kept: dict[str, dict[str, str]] = {}
 
-    def get(self, model: Model) -> str | None:
+    def get(self, model: Loadable) -> str | None:
         """Return why the model did not load; None if it was not tried, or its files have changed since."""
         kept = self._read().get(model.name)
         return kept["reason"] if kept is not None and kept["stamp"] == _stamp(model) else None
 
-    def put(self, model: Model, reason: str) -> None:
+    def put(self, model: Loadable, reason: str) -> None:
         self._write(self._read() | {model.name: {"stamp": _stamp(model), "reason": reason}})
 
-    def remove(self, model: Model) -> None:
+    def remove(self, model: Loadable) -> None:
         """Forget a failure, because the model loaded."""
         kept = self._read()
         if kept.pop(model.name, None) is not None:
             self._write(kept)
 
-    def of(self, models: tuple[Model, ...]) -> Mapping[str, str]:
+    def of(self, models: tuple[Loadable, ...]) -> Mapping[str, str]:
         """Return the reason of every one of these that does not load."""
         return {model.name: reason for model in models if (reason := self.get(model)) is not None}
 
@@ -65,9 +67,11 @@ class FailedLoads:
             self._file = None
 
 
-def _stamp(model: Model) -> str:
-    """Return a value that changes when a file of the model does, or a library that reads it. No file is opened."""
+def _stamp(model: Loadable) -> str:
+    """Return a value that changes when a file of the model does, what was added, or a library that reads it. No file is
+    opened."""
     stamp = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in _LIBRARIES).encode())
+    stamp.update(model.sha256.encode())
     for file in _files(model):
         try:
             there = file.stat()
@@ -77,7 +81,8 @@ def _stamp(model: Model) -> str:
     return stamp.hexdigest()
 
 
-def _files(model: Model) -> Iterator[Path]:
-    for path in (model.path, model.config, model.vae, model.safety_checker, model.upscaler):
+def _files(model: Loadable) -> Iterator[Path]:
+    beside = (model.config, model.vae, model.safety_checker, model.upscaler) if isinstance(model, Model) else ()
+    for path in (model.path, *beside):
         if path is not None:
             yield from files_read(path) if path.is_dir() else (path,)

@@ -308,8 +308,8 @@ class GenerationService:
         return self._worker.loaded_models
 
     def list_unusable_models(self) -> Mapping[str, str]:
-        """Return why models cannot be used, by name: left out at the start, or found out since. Reads files."""
-        return {**self.catalog.left_out, **self.failed_loads.of(self.catalog.models)}
+        """Return why models and checkers cannot be used, by name: left out, or found out since. Reads files."""
+        return {**self.catalog.left_out, **self.failed_loads.of(self.catalog.loadable)}
 
     # The life of the service.
 

@@ -34,6 +34,7 @@ from generation.images.c2pa import Credentials
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job
 from generation.models.catalog import PAINTBOX, Catalog, Model
+from generation.models.failed_loads import FailedLoads
 from generation.policy.guild_settings import GuildSettings
 from generation.retry import Problems
 from generation.rules.screening import Screener
@@ -113,6 +114,7 @@ class LivingBot:
         self._thresholds = thresholds
         owners = ",".join(map(str, owner_ids))
         self.settings = Settings(data_dir=data_dir, allow_dms=True, owner_ids=owners)
+        self.failed_loads = self.settings.engine.failed_loads
         self._tasks: list[asyncio.Task[Any]] = []
         self.clock_ahead = timedelta(0)
         """How wrong the clock of this machine is."""
@@ -128,7 +130,9 @@ class LivingBot:
         self.jobs = JobStore(self.database, clock=self.now)
         watch = self._watch_models()
         catalog = Catalog(self._models) if self._models else watch.open()
-        settings = EngineSettings(num_slots=self.num_slots, num_threads=2, thresholds=self._thresholds)
+        settings = EngineSettings(
+            num_slots=self.num_slots, num_threads=2, thresholds=self._thresholds, failed_loads=self.failed_loads
+        )
         config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine)
         self.worker = LocalWorker(config, first_pause_s=0.05)
         self.generation = GenerationService(
@@ -140,6 +144,7 @@ class LivingBot:
             clock=self.now,
             check_safety=self._checks_safety,
         )
+        self.generation.failed_loads = FailedLoads(self.failed_loads)
         self.screener = Screener()
         self.generation.is_closed = await OperatorStore(self.database).is_closed()
         self.generation.pause(await OperatorStore(self.database).is_paused())

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from cli import models as command
 from cli.model_defaults import set_defaults
 from cogs.common.model_lines import UNGUIDED
 from discord_sandbox import Permission, Sandbox, ScriptedUser
-from generation.errors import UnknownModelError
+from generation.errors import UncheckedError, UnknownModelError
 from generation.jobs.job import Job, Status
+from generation.models.hashing import digest_file
 from generation.models.registry import REGISTER
 from generation.policy.guild_settings import GuildSettings
 from generation.safety.visibility import SafetyLevel
 from generation.workers.frames import DEFAULT_ENGINE
-from tests.generation.engine.toy import REAL, save_toy
+from tests.generation.engine.toy import REAL, save_checker, save_toy
 from tests.generation.engine.toy_checkpoint import save_checkpoint
 from tests.messages import is_said
 from tests.patience import PATIENCE_S
@@ -47,13 +49,23 @@ class Harness:
         await self.until(lambda: name in self.offered)
 
     async def set(self, **options: Any) -> None:
-        before = self.bot.generation.catalog
-        set_defaults(self.models_dir, NAME, say=lambda line: None, **options)
-        await self.until(lambda: self.bot.generation.catalog is not before)
+        await self.change(set_defaults, NAME, **options)
 
     async def remove(self) -> None:
         command.remove(self.models_dir, NAME, say=lambda line: None)
         await self.until(lambda: NAME not in self.offered)
+
+    async def change(self, work: Callable[..., Any], *words: str, **options: Any) -> None:
+        """Do what the command line does, and wait until the bot has seen it."""
+        before = self.bot.generation.catalog
+        work(self.models_dir, *words, say=lambda line: None, **options)
+        await self.until(lambda: self.bot.generation.catalog is not before)
+
+    async def spoil(self, file: Path) -> None:
+        """Let the register say that a file that was added was another one."""
+        register = self.models_dir / REGISTER
+        text = register.read_text().replace(digest_file(file), "0" * 64)
+        await self.change(lambda *_, say: register.write_text(text))
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Wait for the bot to look at the folder, which it does by itself."""
@@ -179,12 +191,15 @@ async def test_a_server_chooses_defaults_of_its_own(harness: Harness, toy: Path)
     assert (spec.steps, spec.guidance, spec.sampler, spec.negative) == (7, 4.0, "Euler", "blurry")
     chosen = (await harness.paint(steps=1, negative="green")).request.spec
     assert (chosen.steps, chosen.guidance, chosen.negative) == (1, 4.0, "green")
+    assert (await harness.paint(negative="-")).request.spec.negative == ""
     await told(harness.discord, await manager.slash("rules add", text="blurry", reason="No blur."))
     assert (await harness.paint()).status is Status.DONE, "a member is blamed for the server's own negative prompt"
     refused = await told(
         harness.discord, await harness.ada.slash("imagine", prompt=RED, model=NAME, negative="blurry x")
     )
     assert "No blur." in refused.text
+    await told(harness.discord, await manager.slash("defaults set", model=NAME, negative="-"))
+    assert (await harness.paint()).request.spec.negative == ""
     await told(harness.discord, await manager.slash("defaults reset", model=NAME))
     assert (await harness.paint()).request.spec.steps == 4
 
@@ -192,6 +207,32 @@ async def test_a_server_chooses_defaults_of_its_own(harness: Harness, toy: Path)
 def act_as_manager(harness: Harness) -> ScriptedUser:
     member = harness.people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD))
     return harness.discord.act_as(member, harness.people.general)
+
+
+async def test_a_safety_checker_judges_as_soon_as_it_is_added_and_no_longer_once_it_is_removed(
+    discord: Sandbox, people: People, tmp_path: Path, blank_database: Path
+) -> None:
+    checker = save_checker(tmp_path / "strict", threshold=-1.0)
+    async for harness in open_house(discord, people, tmp_path, blank_database, engine=DEFAULT_ENGINE):
+        paint = partial(harness.paint, model="paintbox", steps=1)
+
+        await harness.bot.choose(GuildSettings(guild_id=people.guild.id, safety=SafetyLevel.BLOCK))
+        assert (await paint()).images[0].status is Status.DONE
+        pid = harness.bot.worker.pid
+        await harness.change(command.add, str(checker), name="strict")
+        judged = (await paint()).images[0]
+        assert judged.status is Status.WITHHELD and judged.judgement is not None
+        assert judged.judgement.margins["strict concept"] > 0
+
+        await harness.spoil(checker / "model.safetensors")
+        failed = (await paint()).images[0]
+        assert (failed.status, failed.error, failed.charged) == (Status.FAILED, UncheckedError.code, 0)
+        told_why = (await told(discord, await harness.boss.slash("operator models"))).text
+        assert "strict" in told_why and "it has changed since it was added" in told_why
+
+        await harness.change(command.remove, "strict")
+        assert (await paint()).images[0].status is Status.DONE
+        assert harness.bot.worker.pid == pid, "the worker was restarted"
 
 
 async def test_operators_see_what_is_in_memory(
