@@ -101,7 +101,7 @@ class StyleOption(app_commands.Transformer[Any]):
         self, interaction: Interaction, value: str, /
     ) -> list[app_commands.Choice[str]]:
         styles = await interaction.client.services.styles.fetch_all(get_owner(interaction).guild_id)
-        return filter_choices([(f"{style.name}: {style.prompt}", style.name) for style in styles], value)
+        return filter_choices([(f"{style.name} · {style.prompt}", style.name) for style in styles], value)
 
 
 class StyleName(StyleOption):
@@ -129,4 +129,4 @@ def clean_typed_prompt(text: str | None) -> str:
 
 def _describe_job(view: JobView) -> str:
     state = _("painting") if view.job.status is Status.RUNNING else _("waiting")
-    return f"{format_pictures(len(view.job.images))}, {state}: {view.job.request.spec.prompt}"
+    return f"{format_pictures(len(view.job.images))}, {state} · {view.job.request.spec.prompt}"

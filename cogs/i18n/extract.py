@@ -1,7 +1,7 @@
 """Finds every text that people may read, and keeps the catalogues of `cogs/i18n/locale/` in step with them.
 
 `python -m cogs.i18n.extract` adds what is new to every language, empty, and takes out what is gone; `python -m
-cogs.i18n.extract fr` begins a language. Which texts there are, three places say: calls of `_`, `N_`, `ngettext` and
+cogs.i18n.extract it` begins a language. Which texts there are, three places say: calls of `_`, `N_`, `ngettext` and
 `Phrase` in the code; the docstrings of the errors, and the words of some enumerations; and the commands themselves, as
 discord.py asks for translations.
 """
@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import discord
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 from discord import app_commands
@@ -61,9 +61,9 @@ def read(language: str) -> Catalog:
         return read_po(file, locale=language)
 
 
-def update(language: str) -> tuple[int, int]:
-    """Write the catalogue again: what is translated stays, what is new is empty. Return how many texts, and how
-    many are empty."""
+def update(language: str) -> tuple[int, list[Message]]:
+    """Write the catalogue again: what is translated stays, what is new is empty. Return how many texts, and those
+    that are not translated."""
     path = FOLDER / language / FILE
     catalogue = extract_texts()
     catalogue.locale = language
@@ -77,7 +77,7 @@ def update(language: str) -> tuple[int, int]:
     write_po(written, catalogue, width=120, sort_by_file=True, include_lineno=False)
     lines = written.getvalue().decode().splitlines(keepends=True)
     path.write_text("".join(line for line in lines if not line.startswith(NO_HEADERS)), encoding="utf-8")
-    return len(catalogue), sum(not all(_list_strings(each.string)) for each in catalogue if each.id)
+    return len(catalogue), [each for each in catalogue if each.id and not all(_list_strings(each.string))]
 
 
 def _list_strings(string: object) -> tuple[str, ...]:
@@ -148,8 +148,10 @@ class _Collector(app_commands.Translator):
 def main(words: list[str]) -> None:
     languages = words or sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
     for language in languages:
-        num_texts, num_empty = update(language)
-        sys.stdout.write(f"{language}: {num_texts} texts, {num_empty} of them not said yet\n")
+        num_texts, missing = update(language)
+        sys.stdout.write(f"{language}: {num_texts} texts, {len(missing)} of them not said yet\n")
+        for each in missing:
+            sys.stdout.write(f"  {each.locations[0][0]}: {_list_strings(each.id)[-1]!r}\n")
 
 
 if __name__ == "__main__":

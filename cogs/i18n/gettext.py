@@ -56,8 +56,9 @@ def match_language(locale: str) -> str:
 
 
 def get_language_name(language: str) -> str:
-    """Return what a language calls itself."""
-    return Locale.parse(language).get_display_name() or language
+    """Return what a language calls itself, as the name of a choice."""
+    name = Locale.parse(language).get_display_name() or language
+    return name[:1].upper() + name[1:]
 
 
 def get_guild_language(chosen: str, locale: object) -> str:

@@ -92,8 +92,13 @@ def build_server(
     notes = [_("Members are listed by their use in these {number} days.", number=len(days)) + " " + _(WHAT_A_STEP_IS)]
     if len(members) > MAX_MEMBERS:
         rest = total(each.usage for each in members[MAX_MEMBERS:])
-        others = ngettext("and {number} more member", "and {number} more members", len(members) - MAX_MEMBERS)
-        notes.insert(0, f"{others}: {_format_sum(rest)}")
+        others = ngettext(
+            "and {number} more member: {used}",
+            "and {number} more members: {used}",
+            len(members) - MAX_MEMBERS,
+            used=_format_sum(rest),
+        )
+        notes.insert(0, others)
     notes.append(f"{format_day_start(timezone)} {format_share(weight, part)}")
     blocks.append("\n".join(format_small(note) for note in notes))
     return MessageSpec(blocks=tuple(blocks))
@@ -116,7 +121,7 @@ def _format_sum(usage: Usage) -> str:
 
 def _build_chart(title: str, days: Sequence[Day], limits: Sequence[int]) -> Gallery:
     values = [each.usage.num_images for each in days]
-    labels = [f"{each.date.day}." for each in days]
+    labels = [str(each.date.day) for each in days]
     first, last = (format_day(each.date) for each in (days[0], days[-1]))
     listed = ", ".join(str(value) for value in values)
     alt = _("{title} from {first} to {last}: {numbers}.", title=title, first=first, last=last, numbers=listed)

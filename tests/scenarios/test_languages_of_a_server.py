@@ -73,7 +73,7 @@ async def test_commands_say_themselves_in_every_language(discord: Sandbox, peopl
 
 
 async def test_one_server_two_languages(discord: Sandbox, people: People, bot: LivingBot) -> None:
-    people.guild.locale = "fr"  # a language that is not here
+    people.guild.locale = "it"  # a language that is not here
     ada = discord.act_as(people.ada.member, people.general, locale="de")
     bo, log = people.bo, people.guild.add_channel("log")
     kim, lee = await manager(discord, people, "kim", "de"), await manager(discord, people, "lee", "en-GB")
@@ -81,13 +81,16 @@ async def test_one_server_two_languages(discord: Sandbox, people: People, bot: L
     # What one person reads is in their own language.
     assert is_said_in("de", HELLO, await told(discord, await ada.slash("help")))
     assert is_said_in("en", HELLO, await told(discord, await bo.slash("help")))
+    for locale, language in (("es-ES", "es"), ("es-419", "es"), ("fr", "fr")):
+        other = discord.act_as(bo.member, people.general, locale=locale)
+        assert is_said_in(language, HELLO, await told(discord, await other.slash("help")))
     wrong = {"prompt": RED, "size": "large"}
     in_german, in_english = [await told(discord, await each.slash("imagine", **wrong)) for each in (ada, bo)]
     assert is_said(SizeFormatError, in_english, text="large")
     with use_language("de"):
         assert is_said(SizeFormatError, in_german, text="large")
 
-    # What all read is in the server's, whoever asked: here English, as French is not there.
+    # What all read is in the server's, whoever asked: here English, as Italian is not there.
     shared = await until_done(discord, await ada.slash("imagine", prompt=RED, steps=2))
     assert is_said_in("en", AI_GENERATED, shared.text)
     assert "Reroll" in labels(shared)
