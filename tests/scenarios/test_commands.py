@@ -57,7 +57,7 @@ async def test_cancel_by_name_and_all_at_once(discord: Sandbox, people: People, 
     for each in [*asked, theirs]:
         await until_shown(discord, each)
     offered = await people.ada.autocomplete("cancel", focused="picture", value="image 1")
-    assert [choice["name"].rpartition(": ")[2] for choice in offered] == ["endless-image 1"]
+    assert [choice["name"].rpartition(" · ")[2] for choice in offered] == ["endless-image 1"]
     await people.ada.slash("cancel", picture=offered[0]["value"])
     await until_done(discord, asked[1])
     stolen = job_id_in(await until_shown(discord, theirs))
