@@ -27,8 +27,9 @@ import numpy as np
 
 from bench._harmless import harmless
 from generation.engine.checkers.shared import load_shared
-from generation.engine.checkers.verdict import judge, look_with
+from generation.engine.checkers.verdict import look_with
 from generation.safety.strictness import Strictness
+from generation.safety.verdict import judge
 from generation.workers.engine_settings import CheckerThresholds
 
 _ROUNDS = 9

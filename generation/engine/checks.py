@@ -12,7 +12,7 @@ import numpy as np
 from generation.engine.checkers.check_thread import MAX_WAITING, CheckThread, Look
 from generation.engine.checkers.clip import load_added
 from generation.engine.checkers.shared import load_shared
-from generation.engine.checkers.verdict import UNCHECKED, Checker, SafetyVerdict, Scores, judge, look_with
+from generation.engine.checkers.verdict import Checker, look_with
 from generation.engine.devices import Device
 from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.loading import refusing
@@ -22,6 +22,7 @@ from generation.errors import ConfigurationError, UncheckedError
 from generation.jobs.protocol import Event, GenerateCommand
 from generation.models.failed_loads import FailedLoads
 from generation.models.shared_additions import AddedChecker
+from generation.safety.verdict import UNCHECKED, SafetyVerdict, Scores, judge
 from generation.workers.engine_settings import EngineSettings
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,6 @@ from torch import Tensor
 from generation.engine.autotune import MeasurementCache
 from generation.engine.batch import Batches, rows_of
 from generation.engine.buckets import Buckets
-from generation.engine.checkers.verdict import UNCHECKED, SafetyVerdict
 from generation.engine.checks import Checks
 from generation.engine.devices import choose_device
 from generation.engine.error_classes import broken, is_engine_broken, is_out_of_memory
@@ -33,6 +32,7 @@ from generation.errors import OutOfMemoryError
 from generation.failpoints import reached
 from generation.jobs.protocol import Cancel, Cancelled, Event, GenerateCommand, Progress
 from generation.models.catalog import Model
+from generation.safety.verdict import UNCHECKED, SafetyVerdict
 from generation.scheduling.step_schedule import StepSchedule
 from generation.workers.engine_settings import EngineSettings
 

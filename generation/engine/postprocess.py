@@ -9,7 +9,6 @@ import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from generation.engine.checkers.verdict import UNCHECKED, SafetyVerdict
 from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.outpaint import put_back
 from generation.engine.pixels import encode_jpeg, from_model_range, read_picture
@@ -17,6 +16,7 @@ from generation.engine.slot import Slot
 from generation.errors import NotFiniteError
 from generation.failpoints import reached
 from generation.jobs.protocol import Finished, GenerateCommand, Preview
+from generation.safety.verdict import UNCHECKED, SafetyVerdict
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from generation.engine.checkers.verdict import UNCHECKED, SafetyVerdict
 from generation.engine.errors import LatentSizeError, TraceLengthError
 from generation.engine.families.base import MASK, Conditioning, Family, Words
 from generation.engine.initial_latents import Repaint, begin, begin_larger, build_mask_input
@@ -19,6 +18,7 @@ from generation.requests.cost import BY_PIXELS, Work, compute_evaluations_cost
 from generation.requests.prompt_addons import Adapter
 from generation.requests.recipe import Trace, require_trace
 from generation.requests.spec import ImageSpec, Pass
+from generation.safety.verdict import UNCHECKED, SafetyVerdict
 
 
 class Key(NamedTuple):

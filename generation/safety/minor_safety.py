@@ -2,7 +2,7 @@
 
 Two scorers look at each, one for age and one for sexual content; only their conjunction refuses, so that neither a
 playground nor a life class is touched. It holds in every channel and in direct messages, says nothing of which rule it
-was, and leaves a hash and two scores behind. Pictures are looked at too (`generation.engine.checkers.verdict`): most
+was, and leaves a hash and two scores behind. Pictures are looked at too (`generation.safety.verdict`): most
 checkers see no age, so what the words say of it is crossed with what the checkers see.
 """
 

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
-from generation.engine.checkers.verdict import Scores
+from generation.safety.verdict import Scores
 
 MAX_WAITING = 8
 _MAX_GIVEN_UP = 3

@@ -16,7 +16,6 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from generation.engine.checkers.verdict import Score, Scores
 from generation.engine.devices import Device
 from generation.engine.loading import load_transformer
 from generation.models.hashing import hash_files
@@ -24,6 +23,7 @@ from generation.models.json_file import read_json
 from generation.models.layout import ModelRefusedError, check_part
 from generation.models.shared_additions import AddedChecker
 from generation.program import format_command
+from generation.safety.verdict import Score, Scores
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

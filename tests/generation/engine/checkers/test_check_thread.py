@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from generation.engine.checkers.check_thread import CheckerHangsError, CheckThread
-from generation.engine.checkers.verdict import Score, Scores
+from generation.safety.verdict import Score, Scores
 from tests.patience import PATIENCE_S
 
 CALM = {"a": Score(-1.0, 0.1)}

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from generation.engine.checkers.check_thread import MAX_WAITING
-from generation.engine.checkers.verdict import Score, Scores
 from generation.engine.engine import Engine
 from generation.jobs.protocol import Cancel, Cancelled, Event, Finished, ImageFailed, Preview, Progress
+from generation.safety.verdict import Score, Scores
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, a_start, an_order, ends, paint, run
 from tests.generation.engine.toy import toy_model

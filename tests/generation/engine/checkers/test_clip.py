@@ -14,13 +14,13 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessorPil
 
 from generation.engine.checkers.clip import ClipChecker, score_concepts
-from generation.engine.checkers.verdict import SafetyVerdict, judge
 from generation.engine.devices import Device
 from generation.engine.engine import Engine
 from generation.images.codec import encode_png
 from generation.jobs.protocol import Finished, GenerateCommand, Preview
 from generation.requests.edits import StartImage, Upscale
 from generation.safety.checker_trust import SHARED
+from generation.safety.verdict import SafetyVerdict, judge
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_picture, a_spec, an_order, ends, paint, run
 from tests.generation.engine.toy import save_checker, toy_model

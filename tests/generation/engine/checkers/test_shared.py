@@ -18,9 +18,10 @@ from PIL import Image
 from bench._harmless import drawing, painted, photograph
 from generation.engine.checkers import shared
 from generation.engine.checkers.shared import CLASSES, NsfwjsChecker, OpenNsfwChecker, load_shared
-from generation.engine.checkers.verdict import judge, look_with
+from generation.engine.checkers.verdict import look_with
 from generation.errors import ConfigurationError
 from generation.safety.strictness import Strictness
+from generation.safety.verdict import judge
 from generation.workers.engine_settings import CheckerThresholds
 
 REFERENCE = json.loads(Path(__file__).with_name("nsfwjs_scores.json").read_text())

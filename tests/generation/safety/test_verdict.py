@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from generation.engine.checkers.verdict import Score, judge
 from generation.safety.strictness import Strictness
+from generation.safety.verdict import Score, judge
 
 CALM = Score(-0.4, 0.1)
 NEAR = Score(-0.15, 0.1)
