@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from cli.model_defaults import describe_guess, describe_words
+from cli.previews import take_preview
 from generation.errors import ConfigurationError
 from generation.models.add import add_path
 from generation.models.catalog import Catalog
@@ -14,6 +15,7 @@ from generation.models.layout import read_file_statement, read_scheduler
 from generation.models.links import CivitaiLink, HubLink, is_url, parse_link
 from generation.models.names import check_name, label, name_for
 from generation.models.origin import LOCAL, Origin
+from generation.models.previews import keep_preview, remove_unused
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.scan import scan as scan_folder
 from generation.models.scheduler_config import V_PREDICTION, Stated
@@ -99,6 +101,8 @@ def add(
         replaces=replaces,
         origin=origin,
     )
+    entry = keep_preview(models_dir, entry, take_preview)
+    remove_unused(models_dir)
     return _tell(models_dir, entry, say)
 
 
@@ -108,7 +112,10 @@ def scan(models_dir: Path, root: str, *, say: Say) -> bool:
     counts = {"added": 0, "there already": 0, "left out": 0}
 
     def add_one(path: Path) -> Entry:
-        return add_path(models_dir, path, say=quiet, require_loadable=require_loadable, require_fitting=require_fitting)
+        entry = add_path(
+            models_dir, path, say=quiet, require_loadable=require_loadable, require_fitting=require_fitting
+        )
+        return keep_preview(models_dir, entry, take_preview)
 
     for found in scan_folder(models_dir, folder, add_one):
         shown = found.path.relative_to(folder)
@@ -205,8 +212,9 @@ def remove(models_dir: Path, name: str, *, say: Say) -> None:
     if users := [each.name for each in register.entries if each.vae == name]:
         raise ConfigurationError(problem=f"{', '.join(users)} uses it as its VAE.", remedy=f"Remove {users[0]} first.")
     register.without(name).write(models_dir)
+    remove_unused(models_dir)
     if entry.kind is Kind.CHECKER:
-        say(f"{name} looks at no more pictures from the bot's next start; the other checkers do.")
+        say(f"{name} looks at no more pictures, in a running bot within seconds; the other checkers do.")
     else:
         say(f"{name} is offered no more; a running bot follows within seconds.")
         say("Without it, what it painted cannot be reproduced.")
@@ -221,6 +229,8 @@ def _tell(models_dir: Path, entry: Entry, say: Say) -> Entry:
         say(f"From {entry.source} at commit {entry.revision}.")
     if entry.trigger_words:
         say(f"Its author says to write: {', '.join(entry.trigger_words)}.")
+    if entry.preview is not None:
+        say("Its preview is shown in /models and /loras, where the safety checkers let it.")
     say(f"Licence: {entry.licence or 'not stated; look at its page before you offer it to others'}.")
     if entry.kind is Kind.MODEL:
         say(_prediction(models_dir, entry))

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 import discord
+from msgspec.structs import asdict
 
 from cli.doctor import require_startable
 from cli.health import HealthStatus, serve_health
@@ -169,6 +170,7 @@ def build_services(
         operator=OperatorStore(database),
         credentials=load_credentials(settings.c2pa_certificates, key, settings.c2pa_algorithm),
         problems=parts.problems,
+        thresholds=asdict(settings.engine.thresholds),
         removed_guilds=RemovedGuildStore(database, clock=clock, grace=timedelta(days=settings.guild_grace_days)),
         clock=clock,
         monotonic=monotonic,

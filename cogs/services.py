@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from msgspec.structs import asdict
 
 from cogs.common.load_shedding import AdmissionLimiter
 from cogs.common.pending_uploads import PendingUploads
@@ -30,6 +32,7 @@ from generation.images.c2pa import Credentials
 from generation.policy.rate_limit import RateLimiter, make_file_rate_limiter
 from generation.retry import Problems
 from generation.scheduling.service import GenerationService
+from generation.workers.engine_settings import CheckerThresholds
 
 FILES_IN_HAND = 8
 
@@ -72,6 +75,8 @@ class Services:
     clock: Clock = utc_now
     monotonic: Callable[[], float] = time.monotonic
     """Seconds that only run forward."""
+    thresholds: Mapping[str, float] = field(default_factory=lambda: asdict(CheckerThresholds()))
+    """Of the shared safety checkers, by score: above them a picture is flagged."""
     credentials: Credentials | None = None
     """What posted pictures are signed with, where the operator has a key."""
     owner_ids: frozenset[int] = frozenset()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -38,6 +38,9 @@ PAGE_ROOM = 1500
 """What a list keeps for itself, however long the texts beside it are."""
 NOTE_ROOM = 150
 """For the line that says where the rest is."""
+MAX_THUMBNAILS = 5
+"""On one page of a list: each is three components, and the texts between them are some more."""
+Line = str | Entry
 _JOINS = "\u200d\ufe0e\ufe0f"
 _MOST_MARKS = 16
 
@@ -81,7 +84,7 @@ def count_fitting(lines: Sequence[str], room: int) -> int:
 def fit_message(say: MessageSpec, page: int = 0) -> MessageSpec:
     """Return the message as it can be sent: a list by pages, and text that is too long in a file beside it."""
     listing = next((block for block in say.blocks if isinstance(block, Lines)), None)
-    kept = measure_text("\n".join(listing.lines)) if listing is not None else 0
+    kept = measure_text("\n".join(map(_get_text, listing.lines))) if listing is not None else 0
     room = MAX_TEXT - min(PAGE_ROOM, kept)
     shortened, files = _shorten(_merge(say.blocks), room)
     blocks, rows = shortened, say.rows
@@ -92,24 +95,43 @@ def fit_message(say: MessageSpec, page: int = 0) -> MessageSpec:
         if len(pages) > 1:
             note = "-# " + _(PAGE_OF, number=format_count(shown + 1), total=format_count(len(pages)))
             rows = (*rows, _build_pager(listing.key, shown, len(pages)))
-        text = "\n".join(pages[shown])
         index = shortened.index(listing)
-        blocks = [*shortened[:index], *([text] if text else []), *shortened[index + 1 :]]
+        blocks = [*shortened[:index], *_join_lines(pages[shown]), *shortened[index + 1 :]]
         blocks += [note] if len(pages) > 1 else []
     return replace(say, blocks=tuple(blocks), rows=rows, attached=(*say.attached, *files))
 
 
-def split_pages(lines: Sequence[str], room: int) -> list[list[str]]:
+def split_pages(lines: Sequence[Line], room: int) -> list[list[Line]]:
     """Return the lines in pages of so much room; all on one if they fit. There is at least one page."""
-    if count_fitting(lines, room) == len(lines):
+    if _count_on_page(lines, room) == len(lines):
         return [list(lines)]
     room -= NOTE_ROOM
-    rest, pages = [cut_text(line, room) for line in lines], []
+    rest, pages = [_cut_line(line, room) for line in lines], []
     while rest:
-        number = count_fitting(rest, room)
+        number = _count_on_page(rest, room)
         pages.append(rest[:number])
         rest = rest[number:]
     return pages
+
+
+def _count_on_page(lines: Sequence[Line], room: int) -> int:
+    """Return how many of these lines, from the first, have a place on a page, with their pictures."""
+    pictured = [index for index, line in enumerate(lines) if isinstance(line, Entry)]
+    most = pictured[MAX_THUMBNAILS] if len(pictured) > MAX_THUMBNAILS else len(lines)
+    return count_fitting([_get_text(line) for line in lines[:most]], room)
+
+
+def _cut_line(line: Line, limit: int) -> Line:
+    return cut_text(line, limit) if isinstance(line, str) else replace(line, text=cut_text(line.text, limit))
+
+
+def _join_lines(lines: Sequence[Line]) -> Iterator[Block]:
+    """Yield the lines as blocks: those beside a picture alone, the text between them as one."""
+    for is_text, group in groupby(lines, key=lambda line: isinstance(line, str)):
+        if not is_text:
+            yield from group
+        elif text := "\n".join(map(_get_text, group)):
+            yield text
 
 
 def _build_pager(key: str, shown: int, total: int) -> Row:

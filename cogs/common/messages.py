@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from pathlib import Path
 
 
 class Tone(IntEnum):
@@ -88,6 +89,17 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """A preview to show, which is read from disk when the message is sent: a list has many, and a page a few."""
+
+    path: Path
+    sha256: str
+    filename: str
+    alt: str
+    is_spoiler: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Gallery:
     """One to ten pictures, large."""
 
@@ -99,7 +111,7 @@ class Entry:
     """Text beside a small picture."""
 
     text: str
-    thumbnail: Picture
+    thumbnail: Picture | StoredPicture
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +121,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """A list, one entry a line, shown by pages where it is long. A message holds at most one.
+    """A list, one text a line (or one beside a picture), shown by pages where it is long. A message holds at most one.
 
     `key` names what lists it again when the page is turned: letters and digits, parted by colons.
     """
 
-    lines: tuple[str, ...]
+    lines: tuple[str | Entry, ...]
     key: str
 
 
@@ -147,6 +159,6 @@ class MessageSpec:
         for block in self.blocks:
             if isinstance(block, Gallery):
                 yield from block.pictures
-            elif isinstance(block, Entry):
+            elif isinstance(block, Entry) and isinstance(block.thumbnail, Picture):
                 yield block.thumbnail
         yield from self.attached

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, TypedDict
 
 import discord
@@ -11,6 +12,7 @@ from cogs.common.components import PersistentButton, PersistentMenu
 from cogs.common.message_limits import fit_message
 from cogs.common.messages import Block, Entry, Gallery, Lines, Long, MessageSpec, Picture, Rule
 from cogs.common.plain_text import build_files, get_alt_text
+from generation.models.previews import read_preview
 
 
 def create_view() -> ui.LayoutView:
@@ -39,14 +41,29 @@ class Changed(TypedDict):
 
 def render_new(say: MessageSpec, page: int = 0) -> New:
     """Return the message as it is sent, within all of Discord's limits."""
-    within = fit_message(say, page)
+    within = _read_pictures(fit_message(say, page))
     return New(view=_build_layout(within), files=build_files(within.pictures()))
 
 
 def render_edit(say: MessageSpec, page: int = 0) -> Changed:
     """Return the message as it replaces another, within all of Discord's limits."""
-    within = fit_message(say, page)
+    within = _read_pictures(fit_message(say, page))
     return Changed(view=_build_layout(within), attachments=build_files(within.pictures()))
+
+
+def _read_pictures(say: MessageSpec) -> MessageSpec:
+    """Return the message with its previews read from disk. Where one is gone, its text stands alone."""
+    return replace(say, blocks=tuple(map(_read_picture, say.blocks)))
+
+
+def _read_picture(block: Block) -> Block:
+    if not isinstance(block, Entry) or isinstance(block.thumbnail, Picture):
+        return block
+    stored = block.thumbnail
+    data = read_preview(stored.path, stored.sha256)
+    if data is None:
+        return block.text
+    return Entry(block.text, Picture(stored.filename, data, stored.alt, is_spoiler=stored.is_spoiler))
 
 
 def _build_layout(say: MessageSpec) -> ui.LayoutView:
@@ -74,6 +91,7 @@ def _build_item(block: Block) -> ui.Item[Any]:
             return ui.MediaGallery(*shown)
         case Entry():
             small = block.thumbnail
+            assert isinstance(small, Picture)  # `_read_pictures` has read it
             thumbnail = ui.Thumbnail[ui.LayoutView](
                 _get_uri(small), description=get_alt_text(small), spoiler=small.is_spoiler
             )

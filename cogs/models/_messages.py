@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from cogs.common.formatting import bind_words, escape_markdown, format_bytes, format_link, format_small, join_dotted
-from cogs.common.messages import Lines, MessageSpec
+from cogs.common.messages import Entry, Lines, MessageSpec, StoredPicture
 from cogs.i18n.gettext import N_, _, join_list, ngettext
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import PromptAddon, fits, name_base
 from generation.safety.checker_trust import is_vetted
+from generation.safety.visibility import Shown
 
+
+@dataclass(frozen=True, slots=True)
+class ShownPreview:
+    """A small picture of what a model or LoRA does, and how it may be shown where it is asked for."""
+
+    path: Path
+    sha256: str
+    how: Shown
+
+
+NO_PREVIEWS: Mapping[str, ShownPreview] = {}
 NONE_ADDED = N_("None yet. The operator of the bot can add some.")
 UNUSABLE = N_("It cannot be used at present. The operator of the bot can find out why.")
 RESTRICTED_ONLY = N_("It works in age-restricted channels only.")
@@ -20,20 +34,28 @@ MODELS, LORAS = "offered", "loras"
 _MAX_WORDS = 300
 
 
-def build_models(found: Sequence[tuple[Model, int]], *, checks_safety: bool, unusable: Collection[str]) -> MessageSpec:
+def build_models(
+    found: Sequence[tuple[Model, int]],
+    *,
+    checks_safety: bool,
+    unusable: Collection[str],
+    previews: Mapping[str, ShownPreview] = NO_PREVIEWS,
+) -> MessageSpec:
     """Return what each model is and can do; the first is the default. Each with the bytes of its weights, 0 where they
-    are not known. `unusable`: names of those that failed."""
-    lines = []
+    are not known. `unusable`: names of those that failed; `previews`: those that may be shown here, by name."""
+    lines: list[str | Entry] = []
     for model, size_bytes in found:
         notes = [format_small(each) for each in _describe_use(model, checks_safety=checks_safety, unusable=unusable)]
-        lines.append("\n".join((_format_head(model, size_bytes), *notes)))
+        lines.append(_put_preview("\n".join((_format_head(model, size_bytes), *notes)), model.name, previews))
     more = format_small(_("The first model is the default. Choose another with the option `model` of `/imagine`."))
     return MessageSpec(blocks=(_("### Models"), Lines(tuple(lines), MODELS), more))
 
 
-def build_loras(models: Sequence[Model]) -> MessageSpec:
+def build_loras(models: Sequence[Model], previews: Mapping[str, ShownPreview] = NO_PREVIEWS) -> MessageSpec:
     """Return what may be called in a prompt, and with which of these models: the first is the default."""
-    loras, embeddings = (tuple(_list_addons(models, each)) for each in (_get_loras(models), _get_embeddings(models)))
+    loras, embeddings = (
+        tuple(_list_addons(models, each, previews)) for each in (_get_loras(models), _get_embeddings(models))
+    )
     lines = loras + ((_("**Embeddings**"), *embeddings) if embeddings else ())
     how = _("Write a name in the option `lora` of `/imagine`, with a weight from -2 to 2: `name:0.8, name2`.")
     words = _("Call an embedding by its name, as a word of the prompt or the negative prompt.") if embeddings else ""
@@ -49,7 +71,9 @@ def _get_embeddings(models: Sequence[Model]) -> Sequence[PromptAddon]:
     return models[0].embeddings if models else ()
 
 
-def _list_addons(models: Sequence[Model], addons: Sequence[PromptAddon]) -> Iterator[str]:
+def _list_addons(
+    models: Sequence[Model], addons: Sequence[PromptAddon], previews: Mapping[str, ShownPreview]
+) -> Iterator[str | Entry]:
     """Yield each add-on with what is known of it; those that fit the default model come first."""
     for addon in sorted(addons, key=lambda each: not fits(models[0], each)):
         known = [escape_markdown(addon.note, limit=_MAX_WORDS)] if addon.note else []
@@ -59,7 +83,21 @@ def _list_addons(models: Sequence[Model], addons: Sequence[PromptAddon]) -> Iter
             *([format_link(addon.page)] if addon.page else []),
         ]
         head = f"**{escape_markdown(addon.name)}**"
-        yield "\n".join((": ".join((head, *known)), format_small(join_dotted(facts))))
+        yield _put_preview(
+            "\n".join((": ".join((head, *known)), format_small(join_dotted(facts)))), addon.name, previews
+        )
+
+
+def _put_preview(text: str, name: str, previews: Mapping[str, ShownPreview]) -> str | Entry:
+    """Return the text, beside its preview if there is one to show."""
+    preview = previews.get(name)
+    if preview is None:
+        return text
+    alt = _("A picture of what {name} does", name=name)
+    filename = f"preview-{list(previews).index(name)}.png"
+    return Entry(
+        text, StoredPicture(preview.path, preview.sha256, filename, alt, is_spoiler=preview.how is Shown.SPOILER)
+    )
 
 
 def _format_fit(addon: PromptAddon, models: Sequence[Model]) -> str:

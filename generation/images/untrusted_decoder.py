@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 import traceback
 from functools import lru_cache
@@ -43,6 +44,7 @@ _REFUSED, _OTHER_SIZE, _UNFORESEEN = 3, 4, 5
 _CRASHES = frozenset(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE))
 _MAX_LOGGED = 300
 _ROOT = Path(__file__).resolve().parents[2]
+_COMMAND = (sys.executable, "-m", __spec__.name)
 _Settings = tuple[Recipe | None, ForeignSettings | None]
 NO_MEMBER = Owner(DM_TENANT, 0)
 """For files of the shell: no member of a server gave them."""
@@ -61,6 +63,25 @@ async def fit_picture(
     Raise `InvalidRequestError`, and `SizeMismatchError` for one that is not, upright, of the size `said_px`.
     """
     return await _decode(data, owner, "mask" if is_mask else "fit", *map(str, (*size_px, *(said_px or ()))))
+
+
+def fit_picture_now(data: bytes, size_px: tuple[int, int]) -> bytes:
+    """Return a picture as `fit_picture` does, for the shell: it blocks, and takes no turn. Raise
+    `InvalidRequestError`."""
+    try:
+        done = subprocess.run(
+            [*_COMMAND, "fit", *map(str, size_px)],
+            input=data,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            cwd=_ROOT,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise PictureTooCostlyError from None
+    return _read_answer(done.returncode, done.stdout)
 
 
 async def read_signed(data: bytes, *, owner: Owner = NO_MEMBER) -> tuple[Recipe, bytes]:
@@ -85,9 +106,7 @@ async def read_settings(data: bytes, *, owner: Owner = NO_MEMBER) -> Recipe | Fo
 async def _decode(data: bytes, owner: Owner, *words: str) -> bytes:
     async with _turns(asyncio.get_running_loop()).turn(owner):
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            __spec__.name,
+            *_COMMAND,
             *words,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -104,17 +123,20 @@ async def _decode(data: bytes, owner: Owner, *words: str) -> bytes:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    if process.returncode == _REFUSED:
+    return _read_answer(process.returncode, answer)
+
+
+def _read_answer(status: int | None, answer: bytes) -> bytes:
+    """Return what the process answered. Raise `InvalidRequestError` and `SizeMismatchError` as it says."""
+    if status == _REFUSED:
         raise unpack_error(json.loads(answer))
-    if process.returncode == _OTHER_SIZE:
+    if status == _OTHER_SIZE:
         width_px, height_px = json.loads(answer)
         raise SizeMismatchError((width_px, height_px))
-    if process.returncode == _UNFORESEEN or process.returncode in _CRASHES:
-        log.error(
-            "action=decode status=%s error=%s", process.returncode, answer.decode("utf-8", "replace")[:_MAX_LOGGED]
-        )
+    if status == _UNFORESEEN or status in _CRASHES:
+        log.error("action=decode status=%s error=%s", status, answer.decode("utf-8", "replace")[:_MAX_LOGGED])
         raise PictureDamagedError
-    if process.returncode != 0 or not answer:
+    if status != 0 or not answer:
         raise PictureTooCostlyError
     return answer
 

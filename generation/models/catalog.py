@@ -22,7 +22,8 @@ from generation.models.inspect import (
     unet_setting,
 )
 from generation.models.layout import check_model
-from generation.models.registry import Entry, Kind, ModelRegistry
+from generation.models.previews import locate_preview
+from generation.models.registry import Entry, Kind, ModelRegistry, Preview
 from generation.models.shared_additions import AddedChecker, checker_of, list_upscalers
 from generation.program import format_command
 from generation.requests.cost import BY_PIXELS, Work
@@ -94,6 +95,8 @@ class Catalog:
     models: tuple[Model, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
     """What was added and cannot be offered, by name, and why."""
+    previews: Mapping[str, tuple[Path, Preview]] = field(default_factory=dict)
+    """Small pictures of what was added, by name, and where they lie."""
 
     @classmethod
     def open(cls, default: str, models_dir: Path | None = None) -> Catalog:
@@ -115,7 +118,10 @@ class Catalog:
         checkers = tuple(checker_of(each, folder) for each in register.entries if each.kind is Kind.CHECKER)
         extras: dict[str, Any] = {"loras": loras, "embeddings": embeddings, "added_checkers": checkers}
         extras["upscalers"] = tuple(list_upscalers(register, folder, left_out))
-        return cls(tuple(replace(model, **extras) for model in models), left_out)
+        previews = {
+            each.name: (locate_preview(folder, each.preview), each.preview) for each in register.entries if each.preview
+        }
+        return cls(tuple(replace(model, **extras) for model in models), left_out, previews)
 
     @property
     def default(self) -> Model:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -28,6 +29,24 @@ class Kind(StrEnum):
     VAE = "vae"
     CHECKER = "checker"  # a safety checker for the pictures of every model
     UPSCALER = "upscaler"  # a network that enlarges finished pictures
+
+
+class PreviewScore(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a safety checker said of a preview: of the shared ones a probability, of others a margin, as `Score` has."""
+
+    value: float
+    step: float = 0.0
+    is_age: bool = False
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A small picture that shows what something does."""
+
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    """Of the file that is kept of it, which has that name."""
+    scores: dict[str, PreviewScore]
+    added_checkers: tuple[str, ...] = ()
+    """Those that the operator had added and that looked at it too, by their SHA-256."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,6 +88,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     scale: int = 0
     """Of an upscaler: how many times the width and height of a picture come out."""
+    preview: Preview | None = None
 
     @property
     def link(self) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from generation.jobs.protocol import Command, Event, ModelsReport
 from generation.models.catalog import Model
+from generation.models.shared_additions import AddedChecker
 from generation.requests.prompt_addons import PromptAddon
 from generation.workers.engine_settings import EngineSettings
 
@@ -43,6 +44,13 @@ class LoraQuestion(msgspec.Struct, frozen=True, kw_only=True):
     lora: PromptAddon
     folders: tuple[Path, ...]
     """Settings of the models that were added and that it may be for."""
+
+
+class PreviewQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """What the safety checkers score of a picture: what is asked of a process that looks at it."""
+
+    png: bytes
+    checkers: tuple[AddedChecker, ...]
 
 
 class StartupFailed(msgspec.Struct, frozen=True, tag=True):
@@ -81,6 +89,10 @@ def decode_config(body: bytes) -> WorkerConfig:
 
 def decode_lora_question(body: bytes) -> LoraQuestion:
     return msgspec.msgpack.decode(body, type=LoraQuestion, dec_hook=_decode_path)
+
+
+def decode_preview_question(body: bytes) -> PreviewQuestion:
+    return msgspec.msgpack.decode(body, type=PreviewQuestion, dec_hook=_decode_path)
 
 
 def decode_command(body: bytes) -> Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -55,7 +56,7 @@ from generation.requests.spec import Adapter, GenerationRequest, ImageSpec
 from generation.requests.style import MAX_NAME_CHARS, MAX_STYLES, Style
 from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
 from generation.rules.rulebook import Hit
-from generation.safety.visibility import SafetyScores
+from generation.safety.visibility import SafetyScores, Shown
 from generation.scheduling.active_jobs import JobView
 from generation.translatable import Phrase
 from generation.validation import stored
@@ -393,7 +394,20 @@ def offered_models(draw: Draw) -> MessageSpec:
         )
         for name in names
     ]
-    return model_pages.build_models(found, checks_safety=flag(draw), unusable=[each.name for each, _ in found])
+    return model_pages.build_models(
+        found,
+        checks_safety=flag(draw),
+        unusable=[each.name for each, _ in found],
+        previews=previews(draw, [each.name for each, _ in found]),
+    )
+
+
+def previews(draw: Draw, names: list[str]) -> dict[str, model_pages.ShownPreview]:
+    """Previews of some: one that is there, or one that is gone."""
+    file = Path(__file__).resolve().parents[2] / "docs" / "images" / "waiting.png"
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if flag(draw) else "0" * 64
+    preview = model_pages.ShownPreview(file, sha256, draw(st.sampled_from((Shown.OPENLY, Shown.SPOILER))))
+    return dict.fromkeys(names[:: draw(st.sampled_from((1, 2, 7)))], preview)
 
 
 def offered_loras(draw: Draw) -> MessageSpec:
@@ -403,7 +417,8 @@ def offered_loras(draw: Draw) -> MessageSpec:
         [
             replace(made(number), loras=loras, embeddings=embeddings, context_width=width)
             for number in many(draw, 30, int)
-        ]
+        ],
+        previews(draw, [each.name for each in (*loras, *embeddings)]),
     )
 
 

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from cogs.common.message_limits import PAGE_OF
 from cogs.i18n.gettext import use_language
 from cogs.models._messages import NONE_ADDED, RESTRICTED_ONLY, UNUSABLE
-from discord_sandbox import Message
+from discord_sandbox import Message, ScriptedUser
+from generation.images.codec import encode_png
 from generation.models.catalog import Catalog
+from generation.models.registry import Preview, PreviewScore
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.prompt_addons import PromptAddon
+from generation.safety.checker_trust import SHARED
+from generation.safety.visibility import SafetyLevel
 from tests.messages import is_said
 from tests.scenarios.bad_input_harness import Harness
 from tests.scenarios.bot_harness import until_shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+THUMBNAIL = 11
+"""Discord's number of that kind of component."""
 PAGE = "https://civitai.com/models/1?modelVersionId=2"
 
 
@@ -68,6 +76,47 @@ async def test_members_read_which_lora_there_are_and_which_models_they_fit(harne
     finally:
         generation.catalog = kept
         await harness.bot.choose(GuildSettings(guild_id=harness.people.guild.id, choices=GuildPreferences()))
+
+
+async def test_a_preview_stands_beside_its_text_only_where_it_may_be_seen(harness: Harness, tmp_path: Path) -> None:
+    generation, people = harness.bot.generation, harness.people
+    kept, data = generation.catalog, encode_png(bytes(160 * 160 * 3), (160, 160))
+    sha256 = hashlib.sha256(data).hexdigest()
+    (file := tmp_path / "kept.png").write_bytes(data)
+
+    def offer(path: Path = file, **values: float) -> None:
+        scores = {name: PreviewScore(value=values.get(name, 0.1)) for name in SHARED}
+        preview = path, Preview(sha256=sha256, scores=scores)
+        generation.catalog = Catalog(kept.models, {}, {"neon": preview, "paintbox": preview})
+
+    async def seen(who: ScriptedUser, level: SafetyLevel, command: str = "loras") -> list[bool]:
+        await harness.bot.choose(GuildSettings(guild_id=people.guild.id, safety=level))
+        message = await until_shown(harness.discord, await who.slash(command))
+        assert (message.is_ephemeral and "**neon**" in message.text) or command == "models"
+        shown = [each for each in message.list_components() if each["type"] == THUMBNAIL]
+        assert len(message.attachments) == len(shown)
+        return [bool(each.get("spoiler")) for each in shown]
+
+    ada = people.ada
+    den = harness.discord.act_as(people.guild.members[ada.user.id], people.guild.add_channel("den", nsfw=True))
+    try:
+        offer()
+        assert await seen(ada, SafetyLevel.BLOCK) == [False]
+        assert await seen(ada, SafetyLevel.BLOCK, "models") == [False]
+        offer(porn=0.99)
+        assert await seen(ada, SafetyLevel.BLOCK) == [] == await seen(den, SafetyLevel.BLOCK)
+        assert await seen(ada, SafetyLevel.BLUR) == [True]
+        assert await seen(ada, SafetyLevel.OFF) == []
+        assert await seen(den, SafetyLevel.OFF) == [False]
+        assert await seen(den, SafetyLevel.OFF, "models") == [False]
+        offer(tmp_path / "gone.png")
+        assert await seen(ada, SafetyLevel.BLOCK) == []
+        file.write_bytes(encode_png(bytes(3), (1, 1)))
+        offer()
+        assert await seen(ada, SafetyLevel.BLOCK) == [], "another picture than the one that was looked at"
+    finally:
+        generation.catalog = kept
+        await harness.bot.choose(GuildSettings(guild_id=people.guild.id))
 
 
 async def test_members_read_what_each_model_does(harness: Harness) -> None:
