@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.doctor import build_invite_link
+from cli.discord_api import build_invite_link
 from cli.hardware import describe_hardware, find_card
 from config import Settings
 from generation.errors import ConfigurationError
