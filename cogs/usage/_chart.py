@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from cogs.i18n.gettext import format_count
+from generation.images.fonts import load_font, make_drawable
 
 _SCALE = 2
 """Drawn at twice the size, so that it is sharp on every screen."""
@@ -73,8 +74,8 @@ class _Pen:
         self._draw = ImageDraw.Draw(picture)
 
     def text(self, at: tuple[float, float], text: str, size: int, colour: str, *, anchor: str = "la") -> None:
-        font = ImageFont.load_default(size * _SCALE)
-        self._draw.text((at[0] * _SCALE, at[1] * _SCALE), text, colour, font, anchor=anchor)
+        font = load_font(size * _SCALE)
+        self._draw.text((at[0] * _SCALE, at[1] * _SCALE), make_drawable(text), colour, font, anchor=anchor)
 
     def line(self, y: float, colour: str) -> None:
         self._draw.line((_LEFT * _SCALE, y * _SCALE, (_WIDTH - _RIGHT) * _SCALE, y * _SCALE), colour, _SCALE)

@@ -13,6 +13,7 @@ from babel.messages.plurals import get_plural
 
 from cogs.i18n import extract
 from cogs.i18n.gettext import SOURCE, list_languages
+from generation.images.fonts import has_glyph
 
 OTHERS = [language for language in list_languages() if language != SOURCE]
 COMPLETE = ["de"]
@@ -144,6 +145,13 @@ def test_signs_are_those_of_the_language(language: str) -> None:
 def test_a_wrong_sign_would_be_seen(language: str, text: str) -> None:
     is_uneven = any(text.count(first) != text.count(last) for first, last in PAIRS[language])
     assert is_uneven or WRONG[language].search(text)
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_the_font_of_charts_and_sheets_has_every_sign(language: str) -> None:
+    signs = {sign for message in translated(language) for form in forms(message.string) for sign in form} - {"\n"}
+    assert len(signs) > 60
+    assert {sign for sign in signs if not has_glyph(sign)} == set()
 
 
 def test_a_broken_catalogue_would_be_seen() -> None:
