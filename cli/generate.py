@@ -15,8 +15,8 @@ from config import Settings
 from generation.images.replay import Agreement, ReplayVerdict
 from generation.jobs.job import Job
 from generation.models.sizes import parse_size
+from generation.requests.drawing import draw_prompts, write_prompts
 from generation.requests.prompt import clean_prompt
-from generation.requests.prompt_addons import read_prompts
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.requests.unread_syntax import list_prompt_notes
@@ -45,19 +45,20 @@ def imagine(settings: Settings, options: ImagineOptions, *, out: Path, count: in
 async def _imagine(settings: Settings, options: ImagineOptions, out: Path, count: int) -> None:
     async with open_app(settings) as app:
         spec = _build_spec(app, options)
-        for note in list_prompt_notes(spec):
+        request = draw_prompts(GenerationRequest(spec=spec, count=count), app.generation.catalog.default, {})
+        for note in list_prompt_notes(*(request.specs[1:] or request.specs)):
             typer.echo(note, err=True)
-        job = await offline.paint(app.generation, app.running, GenerationRequest(spec=spec, count=count))
+        job = await offline.paint(app.generation, app.running, request)
         _write_images(app, job, out)
 
 
 def _build_spec(app: App, options: ImagineOptions) -> ImageSpec:
     model = app.generation.catalog.default
     words = clean_prompt(options.prompt), clean_prompt(options.negative)
-    written = read_prompts(model, *model.defaults.complete(*words, options.guidance))
+    written = write_prompts(model, *model.defaults.complete(*words, options.guidance))
     return ImageSpec.for_model(
         model,
-        **written._asdict(),
+        **written,
         size_px=parse_size(model, options.size) if options.size else None,
         steps=options.steps,
         guidance=options.guidance,

@@ -46,6 +46,7 @@ EXTENSIONS: tuple[str, ...] = (
     "cogs.quota",
     "cogs.rules",
     "cogs.settings",
+    "cogs.word_lists",
     "cogs.moderation",
     "cogs.privacy",
     "cogs.operator",

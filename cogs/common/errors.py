@@ -144,6 +144,10 @@ class StylesInServerError(InvalidRequestError):
     """Styles belong to a server. Use this command in one."""
 
 
+class ListsInServerError(InvalidRequestError):
+    """Lists belong to a server. Use this command in one."""
+
+
 class NotSureError(InvalidRequestError):
     """Write {word} as `sure`: this deletes everything and cannot be undone."""
 

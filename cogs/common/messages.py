@@ -43,6 +43,7 @@ class Action(StrEnum):
     TELL = "tell"
     START = "start"
     STYLE = "style"
+    LIST = "list"
     PAGE = "page"
     PURGE = "purge"
     PICTURE = "picture"

@@ -158,5 +158,5 @@ async def _require_shown(interaction: Interaction, job: Job, image: Image) -> Im
 
 
 def _describe(job: Job, image: Image) -> str:
-    prompt, number, total = job.request.spec.prompt, image.index + 1, len(job.images)
+    prompt, number, total = image.spec.prompt, image.index + 1, len(job.images)
     return prompt if total == 1 else _("{number} of {total}: {prompt}", number=number, total=total, prompt=prompt)

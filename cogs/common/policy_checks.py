@@ -29,8 +29,11 @@ from generation.models.sizes import choose_upscaler
 from generation.owner import Owner
 from generation.policy.guild_preferences import Pressers
 from generation.policy.policy import ChannelContext, Policy, Requester, collect_texts
+from generation.requests.drawing import draw_prompts
 from generation.requests.spec import GenerationRequest
 from generation.requests.upscalers import Upscaler
+from generation.requests.wildcards import Lists
+from generation.rules.folding import words_of_name
 from generation.rules.rule import Rule
 from generation.safety.checker_trust import is_vetted
 from generation.safety.errors import MinorSafetyError
@@ -81,7 +84,8 @@ async def require_allowed(
         await _require_own(interaction, context)
     policy.require_within_limits(request, context.requester)
     try:
-        protection().require_harmless(request.spec.said)
+        for spec in request.specs if request.drawn else (request.spec,):
+            protection().require_harmless(spec.said)
         if not policy.rules.rules:
             return ()
         default = choose_default_model(services.generation.catalog, policy)
@@ -93,9 +97,27 @@ async def require_allowed(
         raise
 
 
+async def draw_from_lists(interaction: Interaction, request: GenerationRequest) -> GenerationRequest:
+    """Return the request with the choices in its prompts drawn, from the lists that the server has now.
+
+    Raise `InvalidRequestError` for what cannot be drawn.
+    """
+    model = interaction.client.services.generation.catalog.get(request.spec.model)
+    return draw_prompts(request, model, (await fetch_policy(interaction)).choices.word_lists)
+
+
 async def require_words_allowed(interaction: Interaction, texts: Iterable[str]) -> tuple[Rule, ...]:
     """Raise `BlockedByRuleError` if a rule of the server forbids one of these here. Return the rules that only warn."""
     return await _require_words_allowed(interaction.client.services, await fetch_context(interaction), texts)
+
+
+async def require_lines_allowed(interaction: Interaction, lists: Lists) -> None:
+    """Raise `RefusedError` for lists whose names or lines could not be asked for here."""
+    lines = [line for each in lists.values() for line in each]
+    for line in lines:
+        protection().require_harmless((line, ""))
+    if lines:
+        await require_words_allowed(interaction, (*lists, *map(words_of_name, lists), *lines))
 
 
 async def _require_words_allowed(services: Services, context: RequestContext, texts: Iterable[str]) -> tuple[Rule, ...]:

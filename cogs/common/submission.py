@@ -16,7 +16,7 @@ from functools import partial
 import discord
 
 from cogs.common.plain_text import build_plain
-from cogs.common.policy_checks import RequestContext, require_allowed, require_may_request
+from cogs.common.policy_checks import RequestContext, draw_from_lists, require_allowed, require_may_request
 from cogs.common.posting_permissions import require_can_post
 from cogs.common.submission_notes import format_warnings, list_word_notes
 from cogs.context import Interaction, get_owner
@@ -78,6 +78,8 @@ async def _acknowledge(
     received_s = services.monotonic()
     require_can_post(interaction)
     if request is not None:
+        if request.spec.template:
+            request = await draw_from_lists(interaction, request)
         services.generation.check(request, owner)
     else:
         services.generation.require_open()
@@ -116,6 +118,7 @@ async def submit(
     attached: Collection[str] = (),
 ) -> Job:
     """Have the request accepted; from here on the tracker looks after its message."""
+    request = await draw_from_lists(interaction, request)
     async with interaction.client.services.admission_limiter.acquire(acknowledged.context.owner.guild_id):
         job, warnings = await _submit(interaction, request, acknowledged, attached)
     async with accepted(interaction, job):

@@ -26,4 +26,5 @@ def list_word_notes(request: GenerationRequest) -> list[str]:
     """Told to the person whose words hold what is not read as they may mean it."""
     if request.replay is not None or request.spec.upscale is not None:
         return []
-    return [escape_markdown(format_value(note), limit=MAX_NOTE) for note in list_prompt_notes(request.spec)]
+    painted = request.specs[1:] or request.specs
+    return [escape_markdown(format_value(note), limit=MAX_NOTE) for note in list_prompt_notes(*painted)]

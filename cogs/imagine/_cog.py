@@ -23,9 +23,9 @@ from generation.jobs.derive_edits import start_from_image
 from generation.jobs.job import Image, Job
 from generation.models.catalog import Model
 from generation.models.sizes import find_closest_shape, get_native_size, get_shape_size, parse_size
+from generation.requests.drawing import write_prompts
 from generation.requests.edits import StartImage
 from generation.requests.lora_option import split_loras
-from generation.requests.prompt_addons import read_prompts
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.requests.style import Style
@@ -133,10 +133,10 @@ def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None)
         transformers.clean_typed_prompt(typed.negative),
         typed.guidance,
     )
-    written = read_prompts(typed.model, prompt, negative, split_loras(typed.lora) if typed.lora else ())
+    written = write_prompts(typed.model, prompt, negative, split_loras(typed.lora) if typed.lora else ())
     spec = ImageSpec.for_model(
         typed.model,
-        **written._asdict(),
+        **written,
         size_px=choose_size(typed, start_size_px),
         steps=typed.steps,
         guidance=typed.guidance,

@@ -38,6 +38,7 @@ from generation.errors import UnknownJobError
 from generation.images.cleanup import remove_files
 from generation.jobs.job import Job, split_image_id
 from generation.policy.policy import ChannelContext
+from generation.requests.drawing import list_prompts
 from generation.translatable import Phrase
 
 KEPT_BACK = N_("Withheld by the safety checker")
@@ -244,7 +245,7 @@ async def _build_next(services: Services, guild_id: int, *, now: datetime) -> Ne
     jobs = {report.job_id for report in reports} | {split_image_id(each.image_id)[0] for each in kept}
     say = _messages.build_review(
         title=_("Reported") if reports else _(KEPT_BACK),
-        prompt=job.request.spec.prompt,
+        prompt=" / ".join(list_prompts(job.request)),
         user_id=job.owner.user_id,
         reason=_(reports[0].reason) if reports else "",
         pictures=pictures[:10],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cogs.common.formatting import bind_words, escape_markdown, format_settings, format_small, join_dotted
 from cogs.common.messages import Block, Long, MessageSpec, Rule
@@ -45,6 +45,7 @@ def build_recipe(job: Job, kin: Relatives, places: Places) -> MessageSpec:
     first = done[0][1]
     blocks: list[Block] = [_(TITLE), _format_settings(job, first), Rule()]
     blocks.append(_build_parameters(first))
+    blocks += _build_template([made for _, made in done])
     blocks.append("\n".join(_format_trace(image, made) for image, made in done))
     if family := _format_family(kin, places, job.owner.guild_id):
         blocks.append("\n".join(family))
@@ -56,7 +57,8 @@ def build_recipe(job: Job, kin: Relatives, places: Places) -> MessageSpec:
 def build_file_recipe(made: Recipe) -> MessageSpec:
     """Return the recipe in a PNG of ours, for any member's picture."""
     command = format_small(_("To make the picture again, byte for byte: `/reproduce` with this file."))
-    return MessageSpec(blocks=(_(TITLE), _format_facts(made), Rule(), _build_parameters(made), command))
+    facts = _format_facts(made)
+    return MessageSpec(blocks=(_(TITLE), facts, Rule(), _build_parameters(made), *_build_template([made]), command))
 
 
 def build_foreign(found: ForeignSettings) -> MessageSpec:
@@ -118,6 +120,17 @@ def _join_names(found: ForeignSettings) -> str:
 def _build_parameters(made: Recipe) -> Long:
     """Return the A1111 line to copy."""
     return Long(format_parameters(made), "recipe.txt", _("The recipe"), is_code=True)
+
+
+def _build_template(made: Sequence[Recipe]) -> list[Block]:
+    """Return what the prompts were drawn from, and what was drawn for each picture."""
+    template = made[0].spec.template
+    if not template:
+        return []
+    asked = " | ".join(filter(None, (template.prompt, template.negative)))
+    drawn = "\n".join(f"{each.spec.seed}: {each.spec.prompt}" for each in made)
+    text = _("Drawn from: {template}\nBy seed:\n{drawn}", template=asked, drawn=drawn)
+    return [Long(text, "drawn.txt", _("The prompt with its choices, and what was drawn"), is_code=True)]
 
 
 def _format_settings(job: Job, made: Recipe) -> str:

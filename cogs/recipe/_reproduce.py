@@ -8,6 +8,7 @@ from hashlib import sha256
 import discord
 from discord import app_commands
 from discord.ext import commands
+from msgspec import UNSET
 
 from cogs.common.attachments import lend_files, open_attachment
 from cogs.common.errors import NoSettingsError, OnePictureError
@@ -101,5 +102,6 @@ async def _build_from_recipe(
         return reuse_settings(recipe, services.generation.catalog.get(recipe.spec.model)), _(_messages.WORDS_ONLY)
     request = reproduce(recipe, original=original)
     if not recipe.spec.sources and not await may_follow(recipe, original, services.jobs):  # else it is one made here
-        return replace(request, replay=None), _(_messages.UNKNOWN_TRACE)
+        spec = replace(request.spec, template=UNSET)  # its words stay
+        return replace(request, spec=spec, replay=None), _(_messages.UNKNOWN_TRACE)
     return request, None

@@ -94,7 +94,7 @@ def build_progress(view: JobView, *, is_ready: bool, is_paused: bool = False) ->
     line = write(view, is_ready=is_ready, is_paused=is_paused)
     blocks: list[Block] = [quote_prompt(job), line]
     if view.preview is not None:
-        alt = _("Preview: {prompt}", prompt=job.request.spec.prompt)
+        alt = _("Preview: {prompt}", prompt=job.images[0].spec.prompt)
         blocks.append(Gallery((Picture("preview.jpg", view.preview, alt),)))
     blocks.append(format_small(format_settings(job.request)))
     row = (Button(Action.CANCEL, job.id, _("Cancel")), Button(Action.TELL, job.id, _("Tell me when done")))
@@ -259,7 +259,7 @@ def build_picture(job: Job, image: Image, data: bytes) -> Picture:
     """Return a finished picture as a file with a telling name; its alt text is the prompt, and which of several it
     is."""
     suffix = "jpg" if data.startswith(b"\xff\xd8") else "png"
-    prompt, number, total = job.request.spec.prompt, image.index + 1, len(job.images)
+    prompt, number, total = image.spec.prompt, image.index + 1, len(job.images)
     alt = prompt if total == 1 else _("{number} of {total}: {prompt}", number=number, total=total, prompt=prompt)
     return Picture(f"{make_slug(prompt)}-{number}.{suffix}", data, alt)
 

@@ -6,6 +6,9 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
+
+from msgspec import UNSET
 
 from cogs.common.message_limits import share_room
 from cogs.common.messages import MessageSpec, Picture
@@ -124,9 +127,13 @@ def _shrink(png: bytes, max_bytes: int) -> bytes | None:
 def _remove_words(job: Job) -> Job:
     """Return the job as it is shown where its own words are not taken: in the text, the file names and the alt
     texts."""
-    spec = replace(job.request.spec, prompt=_(_messages.NO_WORDS), negative="")
-    images = tuple(replace(each, recipe=each.recipe and replace(each.recipe, dropped="")) for each in job.images)
-    return replace(job, request=replace(job.request, spec=spec), images=images)
+    blank: dict[str, Any] = {"prompt": _(_messages.NO_WORDS), "negative": "", "template": UNSET}
+    images = tuple(
+        replace(each, spec=replace(each.spec, **blank), recipe=each.recipe and replace(each.recipe, dropped=""))
+        for each in job.images
+    )
+    request = replace(job.request, spec=replace(job.request.spec, **blank), drawn=UNSET)
+    return replace(job, request=request, images=images)
 
 
 def sign(data: bytes, image: Image, credentials: Credentials | None) -> bytes:
@@ -156,7 +163,8 @@ def is_away(image: Image) -> bool:
 def _list_notes(job: Job) -> list[str]:
     """Return what there is to say of the pictures that were painted, before any is looked at."""
     spec, is_painted = job.request.spec, any(image.status is Status.DONE for image in job.images)
-    unknown = find_unknown_words(spec.prompt) if is_painted and spec.model == PAINTBOX else ()
+    painted = " ".join(dict.fromkeys(image.spec.prompt for image in job.images))
+    unknown = find_unknown_words(painted) if is_painted and spec.model == PAINTBOX else ()
     return [_messages.format_unknown_words(unknown, suggest_known_words())] if unknown else []
 
 

@@ -17,6 +17,7 @@ from cogs.common.deleted_references import find_deleted, remove_deleted
 from cogs.common.errors import ModelsInFileError, NotOfferedError
 from cogs.common.forms import Answers
 from cogs.common.messages import Action
+from cogs.common.policy_checks import require_lines_allowed
 from cogs.common.responses import send_reply
 from cogs.context import FormHandler, Interaction
 from cogs.error_handler import answer
@@ -66,6 +67,7 @@ class SettingsPanel(commands.Cog):
         styles = taken.styles_of(guild_id)
         for style in styles or ():
             await style_page.require_style_allowed(interaction, style)
+        await require_lines_allowed(interaction, taken.choices.word_lists)
         said = Phrase("imported settings from a file")
         entry = build_audit_entry(interaction, said)
         await services.guild_policy.change_settings(guild_id, taken.over, entry, styles=styles)

@@ -13,7 +13,8 @@ from db.models.base import DELETED, Base, where
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import JOB_ID_LENGTH, Status
 from generation.requests.recipe import Recipe
-from generation.requests.spec import UNREADABLE_REQUEST, UNREADABLE_SPEC, GenerationRequest, ImageSpec
+from generation.requests.spec import GenerationRequest, ImageSpec
+from generation.requests.unreadable import UNREADABLE_REQUEST, UNREADABLE_SPEC
 from generation.safety.visibility import UNREADABLE_JUDGEMENT, FlaggedHandling, SafetyScores
 
 

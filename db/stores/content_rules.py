@@ -19,6 +19,7 @@ from db.stores.audit_log import Entry, record
 from generation.clock import Clock, utc_now
 from generation.errors import InvalidRequestError
 from generation.policy.policy import Policy
+from generation.requests.drawing import list_prompts
 from generation.rules.errors import UnknownRuleError
 from generation.rules.rule import UNREADABLE_RULE, Kind, Rule
 from generation.rules.rulebook import Match, RuleSet, count_patterns, require_numbers
@@ -92,7 +93,7 @@ class ContentRuleStore:
         """Return prompt and negative prompt of the guild's last requests, newest first: what a new rule would stop."""
         newest = select(JobRow.request).where(JobRow.guild_id == guild_id).order_by(JobRow.created_at.desc())
         requests = await self._database.read(lambda session: session.scalars(newest.limit(limit)).all())
-        return [(request.spec.prompt, request.spec.negative) for request in requests]
+        return [(" ".join(list_prompts(request)), request.spec.negative) for request in requests]
 
 
 async def fetch_rules(database: Database, guild_id: int) -> list[Rule]:

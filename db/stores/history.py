@@ -14,6 +14,7 @@ from db.stores.members import find_key
 from generation.jobs.history import HistoryFilter, Relatives
 from generation.jobs.job import Job, split_image_id
 from generation.owner import DM_TENANT, Owner
+from generation.requests.drawing import list_prompts
 
 MAX_GENERATIONS = 8
 MAX_CHILDREN = 10
@@ -57,7 +58,7 @@ def _page(session: Session, owner: Owner, look: HistoryFilter, *, limit: int, be
     )
     found: list[str] = []
     for job_id, request in rows:
-        if look.matches(request.spec.prompt):
+        if any(map(look.matches, list_prompts(request))):
             found.append(job_id)
         if len(found) == limit:
             break

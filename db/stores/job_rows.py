@@ -9,7 +9,7 @@ from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Image, Job, ReplyTo
 from generation.owner import Owner
 from generation.policy.guild_settings import check_claim
-from generation.requests.spec import UNREADABLE_REQUEST, UNREADABLE_SPEC
+from generation.requests.unreadable import UNREADABLE_REQUEST, UNREADABLE_SPEC
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from generation.engine.errors import SamplerUnusableError
+from generation.requests.passes import count_steps_run
 from generation.requests.samplers import SAMPLERS
-from generation.requests.spec import ImageSpec, count_steps_run
+from generation.requests.spec import ImageSpec
 
 
 def build_scheduler(name: str, config: Mapping[str, Any]) -> Any:

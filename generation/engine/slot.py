@@ -15,9 +15,10 @@ from generation.engine.initial_latents import Repaint, begin, begin_larger, buil
 from generation.engine.samplers import Sampling
 from generation.jobs.protocol import GenerateCommand
 from generation.requests.cost import BY_PIXELS, Work, compute_evaluations_cost
+from generation.requests.passes import Pass
 from generation.requests.prompt_addons import Adapter
 from generation.requests.recipe import Trace, require_trace
-from generation.requests.spec import ImageSpec, Pass
+from generation.requests.spec import ImageSpec
 from generation.safety.verdict import UNCHECKED, SafetyVerdict
 
 

@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from msgspec import UNSET
+
 from generation.jobs.errors import NotFromWordsError, PictureDeletedError, PictureEnlargedError
 from generation.jobs.job import Image, Job
 from generation.models.catalog import Model
@@ -27,12 +29,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def reroll(job: Job, *, seed: int) -> GenerationRequest:
-    """Return the same request with other noise.
+    """Return the same request with other noise, and with what is drawn from it.
 
     Raise `InvalidRequestError` for an upscale, which has no noise of its own.
     """
     _require_painted(job.request.spec)
-    return replace(job.request, spec=_set_seed(job.request.spec, seed), replay=None)
+    return replace(job.request, spec=_set_seed(job.request.spec.as_asked, seed), replay=None, drawn=UNSET)
 
 
 def vary(image: Image, *, seed: int) -> GenerationRequest:
@@ -43,7 +45,7 @@ def vary(image: Image, *, seed: int) -> GenerationRequest:
     spec = image.spec
     _require_painted(spec)
     if spec.variation is None:
-        near = replace(spec, variation=Variation(seed=seed, strength=VARIATION_STRENGTH))
+        near = replace(spec, variation=Variation(seed=seed, strength=VARIATION_STRENGTH), template=UNSET)
     else:
         start = StartImage(sha256=_file_of(image), strength=REPAINT_STRENGTH)
         near = _from_file(spec, start=start, seed=seed)
@@ -114,7 +116,7 @@ def reuse_settings(recipe: Recipe, model: Model) -> GenerationRequest:
     """
     spec = recipe.spec
     width_px, height_px = find_nearest_size(model, (spec.width_px, spec.height_px))
-    plain = replace(spec, width_px=width_px, height_px=height_px, start=None, upscale=None)
+    plain = replace(spec, width_px=width_px, height_px=height_px, start=None, upscale=None, template=UNSET)
     return GenerationRequest(spec=plain)
 
 
@@ -126,10 +128,13 @@ def _set_seed(spec: ImageSpec, seed: int) -> ImageSpec:
 
 
 def _from_file(spec: ImageSpec, **changes: Any) -> ImageSpec:
-    """Return the same spec started from the finished picture's file: at its size, without what made it."""
+    """Return the same spec started from the finished picture's file: at its size, without what made it.
+
+    Its words are those that were painted, so nothing is drawn again.
+    """
     width, height = spec.result_size_px
     plain = {"width_px": width, "height_px": height, "start": None, "variation": None, "upscale": None, "hires": None}
-    return replace(spec, **plain | changes)
+    return replace(spec, **plain | {"template": UNSET} | changes)
 
 
 def _check_zoom(factor: float) -> None:

@@ -9,9 +9,10 @@ from generation.images.region import mask_sha256
 from generation.jobs.derive import vary
 from generation.jobs.errors import PictureDeletedError, PictureEnlargedError, StrengthWithoutPictureError
 from generation.jobs.job import Image, Job
+from generation.requests.drawing import write_prompts
 from generation.requests.edits import StartImage
 from generation.requests.prompt import read_negative
-from generation.requests.prompt_addons import AddonLibrary, read_prompts
+from generation.requests.prompt_addons import AddonLibrary
 from generation.requests.spec import GenerationRequest, ImageSpec
 
 STRONG_VARIATION = 0.6
@@ -45,7 +46,7 @@ def vary_strongly(image: Image, *, seed: int) -> GenerationRequest:
 
 def get_remix_options(job: Job) -> RemixOptions:
     """Return the values that a remix of these pictures begins with."""
-    spec = job.request.spec
+    spec = job.request.spec.as_asked
     strength = spec.start.strength if spec.start else spec.variation.strength if spec.variation else None
     return RemixOptions(
         prompt=spec.written, negative=spec.negative, guidance=spec.guidance, seed=spec.seed, strength=strength
@@ -57,8 +58,8 @@ def replace_prompt(spec: ImageSpec, model: AddonLibrary, prompt: str, negative: 
 
     Raise `InvalidRequestError` if they do not fit.
     """
-    written = read_prompts(model, prompt, spec.negative if negative is None else read_negative(negative))
-    return replace(spec, **written._asdict())
+    written = write_prompts(model, prompt, spec.negative if negative is None else read_negative(negative))
+    return replace(spec, **written)
 
 
 def remix(job: Job, wishes: RemixOptions, model: AddonLibrary, *, picture: Image | None = None) -> GenerationRequest:

@@ -11,6 +11,7 @@ from generation.policy.errors import DefaultModelNotAllowedError, LanguageCodeEr
 from generation.requests.defaults import DefaultOverrides
 from generation.requests.errors import UnknownAspectError
 from generation.requests.ranges import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS, MIN_SIDE_PX, check_range
+from generation.requests.word_lists import check_lists
 from generation.safety.strictness import Strictness
 from generation.translatable import Phrase
 
@@ -74,6 +75,8 @@ class GuildPreferences:
     """The channel in which changes of settings and rules are posted; 0 for none."""
     language: str = AUTO
     """What is said to the whole server is said in this language, by its code; `auto`: as the server is on Discord."""
+    word_lists: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Lines that prompts draw from, by the name of their list: `__name__`."""
 
     def __post_init__(self) -> None:
         check_range(Phrase("Steps"), self.max_steps, low=1, high=MAX_STEPS)
@@ -92,6 +95,8 @@ class GuildPreferences:
         ):
             if len(named) > MAX_NAMED:
                 raise TooManyNamedError(name=name, most=MAX_NAMED, number=len(named))
+        if self.word_lists:
+            check_lists(self.word_lists)
         if self.language != AUTO and not _LANGUAGE.fullmatch(self.language):
             raise LanguageCodeError
         if self.default_aspect is not None and self.default_aspect not in ASPECTS:

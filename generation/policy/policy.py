@@ -132,10 +132,14 @@ def collect_texts(request: GenerationRequest, *, default_model: str, own_negativ
     The name of a model counts where a member chose it: what paints by default is no one's saying. Nor is
     `own_negative`, the negative prompt that the model has by default: it names what a server may well forbid.
     """
-    spec = request.spec
-    negative = "" if spec.negative == own_negative else spec.negative
-    names = spec.names if spec.model == default_model else (*spec.names, spec.model)
-    return (spec.prompt, negative, *names, *map(words_of_name, names))
+    spec, texts = request.spec, []
+    for each in request.specs:
+        texts += [each.prompt, "" if each.negative == own_negative else each.negative]
+    if spec.template:
+        texts += [spec.template.prompt, spec.template.negative]
+    called = [name for each in request.specs for name in each.names]
+    names = called if spec.model == default_model else [*called, spec.model]
+    return tuple(dict.fromkeys((*texts, *names, *map(words_of_name, names))))
 
 
 def _add_everyone(policy: Policy, asker: Requester) -> set[int]:

@@ -53,6 +53,55 @@ class StyleNameError(InvalidRequestError):
     """A style's name may be up to {most} letters, digits, spaces and dashes."""
 
 
+# Choices in a prompt, and lists of words.
+
+
+class ChoicesTooDeepError(InvalidRequestError):
+    """Choices and lists may nest up to {most} deep. Write this prompt with fewer."""
+
+
+class TooManyDrawsError(InvalidRequestError):
+    """A picture may draw at most {most} choices, and this prompt needs more. Write it with fewer, or use shorter \
+lists."""
+
+
+class WordListLoopError(InvalidRequestError):
+    """The list “{name}” leads back to itself, so nothing can be drawn from it."""
+
+
+class UnknownWordListError(InvalidRequestError):
+    """There is no list “{name}” here. Lists of this server: {available}."""
+
+
+class NoWordListsError(InvalidRequestError):
+    """There is no list “{name}” here: this server has no lists. To paint the underscores as they are, write a \
+back-slash before them."""
+
+
+class WordListNameError(InvalidRequestError):
+    """A list's name may be up to {most} letters and digits, with single dashes or underscores between them."""
+
+
+class EmptyWordListError(InvalidRequestError):
+    """The list “{name}” has no lines. Write one choice per line."""
+
+
+class TooManyWordListsError(InvalidRequestError):
+    """A server may have at most {most} lists. Remove one first."""
+
+
+class WordListTooLongError(InvalidRequestError):
+    """The list “{name}” may have at most {most} lines, not {number}."""
+
+
+class WordListCharsError(InvalidRequestError):
+    """The list “{name}” may have at most {most} characters, not {number}."""
+
+
+class WordListsTooLargeError(InvalidRequestError):
+    """All lists of a server together may have at most {most} characters, and these have {number}."""
+
+
 # LoRA and embeddings.
 
 

@@ -12,7 +12,9 @@ from itertools import filterfalse
 
 from generation.characters import category
 from generation.requests.errors import ControlCharactersError, EmptyPromptError, PromptTooLongError
+from generation.translatable import Phrase
 
+PROMPT_NAME, NEGATIVE_NAME = Phrase("The prompt"), Phrase("The negative prompt")
 MAX_PROMPT_CHARS = 1500
 NO_NEGATIVE = "-"
 """What a person writes for no negative prompt at all, where the model or a style brings one."""

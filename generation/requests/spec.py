@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from msgspec import UNSET, UnsetType
 
@@ -19,8 +19,9 @@ from generation.requests.errors import (
     MarginsTooLargeError,
     UnknownSamplerError,
 )
-from generation.requests.prompt import check_prompt
-from generation.requests.prompt_addons import Adapter, Embedding, check_extras
+from generation.requests.passes import Pass, count_steps_run
+from generation.requests.prompt import NEGATIVE_NAME, PROMPT_NAME, check_prompt
+from generation.requests.prompt_addons import Adapter, Embedding, ParsedPrompts, check_extras
 from generation.requests.prompt_weights import FIRST_SYNTAX, SYNTAX
 from generation.requests.ranges import (
     CLIP_SKIP,
@@ -39,21 +40,14 @@ from generation.requests.ranges import (
     check_size,
 )
 from generation.requests.samplers import SAMPLERS
+from generation.requests.template import Template
 from generation.rules.folding import words_of_name
 from generation.translatable import Phrase
-from generation.validation import check, checked, stored
+from generation.validation import check, checked
 
-_PROMPT, _NEGATIVE, _GUIDANCE = Phrase("The prompt"), Phrase("The negative prompt"), Phrase("Guidance")
+_GUIDANCE = Phrase("Guidance")
 _SYNTAX = Range(Phrase("The syntax of the prompt"), FIRST_SYNTAX, SYNTAX)
 _COUNT, _ONE = (Range(Phrase("Count"), 1, most) for most in (MAX_COUNT, 1))
-
-
-class Pass(NamedTuple):
-    """One walk from noise to picture: its size in pixels, and the model evaluations it takes."""
-
-    width_px: int
-    height_px: int
-    evaluations: int
 
 
 @checked
@@ -86,6 +80,9 @@ class ImageSpec:
     syntax: int | UnsetType = UNSET
     """By which syntax its prompts are read (`generation.requests.prompt_weights`). Unset is the first, and is not
     written: a picture from before there was a second keeps its file, to the byte."""
+    template: Template | UnsetType = UNSET
+    """What its prompts were drawn from, if they were. In a request it is what they are to be drawn from, and not
+    written where there is nothing to draw."""
 
     @classmethod
     def for_model(
@@ -117,9 +114,9 @@ class ImageSpec:
         )
 
     def __post_init__(self) -> None:
-        check_prompt(self.prompt, name=_PROMPT)
+        check_prompt(self.prompt, name=PROMPT_NAME)
         if self.negative != "":
-            check_prompt(self.negative, name=_NEGATIVE, may_be_empty=True)
+            check_prompt(self.negative, name=NEGATIVE_NAME, may_be_empty=True)
         check_size(self.width_px, self.height_px)
         check_ranges((STEPS, self.steps))
         check_number(_GUIDANCE, self.guidance, low=0, high=MAX_GUIDANCE)
@@ -128,11 +125,18 @@ class ImageSpec:
         most = SAMPLERS[self.sampler].max_steps
         if most is not None:
             check_range(Phrase("Steps with {sampler}", sampler=self.sampler), self.steps, low=1, high=most)
-        check_ranges((SEED, self.seed), (CLIP_SKIP, self.clip_skip), (_SYNTAX, self.syntax_version))
+        check_ranges((SEED, self.seed), (CLIP_SKIP, self.clip_skip), (_SYNTAX, self.syntax or FIRST_SYNTAX))
         if self.adapters or self.embeddings:
             check_extras(self.adapters, self.embeddings)
         if self.start is not None or self.hires is not None:
             self._check_sizes()
+
+    @property
+    def as_asked(self) -> ImageSpec:
+        """The spec with the words it was asked for: what its prompts were drawn from, else themselves."""
+        if not self.template:
+            return self
+        return replace(self, prompt=self.template.prompt, negative=self.template.negative, adapters=(), embeddings=())
 
     @property
     def syntax_version(self) -> int:
@@ -252,21 +256,31 @@ class GenerationRequest:
     """The id of the image this was made from (reroll, variation, upscale), for the family tree of a recipe."""
     replay: Replay | None = None
     """Set when the point is to get the very same bytes again; then `count` is 1."""
+    drawn: tuple[ParsedPrompts, ...] | UnsetType = UNSET
+    """What was drawn of `spec.template` for each picture (`generation.requests.drawing`)."""
 
     def __post_init__(self) -> None:
         check(self.spec)  # it may have been read from storage
         check_ranges((_COUNT if self.replay is None else _ONE, self.count))
+        if self.drawn:
+            check_range(Phrase("Drawn prompts"), len(self.drawn), low=self.count, high=self.count)
+            check(tuple(self.images()))
+
+    @property
+    def is_undrawn(self) -> bool:
+        """Whether its prompts hold choices that have to be drawn before anything is painted."""
+        return bool(self.spec.template) and not self.drawn and self.replay is None
+
+    @property
+    def specs(self) -> tuple[ImageSpec, ...]:
+        """The spec that was asked for, and those of the pictures where their words differ from it."""
+        return (self.spec, *self.images()) if self.drawn else (self.spec,)
 
     def images(self) -> Iterator[ImageSpec]:
         """Yield the spec of each picture, in the order they are shown."""
         for index in range(self.count):
-            yield _turn_seed(self.spec, index)
-
-
-with stored():
-    UNREADABLE_SPEC = ImageSpec(prompt="", model="", width_px=0, height_px=0, steps=0, guidance=0, sampler="", seed=0)
-    """Stands for a stored spec that this release cannot read. It passes no check, so nothing is painted from it."""
-    UNREADABLE_REQUEST = GenerationRequest(spec=UNREADABLE_SPEC)
+            turned = _turn_seed(self.spec, index)
+            yield replace(turned, **self.drawn[index]._asdict()) if self.drawn else turned
 
 
 def check_defaults(model: HasDefaults) -> None:
@@ -277,11 +291,6 @@ def check_defaults(model: HasDefaults) -> None:
 
 def _append_names(text: str, names: Iterable[str]) -> str:
     return " ".join((text, *map(words_of_name, names)))
-
-
-def count_steps_run(steps: int, strength: float) -> int:
-    """Return how many steps run when a picture is to change by `strength`: the noisiest are skipped."""
-    return max(1, min(steps, int(steps * strength)))
 
 
 def _turn_seed(spec: ImageSpec, index: int) -> ImageSpec:

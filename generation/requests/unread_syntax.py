@@ -14,8 +14,8 @@ MAX_NAMED_CHARS = 40
 _SYNTAX = re.compile(
     r"""
       \b(?:AND|BREAK)\b                                       # the web UI: parts of a prompt
-    | \{[^{}]*\}                                              # choices of dynamic prompts, emphasis of NovelAI
-    | __[\w/*.-]{1,64}__                                      # wildcards
+    | (?<!\\)\{[^{}]*\}                                              # choices of dynamic prompts, emphasis of NovelAI
+    | (?<!\\)__[\w/*.-]{1,64}__                                      # wildcards
     | [<\uff1c](?!a:\w{1,32}:\d{1,20}>)\s?\w{1,32}\s?[:\uff1a](?:[^<>\uff1c\uff1e]*[>\uff1e]|\S*)  # tags, no emoji
     | \uff08[^\uff08\uff09]*[:\uff1a][\s\d.,+-]{1,20}\uff09   # full-width brackets
     | \bembedding:\S{1,64}                                    # ComfyUI
@@ -28,13 +28,16 @@ _SYNTAX = re.compile(
 )
 
 
-def list_prompt_notes(spec: ImageSpec) -> tuple[Phrase, ...]:
-    """Return notes for the writer of these prompts: what was not read, and weights out of bounds."""
+def list_prompt_notes(*specs: ImageSpec) -> tuple[Phrase, ...]:
+    """Return notes for the writer of these prompts, which differ in words alone: what was not read, and weights out of
+    bounds."""
+    spec = specs[0]
     if spec.syntax_version == FIRST_SYNTAX:
         return ()
-    readings = [read_weights(text) for text in (spec.prompt, spec.negative)]
+    texts = list(dict.fromkeys(text for each in specs for text in (each.prompt, each.negative)))
+    readings = [read_weights(text, spec.syntax_version) for text in texts]
     unread = [each for reading in readings for each in reading.unread]
-    unread += [each for text in (spec.prompt, spec.negative) for each in _find_foreign(text)]
+    unread += [each for text in texts for each in _find_foreign(text)]
     unbounded = [each for reading in readings for each in reading.unbounded]
     notes = []
     if spec.negative and not spec.is_guided:

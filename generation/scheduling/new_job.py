@@ -32,6 +32,7 @@ def build_job(
     handling: FlaggedHandling = FlaggedHandling(),  # noqa: B008 - frozen
 ) -> Job:
     """Return a new job. `work`: of the request's model, for the price of each image."""
+    assert not request.is_undrawn, "its choices are drawn first"
     job_id = new_job_id()
     trace = request.replay.trace if request.replay else None
     images = tuple(
@@ -53,7 +54,8 @@ def build_job(
 def require_paintable(request: GenerationRequest, model: Model) -> None:
     """Raise `RefusedError` for what the model cannot paint. It depends on nothing that changes."""
     spec = request.spec
-    check_known(model, spec.adapters, spec.embeddings)
+    for each in request.specs if request.drawn else (spec,):
+        check_known(model, each.adapters, each.embeddings)
     if 0 < model.max_clip_skip < spec.clip_skip:
         raise ClipSkipError(most=model.max_clip_skip)
     if spec.upscale is None:

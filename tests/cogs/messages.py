@@ -32,6 +32,7 @@ from cogs.settings import _style_messages as style_pages
 from cogs.settings import _views as settings_view
 from cogs.settings._fields import FIELDS, PAGES, Installed
 from cogs.usage import _messages as usage_pages
+from cogs.word_lists import _messages as list_pages
 from db.stores.moderation import Refusals
 from generation import errors
 from generation.images.interchange import ForeignSettings
@@ -54,6 +55,7 @@ from generation.requests.prompt_addons import PromptAddon
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import Adapter, GenerationRequest, ImageSpec
 from generation.requests.style import MAX_NAME_CHARS, MAX_STYLES, Style
+from generation.requests.word_lists import MAX_LISTS
 from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
 from generation.rules.rulebook import Hit
 from generation.safety.visibility import SafetyScores, Shown
@@ -499,6 +501,10 @@ def panel(draw: Draw) -> ui.LayoutView:
     return settings_view.build_panel_view(opened, chosen, Installed(names, names), styles, gone=gone, notes=notes)
 
 
+def word_lists(draw: Draw) -> dict[str, tuple[str, ...]]:
+    return {f"{number}-{text(draw, 20)}": (text(draw, 200), text(draw, 200)) for number in range(MAX_LISTS)}
+
+
 MESSAGES: dict[str, Callable[[Draw], MessageSpec | ui.LayoutView]] = {
     "settings._audit_log.build_page": changed,
     "moderation._messages.build_nothing_to_review": lambda draw: moderation_pages.build_nothing_to_review(),
@@ -517,6 +523,10 @@ MESSAGES: dict[str, Callable[[Draw], MessageSpec | ui.LayoutView]] = {
     "settings._defaults_messages.build_defaults": model_defaults,
     "settings._style_messages.build_styles": lambda draw: style_pages.build_styles(
         many(draw, MAX_STYLES, style(draw)), done=text(draw, 100)
+    ),
+    "word_lists._messages.build_lists": lambda draw: list_pages.build_lists(word_lists(draw), done=text(draw, 100)),
+    "word_lists._messages.build_list": lambda draw: list_pages.build_list(
+        text(draw, 32), (text(draw, 2000), text(draw, 2000)), done=text(draw, 100)
     ),
     "privacy._cog.build_export": lambda draw: privacy.build_export("data.json", b"{}", 3, 12),
     "privacy._cog.build_summary": lambda draw: privacy.build_summary(draw(st.integers(0, 3650)), 10**6, 10**6),

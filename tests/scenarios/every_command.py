@@ -40,7 +40,12 @@ def _first_choice(option: dict[str, Any]) -> Any:
 
 
 async def answer_to(discord: Sandbox, asked: Interaction) -> str:
-    await discord.wait_for(lambda: asked.followups or ((m := asked.original_message) and not m.is_loading))
+    """Return what a command answered: the text for the person alone, or the title of the form it opened."""
+    await discord.wait_for(
+        lambda: asked.modal or asked.followups or ((m := asked.original_message) and not m.is_loading)
+    )
+    if asked.modal is not None:
+        return str(asked.modal["title"])
     message = asked.followups[-1] if asked.followups else await until_shown(discord, asked)
     assert message.is_ephemeral
     return message.text

@@ -226,6 +226,7 @@ async def test_no_menu_or_form_reads_what_grows_before_it_answers(harness: Harne
         Action.REGION: (bo, await press(harness, Action.REGION), {"cells": ["4"], "prompt": "a blue square"}),
         Action.START: (bo, await bo.context_menu("Use as start image", shown), {"prompt": "x", "strength": "0.5"}),
         Action.STYLE: (ada, await ada.click(panel, "Add a style"), {"name": "oil", "prompt": "in oil", "negative": ""}),
+        Action.LIST: (ada, await ada.slash("list add", name="pet"), {"lines": "cat\ndog"}),
     }
     assert forms.keys() == harness.bot.client.form_handlers.keys()
     for action, (who, opened, typed) in forms.items():
@@ -291,6 +292,7 @@ async def test_what_is_offered_while_typing_reads_little(harness: Harness) -> No
         ("imagine", "lora"),
         ("cancel", "picture"),
         ("style remove", "name"),
+        ("list remove", "name"),
     ):
         harness.heard.clear()
         await harness.people.ada.forging.autocomplete(command, focused=option, value="")

@@ -15,10 +15,10 @@ from tests.scenarios.every_command import answer_to, filled, registered, rows
 
 FOR_EVERYBODY = {
     *("about", "cancel", "help", "history", "imagine", "img2img", "inpaint", "loras", "models"),
-    *("privacy", "queue", "recipe", "reproduce", "style list", "defaults list", "upscale", "usage"),
+    *("privacy", "queue", "recipe", "reproduce", "style list", "defaults list", "list show", "upscale", "usage"),
 }
-WITHOUT_A_HINT = {"style add", "style remove", "defaults set", "defaults reset"}
-"""Discord hides groups as a whole, and everybody may look at the styles and defaults."""
+WITHOUT_A_HINT = {"style add", "style remove", "defaults set", "defaults reset", "list add", "list remove"}
+"""Discord hides groups as a whole, and everybody may look at the styles, defaults and lists."""
 BESIDES: list[tuple[str, dict[str, Any]]] = [("settings", {"file": b"{}"}), ("usage", {"whose": "server"})]
 """Options that ask for more than the command without them."""
 

@@ -35,8 +35,9 @@ from generation.policy.guild_access import AccessDecision
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import RoleBoost
 from generation.policy.quota import Quota, Scope, Unit
-from generation.requests.spec import UNREADABLE_REQUEST, UNREADABLE_SPEC, GenerationRequest
+from generation.requests.spec import GenerationRequest
 from generation.requests.style import Style
+from generation.requests.unreadable import UNREADABLE_REQUEST, UNREADABLE_SPEC
 from generation.rules.rule import Kind, Rule
 from generation.safety.visibility import FlaggedHandling, SafetyLevel, SafetyScores
 from tests.db.guild_stores import open_stores
