@@ -27,11 +27,22 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pick:
-    """Some of up to 25 `(name, value)`; none at all is an answer too."""
+    """Some of up to 10 `(name, value)`; none at all is an answer too."""
 
     key: str
     label: str
     choices: tuple[tuple[str, str], ...]
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Exactly one of 2 to 10 `(name, value)`; `value` is the one chosen at first. Its answer is a text."""
+
+    key: str
+    label: str
+    choices: tuple[tuple[str, str], ...]
+    value: str = ""
     hint: str | None = None
 
 
@@ -44,6 +55,9 @@ class File:
     hint: str | None = None
 
 
+Field = Text | Pick | Choice | File
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
     """One to five questions. `subject`: as a button's."""
@@ -51,7 +65,7 @@ class Form:
     action: Action
     subject: str
     title: str
-    fields: tuple[Text | Pick | File, ...]
+    fields: tuple[Field, ...]
 
 
 @dataclass(frozen=True, slots=True)

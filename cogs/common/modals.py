@@ -9,11 +9,11 @@ import discord
 from discord import ui
 
 from cogs.common.custom_ids import CustomId, Kind
-from cogs.common.forms import Answers, Attached, File, Form, Pick, Text
+from cogs.common.forms import Answers, Attached, Choice, Field, File, Form, Pick, Text
 from cogs.common.message_limits import MAX_TYPED, cut_text, measure_text
 from cogs.context import Interaction
 
-TITLE_CHARS, LABEL_CHARS, HINT_CHARS = 45, 45, 100
+TITLE_CHARS, LABEL_CHARS, HINT_CHARS, OPTION_CHARS = 45, 45, 100, 100
 
 
 async def open_form(interaction: Interaction, form: Form) -> None:
@@ -60,7 +60,7 @@ def read_form(interaction: Interaction) -> tuple[str, str, Answers] | None:
     return custom_id.name, custom_id.subject, Answers(texts, picked, files)
 
 
-def _build_component(each: Text | Pick | File) -> ui.Item[Any]:
+def _build_component(each: Field) -> ui.Item[Any]:
     match each:
         case Text():
             style = discord.TextStyle.paragraph if each.is_long else discord.TextStyle.short
@@ -74,8 +74,16 @@ def _build_component(each: Text | Pick | File) -> ui.Item[Any]:
                 ),  # else what is there would be lost
             )
         case Pick():
-            options = [discord.SelectOption(label=name, value=value) for name, value in each.choices]
-            return ui.Select(custom_id=each.key, options=options, min_values=0, max_values=len(options), required=False)
+            boxes = [discord.CheckboxGroupOption(label=name, value=value) for name, value in each.choices]
+            return ui.CheckboxGroup(
+                custom_id=each.key, options=boxes, min_values=0, max_values=len(boxes), required=False
+            )
+        case Choice():
+            radios = [
+                discord.RadioGroupOption(label=cut_text(name, OPTION_CHARS), value=value, default=value == each.value)
+                for name, value in each.choices
+            ]
+            return ui.RadioGroup(custom_id=each.key, options=radios)
         case File():
             return ui.FileUpload(custom_id=each.key, required=False, min_values=0, max_values=1)
 

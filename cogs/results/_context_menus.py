@@ -10,7 +10,7 @@ from discord import app_commands
 from cogs.common.components import list_custom_ids
 from cogs.common.custom_ids import find_job_id
 from cogs.common.errors import NoPictureInMessageError, PictureNumberError, SeveralPicturesError
-from cogs.common.forms import Answers, Attached, Form, Text
+from cogs.common.forms import Answers, Attached, Field, Form
 from cogs.common.lookups import fetch_image_to_change, fetch_job
 from cogs.common.message_images import find_pictures
 from cogs.common.messages import Action
@@ -23,29 +23,28 @@ from cogs.i18n.gettext import _
 from cogs.imagine import DEFAULT_STRENGTH, Typed, submit_from_image, submit_upscale
 from cogs.recipe import show_file, show_recipe
 from cogs.results._buttons import build_enlargement
-from cogs.results._remix import HOW_MUCH, PROMPT, STRENGTH, build_prompt_field, parse_number
+from cogs.results._form_fields import (
+    NUMBER,
+    PROMPT,
+    STRENGTH,
+    build_number_field,
+    build_prompt_field,
+    build_strength_field,
+    parse_number,
+)
 from generation.jobs.derive_edits import replace_prompt, start_from_image
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest
 from generation.translatable import Phrase
 
-NUMBER = "number"
-
 
 @app_commands.context_menu(name="Use as start image")
 async def use_as_start(interaction: Interaction, message: discord.Message) -> None:
     job = await _find_job(interaction, message)
-    fields = [
+    fields: list[Field] = [
         build_prompt_field(job.request.spec.written if job is not None else ""),
-        Text(
-            key=STRENGTH,
-            label=_("Strength"),
-            value=f"{DEFAULT_STRENGTH:g}",
-            hint=_(HOW_MUCH),
-            is_required=True,
-            max_chars=6,
-        ),
+        build_strength_field(DEFAULT_STRENGTH),
     ]
     if job is None:
         await require_may_request(interaction)
@@ -56,10 +55,7 @@ async def use_as_start(interaction: Interaction, message: discord.Message) -> No
     else:
         subject = job.id
         if len(job.images) > 1:
-            hint = _("1 to {most}", most=len(job.images))
-            fields.append(
-                Text(key=NUMBER, label=_("Which picture"), value="1", hint=hint, is_required=True, max_chars=2)
-            )
+            fields.append(build_number_field(len(job.images)))
     form = Form(action=Action.START, subject=subject, title=_("Start from this picture"), fields=tuple(fields))
     await open_form(interaction, form)
 

@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 
 from cogs.common.attachments import lend_files, require_size_px
-from cogs.common.errors import NotANumberError, NotAWholeNumberError, PartsOrMaskError
+from cogs.common.errors import PartsOrMaskError
 from cogs.common.forms import Answers, File, Form, Pick, Text
 from cogs.common.lookups import fetch_image_to_change, fetch_job_to_change
 from cogs.common.messages import Action
@@ -15,6 +15,20 @@ from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.common.transformers import clean_typed_prompt
 from cogs.context import FormHandler, Interaction
 from cogs.i18n.gettext import N_, _
+from cogs.results._form_fields import (
+    GUIDANCE,
+    NEGATIVE,
+    PROMPT,
+    SEED,
+    STRENGTH,
+    build_guidance_field,
+    build_prompt_field,
+    build_seed_field,
+    build_strength_field,
+    get_answer,
+    parse_number,
+    parse_whole,
+)
 from generation.images.region import CELLS
 from generation.jobs.derive_edits import (
     REGION_STRENGTH,
@@ -27,31 +41,13 @@ from generation.jobs.derive_edits import (
 from generation.jobs.errors import PictureDeletedError
 from generation.jobs.job import Image, Job
 from generation.requests.prompt import MAX_PROMPT_CHARS
-from generation.requests.ranges import MAX_SHOWN_CHARS
 from generation.requests.seeds import draw_seed
 from generation.requests.unfetched import NO_FILE
 from generation.translatable import Phrase
 
 NEGATIVE_LABEL = N_("What to avoid")
 
-PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, CELLS_KEY, MASK = (
-    "prompt",
-    "negative",
-    "guidance",
-    "seed",
-    "strength",
-    "cells",
-    "mask",
-)
-MAX_WRITTEN_CHARS = 4000
-"""As many as Discord takes in one field."""
-_FROM_PICTURE = N_("0.05 to 1: start from this picture and change this much. Empty: paint a new picture.")
-HOW_MUCH = N_("0.05 to 1: how much of the picture may change.")
-
-
-def build_prompt_field(value: str = "") -> Text:
-    """Return the prompt, LoRA and all: these make it longer than what the model reads."""
-    return Text(key=PROMPT, label=_("Prompt"), value=value, is_long=True, is_required=True, max_chars=MAX_WRITTEN_CHARS)
+CELLS_KEY, MASK = "cells", "mask"
 
 
 # Remix.
@@ -61,41 +57,27 @@ async def press_remix(interaction: Interaction, subject: str) -> None:
     job = await fetch_job_to_change(interaction, subject)
     now = get_remix_options(job)
     can_start = now.strength is not None or _get_only_image(job, subject) is not None
-    strength = Text(
-        key=STRENGTH,
-        label=_("Strength"),
-        value="" if now.strength is None else f"{now.strength:g}",
-        hint=_(_FROM_PICTURE if now.strength is None else HOW_MUCH),
-        max_chars=6,
-    )
     negative = Text(key=NEGATIVE, label=_(NEGATIVE_LABEL), value=now.negative, is_long=True, max_chars=MAX_PROMPT_CHARS)
     fields = (
         build_prompt_field(now.prompt),
         negative,
-        Text(
-            key=GUIDANCE,
-            label=_("Guidance"),
-            value=f"{now.guidance:g}",
-            hint=_("0 to 30: how closely to follow the prompt."),
-            max_chars=6,
-        ),
-        Text(key=SEED, label=_("Seed"), value=str(now.seed), hint=_("Leave empty for a random seed."), max_chars=10),
+        build_guidance_field(now.guidance),
+        build_seed_field(now.seed),
+        *((build_strength_field(now.strength),) if can_start else ()),
     )
-    form = Form(
-        action=Action.REMIX, subject=subject, title=_("Remix"), fields=(*fields, strength) if can_start else fields
-    )
-    await open_form(interaction, form)
+    await open_form(interaction, Form(action=Action.REMIX, subject=subject, title=_("Remix"), fields=fields))
 
 
 async def send_remix(interaction: Interaction, subject: str, answers: Answers) -> None:
     job = await fetch_job_to_change(interaction, subject)
     texts, now = answers.texts, get_remix_options(job)
+    guidance, seed, strength = (get_answer(texts, key) for key in (GUIDANCE, SEED, STRENGTH))
     wishes = RemixOptions(
         prompt=clean_typed_prompt(texts.get(PROMPT)),
         negative=clean_typed_prompt(texts.get(NEGATIVE)),
-        guidance=now.guidance if not texts.get(GUIDANCE) else parse_number(texts[GUIDANCE], name=Phrase("Guidance")),
-        seed=draw_seed() if not texts.get(SEED) else _parse_whole(texts[SEED], name=Phrase("Seed")),
-        strength=parse_number(texts[STRENGTH], name=Phrase("Strength")) if texts.get(STRENGTH) else None,
+        guidance=parse_number(guidance, name=Phrase("Guidance")) if guidance else now.guidance,
+        seed=parse_whole(seed, name=Phrase("Seed")) if seed else draw_seed(),
+        strength=parse_number(strength, name=Phrase("Strength")) if strength else None,
     )
     model = interaction.client.services.generation.catalog.get(job.request.spec.model)
     await acknowledge_and_submit(interaction, remix(job, wishes, model, picture=_get_only_image(job, subject)))
@@ -122,14 +104,7 @@ async def press_region(interaction: Interaction, subject: str) -> None:
     size = "{} × {}".format(*image.spec.result_size_px)
     hint = _("A picture of {size}. White parts are repainted.", size=size)
     mask = File(key=MASK, label=_("Or a mask"), hint=hint)
-    strength = Text(
-        key=STRENGTH,
-        label=_("Strength"),
-        value=f"{REGION_STRENGTH:g}",
-        hint=_(HOW_MUCH),
-        is_required=True,
-        max_chars=6,
-    )
+    strength = build_strength_field(REGION_STRENGTH)
     fields = (build_prompt_field(image.spec.written), cells, mask, strength)
     await open_form(interaction, Form(action=Action.REGION, subject=subject, title=_("Vary a region"), fields=fields))
 
@@ -157,20 +132,6 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
         require_size_px(mask_px, size_px)
         request = inpaint_mask(image, mask, model, prompt=prompt, seed=seed, strength=strength)
         await submit(interaction, request, acknowledged, attached={mask})
-
-
-def parse_number(text: str, *, name: str) -> float:
-    """Return a number as people type it, with either decimal sign. Raise `NotANumberError`."""
-    try:
-        return float(text.strip().replace(",", "."))
-    except ValueError:
-        raise NotANumberError(name=name, text=text[:MAX_SHOWN_CHARS]) from None
-
-
-def _parse_whole(text: str, *, name: str) -> int:
-    if not text.strip().isdecimal():
-        raise NotAWholeNumberError(name=name, text=text[:MAX_SHOWN_CHARS])
-    return int(text)
 
 
 PRESSES = {Action.REMIX: press_remix, Action.REGION: press_region}

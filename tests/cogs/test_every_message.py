@@ -23,9 +23,17 @@ from cogs.common.transformers import filter_choices
 from cogs.delivery._notify import build_mention, build_nonce, split_batches
 from cogs.i18n.gettext import _, list_languages, use_language
 from cogs.registered import load_offline_bot
+from cogs.results._form_fields import (
+    NONE,
+    build_guidance_field,
+    build_number_field,
+    build_seed_field,
+    build_strength_field,
+)
 from cogs.rules import _messages as rules_pages
 from cogs.settings._fields import MODELS, Installed
 from cogs.settings._views import list_offered
+from generation.requests.ranges import MAX_GUIDANCE, MAX_SEED
 from tests.cogs.judging import wrongs_of_choices, wrongs_of_modal, wrongs_of_text, wrongs_of_view
 from tests.cogs.messages import MESSAGES, SIGNS, Draw, many, text
 from tests.messages import is_said
@@ -185,6 +193,36 @@ def test_every_form_fits_and_keeps_its_text(data: st.DataObject) -> None:
     field = modal.to_dict()["components"][0]["component"]
     assert (field.get("value") or "") == value
     assert measure_text(value) <= field["max_length"]
+
+
+@pytest.mark.parametrize("language", list_languages())
+@settings(max_examples=30, phases=[Phase.generate])
+@given(
+    strength=st.none() | st.floats(0, 1, exclude_min=True),
+    guidance=st.floats(0, MAX_GUIDANCE),
+    seed=st.integers(0, MAX_SEED),
+    most=st.integers(2, 10),
+)
+def test_a_form_offers_what_is_set_now_to_the_last_bit(
+    language: str, strength: float | None, guidance: float, seed: int, most: int
+) -> None:
+    with use_language(language):
+        fields = (
+            build_strength_field(strength),
+            build_guidance_field(guidance),
+            build_seed_field(seed),
+            build_number_field(most),
+        )
+        modal = build_modal(Form(action=Action.REMIX, subject="j" * 24, title="a", fields=fields))
+    assert wrongs_of_modal(modal) == []
+    chosen = [
+        option["value"]
+        for line in modal.to_dict()["components"]
+        for option in line["component"]["options"]
+        if option.get("default")
+    ]
+    assert chosen[0] == NONE if strength is None else float(chosen[0]) == strength
+    assert (float(chosen[1]), int(chosen[2]), chosen[3]) == (guidance, seed, "1")
 
 
 # What is said nowhere else.

@@ -280,7 +280,7 @@ async def test_any_picture_can_be_started_from(harness: Harness) -> None:
     assert second.request.parent == f"{job_id_in(grid)}-1"
     assert second.request.spec.start is not None
     assert second.request.spec.start.strength == 0.3
-    assert "a number from 1 to 2" in await harness.refusal(await use(harness, ada, grid, number="7"))
+    assert "a number from 1 to 2" in await harness.refusal(await use(harness, ada.forging, grid, number="7"))
     words = bo.say("no picture here")
     assert "holds no picture" in await harness.refusal(await ada.context_menu("Use as start image", words))
 

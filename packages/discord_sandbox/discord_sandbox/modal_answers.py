@@ -56,6 +56,8 @@ def _answer(field: Json, label: str, left: dict[str, Any], resolved: Resolved, n
     if kind == CHECKBOX:
         return base | {"value": bool(left.pop(custom_id, field.get("default", False)))}
     chosen = _choose_values(field, left.pop(custom_id, None), resolved)
+    if is_checked and kind in (RADIO_GROUP, CHECKBOX_GROUP):
+        _check_offered(field, label, chosen)
     if is_checked and field.get("required", True) and not chosen:
         raise ActionRefusedError(f"{label} is required.")
     if is_checked and 0 < len(chosen) < (field.get("min_values") or 0):
@@ -65,6 +67,14 @@ def _answer(field: Json, label: str, left: dict[str, Any], resolved: Resolved, n
     if kind == RADIO_GROUP:
         return base | {"value": chosen[0] if chosen else None}
     return base | {"values": chosen}
+
+
+def _check_offered(field: Json, label: str, chosen: list[str]) -> None:
+    offered = {option["value"] for option in field.get("options") or []}
+    if field["type"] == RADIO_GROUP and len(chosen) > 1:
+        raise ActionRefusedError(f"Choose one of {label}.")
+    if not offered.issuperset(chosen):
+        raise ActionRefusedError(f"{label} offers {', '.join(sorted(offered))}.")
 
 
 def _choose_values(field: Json, given: Any, resolved: Resolved) -> list[str]:
