@@ -107,6 +107,9 @@ class Settings(BaseModel):
     allow_dms: bool = Field(
         False, description="Paint in direct messages too, where no server looks after what is painted."
     )
+    presence: bool = Field(
+        True, description="Say in the bot's status how many pictures wait. It names no server and no member."
+    )
     guild_grace_days: int = Field(
         30, ge=1, le=3650, description="Days after which what is kept of a server that removed the bot is deleted."
     )

@@ -29,6 +29,7 @@ from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import RemovedGuildStore
 from db.admin.retention import RetentionStore
 from db.engine import Database
+from db.stores.alt_texts import AltTextStore
 from db.stores.audit_log import AuditLogStore
 from db.stores.content_rules import ContentRuleStore
 from db.stores.deliveries import DeliveryStore
@@ -151,6 +152,7 @@ def build_services(
     return Services(
         generation=parts.generation,
         jobs=parts.jobs,
+        alt_texts=AltTextStore(database),
         deliveries=DeliveryStore(database),
         guilds=SettingsStore(database),
         guild_policy=guild_policy,
@@ -161,6 +163,7 @@ def build_services(
         personal=PersonalStore(database, clock=clock),
         owner_ids=settings.owners,
         allows_dms=settings.allow_dms,
+        shows_presence=settings.presence,
         quotas=QuotaStore(database),
         usage=UsageStore(database),
         history=HistoryStore(database),

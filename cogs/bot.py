@@ -53,6 +53,7 @@ EXTENSIONS: tuple[str, ...] = (
     "cogs.onboarding",
     "cogs.models",
     "cogs.help",
+    "cogs.presence",
 )
 """The features, each a package with discord.py's `async def setup(bot)`. See docs/decisions/0036."""
 

@@ -12,6 +12,7 @@ from cogs.common.load_shedding import AdmissionLimiter
 from cogs.common.pending_uploads import PendingUploads
 from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import RemovedGuildStore
+from db.stores.alt_texts import AltTextStore
 from db.stores.audit_log import AuditLogStore
 from db.stores.content_rules import ContentRuleStore
 from db.stores.deliveries import DeliveryStore
@@ -47,6 +48,7 @@ class Services:
 
     generation: GenerationService
     jobs: JobStore
+    alt_texts: AltTextStore
     deliveries: DeliveryStore
     guilds: SettingsStore
     guild_policy: GuildPolicyStore
@@ -81,5 +83,7 @@ class Services:
     """What posted pictures are signed with, where the operator has a key."""
     owner_ids: frozenset[int] = frozenset()
     """Discord ids of those who run the bot."""
+    shows_presence: bool = True
+    """Whether the bot's status says how many pictures are painted and wait."""
     allows_dms: bool = False
     """Whether anything may be asked for in direct messages, where no server looks after what is painted."""

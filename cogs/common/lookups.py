@@ -5,6 +5,8 @@ The person who presses is checked again, too: a button may be years old, another
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from cogs.context import Interaction, get_owner
 from generation.errors import UnknownJobError
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job
@@ -38,17 +40,24 @@ async def fetch_job_to_change(interaction: Interaction, subject: str) -> Job:
     return job
 
 
-async def fetch_image_to_change(interaction: Interaction, subject: str) -> Image:
+class Found(NamedTuple):
+    """A picture and its job."""
+
+    job: Job
+    image: Image
+
+
+async def fetch_image_to_change(interaction: Interaction, subject: str) -> Found:
     """Return the picture, if the person may make others of it. Raise `UnknownJobError` or `NotAllowedError`."""
-    image = await fetch_image(interaction, subject)
-    await require_uploader(image.spec, get_owner(interaction), interaction.client.services.jobs)
-    return image
+    found = await fetch_image(interaction, subject)
+    await require_uploader(found.image.spec, get_owner(interaction), interaction.client.services.jobs)
+    return found
 
 
-async def fetch_image(interaction: Interaction, subject: str) -> Image:
+async def fetch_image(interaction: Interaction, subject: str) -> Found:
     """Return the picture, if the person may know of it. Raise `UnknownJobError`."""
     job = await fetch_job(interaction, subject)
-    return job.images[_parse_index(subject, job)]
+    return Found(job, job.images[_parse_index(subject, job)])
 
 
 def _parse_index(subject: str, job: Job) -> int:

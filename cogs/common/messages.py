@@ -44,6 +44,7 @@ class Action(StrEnum):
     START = "start"
     STYLE = "style"
     LIST = "list"
+    ALT = "alt"
     PAGE = "page"
     PURGE = "purge"
     PICTURE = "picture"
@@ -87,6 +88,8 @@ class Picture:
     data: bytes
     alt: str
     is_spoiler: bool = False
+    is_alt_whole: bool = False
+    """Whether a member wrote `alt` for this picture: it is not shortened."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from cogs.common.errors import (
     WhichPictureError,
 )
 from cogs.common.forms import Attached
-from cogs.common.lookups import fetch_job
+from cogs.common.lookups import Found, fetch_job
 from cogs.common.message_images import find_pictures
 from cogs.common.picture_links import fetch_linked_message, find_shown_job, may_read, parse_id
 from cogs.common.picture_visibility import fetch_channel, fetch_visibility
@@ -67,7 +67,7 @@ class SourceOption(app_commands.Transformer[Any]):
 
 async def fetch_needed_source(
     interaction: Interaction, attached: discord.Attachment | None, named: str | None
-) -> Image | Attached:
+) -> Found | Attached:
     """Return the picture that a command was given either way. Raise `RefusedError`."""
     if attached is not None and named is not None:
         raise ImageOrFromError
@@ -78,7 +78,7 @@ async def fetch_needed_source(
     return read_attachment(attached)
 
 
-async def fetch_source(interaction: Interaction, text: str) -> Image | Attached:
+async def fetch_source(interaction: Interaction, text: str) -> Found | Attached:
     """Return the picture that a member names, or the file of another's message. Raise `RefusedError`."""
     if text.strip() == LAST:
         return await _fetch_last(interaction)
@@ -96,7 +96,7 @@ async def fetch_source(interaction: Interaction, text: str) -> Image | Attached:
     return await _fetch_usable(interaction, shown, number)
 
 
-async def _fetch_last(interaction: Interaction) -> Image:
+async def _fetch_last(interaction: Interaction) -> Found:
     last = await interaction.client.services.history.fetch_last(get_owner(interaction), interaction.channel_id or 0)
     if last is None:
         raise NoLastPictureError
@@ -105,7 +105,7 @@ async def _fetch_last(interaction: Interaction) -> Image:
     return await _require_shown(interaction, last, image)
 
 
-async def _fetch_usable(interaction: Interaction, job_id: str, number: int | None) -> Image:
+async def _fetch_usable(interaction: Interaction, job_id: str, number: int | None) -> Found:
     """Return a picture of a job, by its number from 1. Raise `RefusedError` unless the member may see and use it."""
     job = await fetch_job(interaction, job_id)
     await _require_usable(interaction, job)
@@ -150,11 +150,11 @@ def _is_restricted(channel: object) -> bool:
     return build_place(channel, channel_id=0, is_dm=False).is_age_restricted
 
 
-async def _require_shown(interaction: Interaction, job: Job, image: Image) -> Image:
+async def _require_shown(interaction: Interaction, job: Job, image: Image) -> Found:
     shown = await fetch_visibility(job, interaction.client.services, get_place(interaction))
     if shown[image.index] is Shown.NOT:
         raise HiddenSourceError
-    return image
+    return Found(job, image)
 
 
 def _describe(job: Job, image: Image) -> str:

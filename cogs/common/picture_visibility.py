@@ -28,6 +28,11 @@ async def fetch_visibility(job: Job, services: Services, place: ChannelContext) 
     }
 
 
+def is_flagged(image: Image) -> bool:
+    """Return whether the safety checker spoke against a picture."""
+    return image.judgement is not None and image.judgement.is_flagged
+
+
 async def fetch_channel(client: BaseBot, channel_id: int) -> object | None:
     """Return the channel as it is now; of a thread, what it lies in. None if it is gone, or closed to us.
 

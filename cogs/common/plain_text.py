@@ -11,7 +11,7 @@ import discord
 from cogs.common.message_limits import cut_text, fit_text
 from cogs.common.messages import Picture
 
-_MAX_ALT = 250
+_MAX_ALT, _MAX_OWN_ALT = 250, 1024
 """Discord takes 1,024; but it is read out aloud."""
 
 
@@ -38,4 +38,4 @@ def build_files(pictures: Iterable[Picture]) -> list[discord.File]:
 
 def get_alt_text(picture: Picture) -> str | None:
     """Return the text for who does not see the picture; Discord takes no empty one."""
-    return cut_text(picture.alt, _MAX_ALT) or None
+    return cut_text(picture.alt, _MAX_OWN_ALT if picture.is_alt_whole else _MAX_ALT) or None

@@ -86,6 +86,8 @@ async def require_allowed(
     try:
         for spec in request.specs if request.drawn else (request.spec,):
             protection().require_harmless(spec.said)
+        if request.alt:
+            protection().require_harmless((request.alt,))
         if not policy.rules.rules:
             return ()
         default = choose_default_model(services.generation.catalog, policy)

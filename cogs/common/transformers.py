@@ -13,7 +13,7 @@ from cogs.i18n.gettext import _
 from generation.jobs.job import Status
 from generation.models.catalog import Model
 from generation.requests.edits import MAX_FACTOR
-from generation.requests.prompt import MAX_PROMPT_CHARS, clean_prompt
+from generation.requests.prompt import MAX_ALT_CHARS, MAX_PROMPT_CHARS, clean_prompt
 from generation.requests.ranges import MAX_CLIP_SKIP, MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
 from generation.requests.samplers import SAMPLERS
 from generation.requests.style import Style
@@ -21,6 +21,7 @@ from generation.requests.upscalers import Upscaler, find_upscaler
 from generation.scheduling.active_jobs import JobView
 
 Prompt = app_commands.Range[str, 1, MAX_PROMPT_CHARS]
+Alt = app_commands.Range[str, 1, MAX_ALT_CHARS]
 Steps = app_commands.Range[int, 1, MAX_STEPS]
 Guidance = app_commands.Range[float, 0.0, MAX_GUIDANCE]
 Seed = app_commands.Range[int, 0, MAX_SEED]

@@ -36,7 +36,13 @@ class ProgressMessages:
         if view is None or going.is_message_gone:
             return
         generation = self._services.generation
-        say = build_progress(view, is_ready=generation.is_ready, is_paused=generation.is_paused)
+        policy = await self._services.guild_policy.fetch(view.job.owner.guild_id)
+        say = build_progress(
+            view,
+            is_ready=generation.is_ready,
+            is_paused=generation.is_paused,
+            is_spoiler=policy.is_behind_spoiler(view.job.request),
+        )
         if say == going.shown:
             return
         try:

@@ -15,7 +15,7 @@ from cogs.common.discord_errors import CONTENT
 from cogs.common.errors import SearchTooLongError
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.messages import Action, MessageSpec
-from cogs.common.picture_visibility import fetch_visibility
+from cogs.common.picture_visibility import fetch_visibility, is_flagged
 from cogs.common.policy_checks import get_place
 from cogs.common.refused_messages import MessageRefusedError
 from cogs.common.responses import edit_reply
@@ -25,6 +25,7 @@ from cogs.results import MessageVariant, build_result_message
 from cogs.services import Services
 from generation.errors import UnknownJobError
 from generation.images.codec import tile
+from generation.jobs.delivery import Delivery
 from generation.jobs.history import HistoryFilter
 from generation.jobs.job import Job, Status
 from generation.jobs.permissions import require_visible
@@ -95,19 +96,21 @@ async def _build_page(interaction: Interaction, look: HistoryFilter, *, before: 
     jobs = await services.history.fetch_page(owner, look, limit=PAGE + 1, before=before)
     shown = jobs[:PAGE]
     places = await services.deliveries.fetch_some([job.id for job in shown])
-    past = [_messages.PastJob(job, await _build_sheet(services, job, place), places.get(job.id)) for job in shown]
+    past = [await _build_past(services, job, places.get(job.id), place) for job in shown]
     older = shown[-1].created_at if len(jobs) > PAGE else None
     return _messages.build_history(past, look, guild_id=owner.guild_id, older=older, is_first=before is None)
 
 
-async def _build_sheet(services: Services, job: Job, place: ChannelContext) -> bytes | None:
-    """All pictures of a job that are still there, as one small picture."""
-    shown = await fetch_visibility(
-        job, services, place
-    )  # the sheet has no spoilers: what would need one stays out of it
-    done = [image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.OPENLY]
-    hashes = [image.file_sha256 for image in done if image.file_sha256]
-    return await asyncio.to_thread(_tile_files, services, hashes)
+async def _build_past(
+    services: Services, job: Job, delivery: Delivery | None, place: ChannelContext
+) -> _messages.PastJob:
+    """Return all pictures of a job that are still there as one small picture. What was flagged stays out of it."""
+    shown = await fetch_visibility(job, services, place)
+    done = [each for each in job.images if each.status is Status.DONE and shown[each.index] is not Shown.NOT]
+    hashes = [image.file_sha256 for image in done if image.file_sha256 and not is_flagged(image)]
+    sheet = await asyncio.to_thread(_tile_files, services, hashes)
+    is_spoiler = any(shown[image.index] is Shown.SPOILER for image in done)
+    return _messages.PastJob(job, sheet, delivery, is_spoiler=is_spoiler)
 
 
 def _tile_files(services: Services, hashes: Sequence[str]) -> bytes | None:

@@ -30,6 +30,7 @@ class PastJob:
     job: Job
     sheet: bytes | None
     delivery: Delivery | None
+    is_spoiler: bool = False
 
 
 def build_history(
@@ -47,7 +48,8 @@ def build_history(
         if each.sheet is None:
             blocks.append(text)
         else:
-            blocks.append(Entry(text, Picture(f"{number}.png", each.sheet, each.job.request.spec.prompt)))
+            prompt = each.job.request.spec.prompt
+            blocks.append(Entry(text, Picture(f"{number}.png", each.sheet, prompt, is_spoiler=each.is_spoiler)))
     opens = tuple(
         Button(Action.OPEN, each.job.id, _("Open {number}", number=number))
         for number, each in enumerate(past, start=1)

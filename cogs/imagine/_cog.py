@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import discord
 from discord import app_commands
@@ -13,6 +14,7 @@ from cogs.common import transformers
 from cogs.common.attachments import lend_files, require_size_px
 from cogs.common.errors import AspectOrSizeError, KeepsSizeError
 from cogs.common.forms import Attached
+from cogs.common.lookups import Found
 from cogs.common.lora_option import ADDITIONS, LoraOption
 from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_source
 from cogs.common.policy_checks import choose_default_model, fetch_policy, require_words_allowed
@@ -20,7 +22,7 @@ from cogs.common.submission import accepted, acknowledge, acknowledge_and_submit
 from cogs.context import Interaction
 from cogs.imagine._messages import format_rounded_size
 from generation.jobs.derive_edits import start_from_image
-from generation.jobs.job import Image, Job
+from generation.jobs.job import Job
 from generation.models.catalog import Model
 from generation.models.sizes import find_closest_shape, get_native_size, get_shape_size, parse_size
 from generation.requests.drawing import write_prompts
@@ -33,6 +35,10 @@ from generation.requests.unfetched import NO_FILE
 from generation.rules.folding import words_of_name
 
 DEFAULT_STRENGTH = 0.6
+SHOWN = {
+    "spoiler": "Show the pictures behind a spoiler.",
+    "alt": "Say what is to be seen, for those who cannot see it. Your prompt if left out.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,14 @@ class Typed:
     sampler: str | None = None
     lora: str | None = None
     clip_skip: int | None = None
+    spoiler: bool | None = None
+    alt: str | None = None
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """How the pictures are shown: what the request has of it."""
+        alt = transformers.clean_typed_prompt(self.alt)
+        return ({"is_spoiler": True} if self.spoiler else {}) | ({"alt": alt} if alt else {})
 
 
 class Imagine(commands.Cog):
@@ -73,6 +87,7 @@ class Imagine(commands.Cog):
         style="A style of this server: words that are added to your prompt.",
         model="The model that paints the picture.",
         **ADDITIONS,
+        **SHOWN,
     )
     @app_commands.rename(source="from")
     @app_commands.choices(aspect=transformers.ASPECTS, sampler=transformers.SAMPLER_CHOICES)
@@ -95,6 +110,8 @@ class Imagine(commands.Cog):
         lora: Transform[str, LoraOption] | None = None,
         clip_skip: transformers.ClipSkip | None = None,
         source: Transform[str, SourceOption] | None = None,
+        spoiler: bool | None = None,
+        alt: transformers.Alt | None = None,
     ) -> None:
         if style is not None:
             await require_words_allowed(interaction, (style.name, words_of_name(style.name)))
@@ -115,6 +132,8 @@ class Imagine(commands.Cog):
             sampler=sampler.value if sampler else None,
             lora=lora,
             clip_skip=clip_skip,
+            spoiler=spoiler,
+            alt=alt,
         )
         if image is None and source is None:
             job = await acknowledge_and_submit(interaction, build_request(typed))
@@ -144,7 +163,7 @@ def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None)
         clip_skip=typed.clip_skip,
         seed=draw_seed() if typed.seed is None else typed.seed,
     )
-    return GenerationRequest(spec=spec, count=typed.count)
+    return GenerationRequest(spec=spec, count=typed.count, **typed.shown)
 
 
 def choose_size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:
@@ -161,7 +180,7 @@ def choose_size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[in
 
 
 async def submit_from(
-    interaction: Interaction, typed: Typed, source: Attached | Image, *, strength: float, mask: Attached | None = None
+    interaction: Interaction, typed: Typed, source: Attached | Found, *, strength: float, mask: Attached | None = None
 ) -> Job:
     """Have it painted from what a member attached or named: see `fetch_needed_source`."""
     if isinstance(source, Attached):
@@ -172,10 +191,16 @@ async def submit_from(
 
 
 def build_from_picture(
-    typed: Typed, picture: Image, *, strength: float, mask_sha256: str | None = None
+    typed: Typed, found: Found, *, strength: float, mask_sha256: str | None = None
 ) -> GenerationRequest:
-    """Return the request started from a picture of ours, at its size. Raise `InvalidRequestError`."""
+    """Return the request started from a picture of ours, at its size, and behind a spoiler if that one is.
+
+    Raise `InvalidRequestError`.
+    """
+    job, picture = found
     size_px = picture.spec.result_size_px
+    if typed.spoiler is None and job.request.is_spoiler is True:
+        typed = replace(typed, spoiler=True)
     if typed.size is not None or typed.aspect is not None:
         raise KeepsSizeError(width=size_px[0], height=size_px[1])
     request = build_request(typed, start_size_px=size_px)
@@ -186,15 +211,15 @@ def build_from_picture(
 
 
 async def _submit_with_mask(
-    interaction: Interaction, typed: Typed, picture: Image, mask: Attached, *, strength: float
+    interaction: Interaction, typed: Typed, found: Found, mask: Attached, *, strength: float
 ) -> Job:
-    size_px = picture.spec.result_size_px
+    size_px = found.image.spec.result_size_px
     require_size_px(mask.size_px, size_px)
-    trial = build_from_picture(typed, picture, strength=strength, mask_sha256=NO_FILE)
+    trial = build_from_picture(typed, found, strength=strength, mask_sha256=NO_FILE)
     async with acknowledge(interaction, trial, attached={NO_FILE}) as acknowledged, lend_files(interaction) as lent:
         mask_sha256, mask_px = await lent.keep_attached(mask, lambda _: size_px, is_mask=True)
         require_size_px(mask_px, size_px)
-        request = build_from_picture(typed, picture, strength=strength, mask_sha256=mask_sha256)
+        request = build_from_picture(typed, found, strength=strength, mask_sha256=mask_sha256)
         return await submit(interaction, request, acknowledged, attached={mask_sha256})
 
 

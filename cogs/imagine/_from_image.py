@@ -10,22 +10,24 @@ import discord
 from discord import app_commands
 from discord.app_commands import Choice, Transform
 from discord.ext import commands
+from msgspec import UNSET
 
 from cogs.common import transformers
 from cogs.common.attachments import Size, lend_files, read_attachment, require_size_px
 from cogs.common.errors import EnlargeSizeError
 from cogs.common.forms import Attached
+from cogs.common.lookups import Found
 from cogs.common.lora_option import ADDITIONS, LoraOption
 from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_source
 from cogs.common.policy_checks import fetch_default_model, fetch_default_upscaler
 from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
-from cogs.imagine._cog import DEFAULT_STRENGTH, Typed, submit_from
+from cogs.imagine._cog import DEFAULT_STRENGTH, SHOWN, Typed, submit_from
 from generation.images.errors import NotAPictureError
 from generation.jobs.derive import enlarge
 from generation.jobs.derive_edits import REGION_STRENGTH
-from generation.jobs.job import Image, Job
+from generation.jobs.job import Job
 from generation.jobs.source_access import require_uploader
 from generation.models.catalog import Model
 from generation.requests.ranges import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX
@@ -43,6 +45,7 @@ _SETTINGS = {
     "sampler": "How noise becomes the picture (A1111 names).",
     "model": "The model that paints the picture.",
     **ADDITIONS,
+    **SHOWN,
 }
 
 
@@ -76,6 +79,8 @@ class FromImage(commands.Cog):
         model: Transform[Model, transformers.ModelOption] | None = None,
         lora: Transform[str, LoraOption] | None = None,
         clip_skip: transformers.ClipSkip | None = None,
+        spoiler: bool | None = None,
+        alt: transformers.Alt | None = None,
     ) -> None:
         typed = Typed(
             prompt=prompt,
@@ -88,6 +93,8 @@ class FromImage(commands.Cog):
             sampler=sampler.value if sampler else None,
             lora=lora,
             clip_skip=clip_skip,
+            spoiler=spoiler,
+            alt=alt,
         )
         start = await fetch_needed_source(interaction, image, source)
         await submit_from(interaction, typed, start, strength=strength)
@@ -119,6 +126,8 @@ class FromImage(commands.Cog):
         model: Transform[Model, transformers.ModelOption] | None = None,
         lora: Transform[str, LoraOption] | None = None,
         clip_skip: transformers.ClipSkip | None = None,
+        spoiler: bool | None = None,
+        alt: transformers.Alt | None = None,
     ) -> None:
         typed = Typed(
             prompt=prompt,
@@ -130,6 +139,8 @@ class FromImage(commands.Cog):
             sampler=sampler.value if sampler else None,
             lora=lora,
             clip_skip=clip_skip,
+            spoiler=spoiler,
+            alt=alt,
         )
         picture, hole = (
             await fetch_needed_source(interaction, image, source),
@@ -147,6 +158,7 @@ class FromImage(commands.Cog):
         source=SOURCE,
         upscaler="What enlarges it.",
         factor="How many times as wide and high it becomes. Not every upscaler has every factor.",
+        spoiler=SHOWN["spoiler"],
     )
     @app_commands.rename(source="from")
     async def upscale(
@@ -156,25 +168,34 @@ class FromImage(commands.Cog):
         source: Transform[str, SourceOption] | None = None,
         upscaler: Transform[Upscaler, transformers.UpscalerOption] | None = None,
         factor: transformers.Factor | None = None,
+        spoiler: bool | None = None,
     ) -> None:
         picture = await fetch_needed_source(interaction, image, source)
         if isinstance(picture, Attached):
-            await submit_upscale(interaction, picture, upscaler, factor=factor)
+            await submit_upscale(interaction, picture, upscaler, factor=factor, spoiler=spoiler)
         else:
-            await _enlarge(interaction, picture, upscaler, factor=factor)
+            await _enlarge(interaction, picture, upscaler, factor=factor, spoiler=spoiler)
 
 
-async def _enlarge(interaction: Interaction, picture: Image, upscaler: Upscaler | None, *, factor: int | None) -> None:
+async def _enlarge(
+    interaction: Interaction, found: Found, upscaler: Upscaler | None, *, factor: int | None, spoiler: bool | None
+) -> None:
     """Submit a picture of ours to be enlarged: as by its button, only its uploader may if it starts from an upload."""
-    services = interaction.client.services
+    services, (job, picture) = interaction.client.services, found
     await require_uploader(picture.spec, get_owner(interaction), services.jobs)
     model = services.generation.catalog.get(picture.spec.model)
     upscaler = upscaler or await fetch_default_upscaler(interaction, model)
-    await acknowledge_and_submit(interaction, enlarge(picture, upscaler, factor=factor))
+    request = enlarge(picture, upscaler, factor=factor).shown_like(job.request, alt=picture.alt)
+    await acknowledge_and_submit(interaction, request if spoiler is None else replace(request, is_spoiler=spoiler))
 
 
 async def submit_upscale(
-    interaction: Interaction, image: Attached, upscaler: Upscaler | None = None, *, factor: int | None = None
+    interaction: Interaction,
+    image: Attached,
+    upscaler: Upscaler | None = None,
+    *,
+    factor: int | None = None,
+    spoiler: bool | None = None,
 ) -> Job:
     """Submit the picture to be enlarged, by what the server chose if no upscaler is named.
 
@@ -191,12 +212,12 @@ async def submit_upscale(
         seed=0,
         upscale=upscale,
     )
-    trial = GenerationRequest(spec=spec)
+    trial = GenerationRequest(spec=spec, is_spoiler=True if spoiler else UNSET)
     async with acknowledge(interaction, trial, attached={NO_FILE}) as acknowledged, lend_files(interaction) as lent:
         sha256, size_px = await lent.keep_attached(image, check_sides)
         width_px, height_px = check_sides(size_px)
         spec = replace(spec, width_px=width_px, height_px=height_px, upscale=replace(upscale, sha256=sha256))
-        return await submit(interaction, GenerationRequest(spec=spec), acknowledged, attached={sha256})
+        return await submit(interaction, replace(trial, spec=spec), acknowledged, attached={sha256})
 
 
 def _check_sides(size_px: Size | None, *, factor: int) -> Size:

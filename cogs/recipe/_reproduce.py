@@ -63,7 +63,8 @@ async def _build_from_id(interaction: Interaction, text: str) -> GenerationReque
     image = job.images[index] if index < len(job.images) else None
     if image is None or image.recipe is None:
         raise UnknownJobError
-    return reproduce(image.recipe, parent=image.id, original=image.file_sha256)
+    again = reproduce(image.recipe, parent=image.id, original=image.file_sha256)
+    return again.shown_like(job.request, alt=image.alt)
 
 
 async def _submit_from_file(interaction: Interaction, file: discord.Attachment) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cogs.context import BaseBot
-from cogs.results import _buttons, _context_menus, _more_buttons, _pictures, _remix
+from cogs.results import _alt, _buttons, _context_menus, _more_buttons, _pictures, _remix
 from cogs.results._messages import DONE, build_progress, format_undelivered
 from cogs.results._reduced_variants import MessageVariant
 from cogs.results._result import build_result_message
@@ -21,7 +21,7 @@ __all__ = [
 async def setup(bot: BaseBot) -> None:
     for menu in _context_menus.MENUS:
         bot.tree.add_command(menu)
-    for module in (_buttons, _more_buttons, _pictures, _remix):
+    for module in (_alt, _buttons, _more_buttons, _pictures, _remix):
         bot.add_button_handlers(module.PRESSES)
-    for module in (_remix, _context_menus):
+    for module in (_alt, _remix, _context_menus):
         bot.add_form_handlers(module.FORMS)

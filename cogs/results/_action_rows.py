@@ -53,9 +53,10 @@ def build_action_rows(
     subject = f"{job.id}:{job.images[0].index}" if is_part else job.id
     again, keep = _build_again(job, subject, bool(done)), _build_keep(job, subject) if done else ()
     keep = keep[:1] if is_part else keep
-    rows: tuple[Row, ...] = (first, second, (*again, *keep))
+    publish = _build_publish(job, subject) if there else ()
+    rows: tuple[Row, ...] = (first, second, (*again, *keep), publish)
     if is_one:
-        new, rest = (*first, *second, *again[:1]), (*again[1:], *keep)
+        new, rest = (*first, *second, *again[:1]), (*again[1:], *keep, *publish)
         rows = ((*new, *rest),) if len(new) + len(rest) <= MAX_IN_ROW else (new, rest)
     return tuple(row for row in rows if row), _build_more(job, there)
 
@@ -113,6 +114,10 @@ def _build_more(job: Job, there: Sequence[Image]) -> tuple[Menu, ...]:
         if _is_offered(action, image)
     ]
     return (Menu(job.id, _("More …"), (*buttons, *_build_originals(job, there))),) if buttons else ()
+
+
+def _build_publish(job: Job, subject: str) -> Row:
+    return (Button(Action.ALT, subject, _("Alt text")),)
 
 
 def _is_offered(action: Action, image: Image) -> bool:

@@ -7,7 +7,7 @@ from contextlib import suppress
 import discord
 
 from cogs.common.checks import get_permissions_in_server, may_moderate_in
-from cogs.common.lookups import fetch_image_to_change, fetch_job, fetch_job_to_change
+from cogs.common.lookups import Found, fetch_image_to_change, fetch_job, fetch_job_to_change
 from cogs.common.messages import Action
 from cogs.common.policy_checks import fetch_default_upscaler
 from cogs.common.submission import acknowledge_and_submit
@@ -18,27 +18,26 @@ from cogs.results import _messages
 from generation.errors import UnknownJobError
 from generation.images.cleanup import remove_files
 from generation.jobs.derive import enlarge, reroll, vary
-from generation.jobs.job import Image, Job, ReplyTo
+from generation.jobs.job import Job, ReplyTo
 from generation.jobs.permissions import require_may_stop
 from generation.requests.seeds import draw_seed
-from generation.requests.spec import GenerationRequest
 
 
 async def press_upscale(interaction: Interaction, subject: str) -> None:
-    await acknowledge_and_submit(
-        interaction, await build_enlargement(interaction, await fetch_image_to_change(interaction, subject))
-    )
+    await submit_enlargement(interaction, await fetch_image_to_change(interaction, subject))
 
 
-async def build_enlargement(interaction: Interaction, image: Image) -> GenerationRequest:
-    """Return a request for the picture enlarged by what the server chose. Raise `InvalidRequestError` if it is too
-    large."""
+async def submit_enlargement(interaction: Interaction, found: Found) -> None:
+    """Have the picture enlarged by what the server chose. Raise `InvalidRequestError` if it is too large."""
+    job, image = found
     model = interaction.client.services.generation.catalog.get(image.spec.model)
-    return enlarge(image, await fetch_default_upscaler(interaction, model))
+    request = enlarge(image, await fetch_default_upscaler(interaction, model))
+    await acknowledge_and_submit(interaction, request.shown_like(job.request, alt=image.alt))
 
 
 async def press_vary(interaction: Interaction, subject: str) -> None:
-    await acknowledge_and_submit(interaction, vary(await fetch_image_to_change(interaction, subject), seed=draw_seed()))
+    job, image = await fetch_image_to_change(interaction, subject)
+    await acknowledge_and_submit(interaction, vary(image, seed=draw_seed()).shown_like(job.request))
 
 
 async def press_reroll(interaction: Interaction, subject: str) -> None:

@@ -22,7 +22,7 @@ from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
 from cogs.imagine import DEFAULT_STRENGTH, Typed, submit_from_image, submit_upscale
 from cogs.recipe import show_file, show_recipe
-from cogs.results._buttons import build_enlargement
+from cogs.results._buttons import submit_enlargement
 from cogs.results._form_fields import (
     NUMBER,
     PROMPT,
@@ -73,9 +73,8 @@ async def send_start(interaction: Interaction, subject: str, answers: Answers) -
     image = _choose_image(job, answers.texts.get(NUMBER, "1"))
     spec = start_from_image(image, strength=strength, seed=draw_seed())
     model = interaction.client.services.generation.catalog.get(spec.model)
-    await acknowledge_and_submit(
-        interaction, GenerationRequest(spec=replace_prompt(spec, model, prompt), parent=image.id)
-    )
+    request = GenerationRequest(spec=replace_prompt(spec, model, prompt), parent=image.id)
+    await acknowledge_and_submit(interaction, request.shown_like(job.request))
 
 
 @app_commands.context_menu(name="Show recipe")
@@ -95,8 +94,7 @@ async def enlarge_this(interaction: Interaction, message: discord.Message) -> No
     elif len(job.images) > 1:
         raise SeveralPicturesError
     else:
-        image = await fetch_image_to_change(interaction, f"{job.id}:0")
-        await acknowledge_and_submit(interaction, await build_enlargement(interaction, image))
+        await submit_enlargement(interaction, await fetch_image_to_change(interaction, f"{job.id}:0"))
 
 
 MENUS = (use_as_start, recipe_of, enlarge_this)

@@ -86,8 +86,11 @@ TITLES = {
 # While it is made.
 
 
-def build_progress(view: JobView, *, is_ready: bool, is_paused: bool = False) -> MessageSpec:
-    """Return the message of a job that has not ended. `is_paused`: nothing that waits is begun for now."""
+def build_progress(view: JobView, *, is_ready: bool, is_paused: bool = False, is_spoiler: bool = False) -> MessageSpec:
+    """Return the message of a job that has not ended.
+
+    `is_paused`: nothing that waits is begun for now; `is_spoiler`: its pictures are behind a spoiler.
+    """
     job = view.job
     is_painting = job.status is Status.RUNNING
     write = _format_painting if is_painting else _format_waiting
@@ -95,7 +98,7 @@ def build_progress(view: JobView, *, is_ready: bool, is_paused: bool = False) ->
     blocks: list[Block] = [quote_prompt(job), line]
     if view.preview is not None:
         alt = _("Preview: {prompt}", prompt=job.images[0].spec.prompt)
-        blocks.append(Gallery((Picture("preview.jpg", view.preview, alt),)))
+        blocks.append(Gallery((Picture("preview.jpg", view.preview, alt, is_spoiler=is_spoiler),)))
     blocks.append(format_small(format_settings(job.request)))
     row = (Button(Action.CANCEL, job.id, _("Cancel")), Button(Action.TELL, job.id, _("Tell me when done")))
     return MessageSpec(blocks=tuple(blocks), rows=(row,), tone=Tone.PAINTING if is_painting else Tone.WAITING)
@@ -220,10 +223,7 @@ def _get_reason(image: Image) -> str | None:
 
 
 def _format_cancelled(job: Job) -> str:
-    started = any(image.charged for image in job.images)
-    if started:
-        return _(CANCELLED_LATE)
-    return _(CANCELLED)
+    return _(CANCELLED_LATE if any(image.charged for image in job.images) else CANCELLED)
 
 
 def _format_failure(image: Image) -> str:
@@ -261,7 +261,8 @@ def build_picture(job: Job, image: Image, data: bytes) -> Picture:
     suffix = "jpg" if data.startswith(b"\xff\xd8") else "png"
     prompt, number, total = image.spec.prompt, image.index + 1, len(job.images)
     alt = prompt if total == 1 else _("{number} of {total}: {prompt}", number=number, total=total, prompt=prompt)
-    return Picture(f"{make_slug(prompt)}-{number}.{suffix}", data, alt)
+    own = image.alt or ""
+    return Picture(f"{make_slug(prompt)}-{number}.{suffix}", data, own or alt, is_alt_whole=bool(own))
 
 
 def list_left_out(why: str, *, files: bool, words: bool) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from cogs.common.lookups import fetch_image, fetch_image_to_change, fetch_job
 from cogs.common.messages import Action
 from cogs.common.submission import acknowledge_and_submit
@@ -12,36 +15,39 @@ from cogs.results import _messages
 from generation.errors import UnknownJobError
 from generation.jobs.derive import apply_hires_fix, reproduce, zoom_out
 from generation.jobs.derive_edits import vary_strongly
+from generation.jobs.job import Image
 from generation.requests.seeds import draw_seed
+from generation.requests.spec import GenerationRequest
 
 
 async def press_strong(interaction: Interaction, subject: str) -> None:
-    await acknowledge_and_submit(
-        interaction, vary_strongly(await fetch_image_to_change(interaction, subject), seed=draw_seed())
-    )
+    await _submit_changed(interaction, subject, partial(vary_strongly, seed=draw_seed()))
 
 
 async def press_detail(interaction: Interaction, subject: str) -> None:
-    await acknowledge_and_submit(interaction, apply_hires_fix(await fetch_image_to_change(interaction, subject)))
+    await _submit_changed(interaction, subject, apply_hires_fix)
 
 
 async def press_zoom_half(interaction: Interaction, subject: str) -> None:
-    await acknowledge_and_submit(
-        interaction, zoom_out(await fetch_image_to_change(interaction, subject), 1.5, seed=draw_seed())
-    )
+    await _submit_changed(interaction, subject, partial(zoom_out, factor=1.5, seed=draw_seed()))
 
 
 async def press_zoom(interaction: Interaction, subject: str) -> None:
-    await acknowledge_and_submit(
-        interaction, zoom_out(await fetch_image_to_change(interaction, subject), 2.0, seed=draw_seed())
-    )
+    await _submit_changed(interaction, subject, partial(zoom_out, factor=2.0, seed=draw_seed()))
+
+
+async def _submit_changed(interaction: Interaction, subject: str, derive: Callable[[Image], GenerationRequest]) -> None:
+    """Have another picture made of this one, shown as it is."""
+    job, image = await fetch_image_to_change(interaction, subject)
+    await acknowledge_and_submit(interaction, derive(image).shown_like(job.request))
 
 
 async def press_reproduce(interaction: Interaction, subject: str) -> None:
-    image = await fetch_image(interaction, subject)
+    job, image = await fetch_image(interaction, subject)
     if image.recipe is None:
         raise UnknownJobError
-    await acknowledge_and_submit(interaction, reproduce(image.recipe, parent=image.id, original=image.file_sha256))
+    again = reproduce(image.recipe, parent=image.id, original=image.file_sha256)
+    await acknowledge_and_submit(interaction, again.shown_like(job.request, alt=image.alt))
 
 
 async def press_favourite(interaction: Interaction, subject: str) -> None:

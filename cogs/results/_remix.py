@@ -80,7 +80,9 @@ async def send_remix(interaction: Interaction, subject: str, answers: Answers) -
         strength=parse_number(strength, name=Phrase("Strength")) if strength else None,
     )
     model = interaction.client.services.generation.catalog.get(job.request.spec.model)
-    await acknowledge_and_submit(interaction, remix(job, wishes, model, picture=_get_only_image(job, subject)))
+    await acknowledge_and_submit(
+        interaction, remix(job, wishes, model, picture=_get_only_image(job, subject)).shown_like(job.request)
+    )
 
 
 def _get_only_image(job: Job, subject: str) -> Image | None:
@@ -92,7 +94,7 @@ def _get_only_image(job: Job, subject: str) -> Image | None:
 
 
 async def press_region(interaction: Interaction, subject: str) -> None:
-    image = await fetch_image_to_change(interaction, subject)
+    image = (await fetch_image_to_change(interaction, subject)).image
     if image.file_sha256 is None:
         raise PictureDeletedError
     cells = Pick(
@@ -110,7 +112,7 @@ async def press_region(interaction: Interaction, subject: str) -> None:
 
 
 async def send_region(interaction: Interaction, subject: str, answers: Answers) -> None:
-    image = await fetch_image_to_change(interaction, subject)
+    job, image = await fetch_image_to_change(interaction, subject)
     prompt = clean_typed_prompt(answers.texts.get(PROMPT))
     strength = parse_number(answers.texts.get(STRENGTH, ""), name=Phrase("Strength"))
     cells = tuple(int(each) for each in answers.picked.get(CELLS_KEY, ()) if each.isdecimal())
@@ -120,18 +122,17 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
     seed, model = draw_seed(), interaction.client.services.generation.catalog.get(image.spec.model)
     if file is None:
         drawing = partial(inpaint_cells, image, cells, model, prompt=prompt, seed=seed, strength=strength)
-        await acknowledge_and_submit(
-            interaction, await asyncio.to_thread(drawing)
-        )  # it hashes a mask as large as the picture
+        request = await asyncio.to_thread(drawing)  # it hashes a mask as large as the picture
+        await acknowledge_and_submit(interaction, request.shown_like(job.request))
         return
     size_px = image.spec.result_size_px
     require_size_px(file.size_px, size_px)
-    trial = inpaint_mask(image, NO_FILE, model, prompt=prompt, seed=seed, strength=strength)
+    redraw = partial(inpaint_mask, image, model=model, prompt=prompt, seed=seed, strength=strength)
+    trial = redraw(NO_FILE).shown_like(job.request)
     async with acknowledge(interaction, trial, attached={NO_FILE}) as acknowledged, lend_files(interaction) as lent:
         mask, mask_px = await lent.keep_attached(file, lambda picture_px: size_px, is_mask=True)
         require_size_px(mask_px, size_px)
-        request = inpaint_mask(image, mask, model, prompt=prompt, seed=seed, strength=strength)
-        await submit(interaction, request, acknowledged, attached={mask})
+        await submit(interaction, redraw(mask).shown_like(job.request), acknowledged, attached={mask})
 
 
 PRESSES = {Action.REMIX: press_remix, Action.REGION: press_region}

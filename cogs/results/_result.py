@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from cogs.common.message_limits import share_room
 from cogs.common.messages import MessageSpec, Picture
-from cogs.common.picture_visibility import fetch_visibility
+from cogs.common.picture_visibility import fetch_visibility, is_flagged
 from cogs.i18n.gettext import _
 from cogs.results import _messages
 from cogs.results._reduced_variants import MessageVariant
@@ -80,7 +80,7 @@ def _build_message(
         notes += more
     if variant.why is not None:
         notes += _messages.list_left_out(variant.why, files=not variant.has_files, words=not variant.has_words)
-    if any(picture.is_spoiler for picture in pictures.values()):
+    if any(shown[index] is Shown.SPOILER and is_flagged(job.images[index]) for index in pictures):
         notes.append(_(_messages.FLAGGED))
     if any(shown[image.index] is Shown.NOT and image.status is Status.DONE for image in job.images):
         notes.append(_(_messages.NOT_SHOWN_HERE))
@@ -129,7 +129,12 @@ def _remove_words(job: Job) -> Job:
     texts."""
     blank: dict[str, Any] = {"prompt": _(_messages.NO_WORDS), "negative": "", "template": UNSET}
     images = tuple(
-        replace(each, spec=replace(each.spec, **blank), recipe=each.recipe and replace(each.recipe, dropped=""))
+        replace(
+            each,
+            spec=replace(each.spec, **blank),
+            alt=None,
+            recipe=each.recipe and replace(each.recipe, dropped=""),
+        )
         for each in job.images
     )
     request = replace(job.request, spec=replace(job.request.spec, **blank), drawn=UNSET)

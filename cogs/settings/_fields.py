@@ -8,7 +8,15 @@ from enum import StrEnum
 from typing import Any
 
 from cogs.i18n.gettext import N_, get_language_name, list_languages
-from generation.policy.guild_preferences import ASPECTS, AUTO, MAX_NAMED, GuildPreferences, Pressers, Visibility
+from generation.policy.guild_preferences import (
+    ASPECTS,
+    AUTO,
+    MAX_NAMED,
+    GuildPreferences,
+    Pressers,
+    Spoilers,
+    Visibility,
+)
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.ranges import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS
 from generation.safety.strictness import Strictness
@@ -161,6 +169,15 @@ PRESSERS = _read_choice(
         (Phrase("only the member who made the request"), Pressers.OWNER.value),
     ),
 )
+SPOILERS = _read_choice(
+    "spoilers",
+    N_("Pictures behind a spoiler"),
+    Spoilers,
+    _fixed(
+        (Phrase("those whose member asks for it"), Spoilers.ASKED.value),
+        (Phrase("all"), Spoilers.ALL.value),
+    ),
+)
 PER_MINUTE = _read_choice(
     "requests_per_minute",
     N_("Requests per member and minute"),
@@ -244,7 +261,7 @@ LANGUAGE = _read_choice(
 
 PAGES: dict[str, tuple[str, tuple[Field, ...]]] = {
     "what": (N_("What is painted"), (MODELS, DEFAULT_MODEL, UPSCALER, ASPECT, STEPS, SIDE, COUNT)),
-    "who": (N_("Where and who"), (CHANNELS, ROLES, START_ROLES, PER_MINUTE, VISIBILITY, PRESSERS)),
+    "who": (N_("Where and who"), (CHANNELS, ROLES, START_ROLES, PER_MINUTE, VISIBILITY, SPOILERS, PRESSERS)),
     "safety": (N_("Safety and keeping"), (SAFETY, STRICTNESS, REVIEW, WITHHELD, RETENTION, LOG, LANGUAGE)),
 }
 FIELDS = {field.key: field for _, fields in PAGES.values() for field in fields}

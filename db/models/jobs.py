@@ -98,6 +98,7 @@ class ImageRow(Base):
     error: Mapped[str | None] = mapped_column(String(60), info=DELETED)
     judgement: Mapped[SafetyScores | None] = mapped_column(JsonOf(SafetyScores, UNREADABLE_JUDGEMENT), info=DELETED)
     ended_at: Mapped[datetime | None] = mapped_column(info=DELETED)
+    alt: Mapped[str | None] = mapped_column(Text(), info=DELETED)
     file_sha256: Mapped[str | None] = column_property(
         select(ImageFileRow.sha256)
         .where(ImageFileRow.image_id == id, ImageFileRow.role == FileRole.RESULT)

@@ -38,6 +38,7 @@ def serialize_image(image: Image) -> dict[str, object]:
         "attempt": image.attempt,
         "reserved": image.reserved,
         "charged": image.charged,
+        "alt": image.alt,
     }
 
 
@@ -85,4 +86,5 @@ def build_image(row: ImageRow) -> Image:
         file_sha256=row.file_sha256,
         error=row.error,
         judgement=row.judgement,
+        alt=row.alt,
     )

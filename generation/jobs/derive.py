@@ -34,7 +34,8 @@ def reroll(job: Job, *, seed: int) -> GenerationRequest:
     Raise `InvalidRequestError` for an upscale, which has no noise of its own.
     """
     _require_painted(job.request.spec)
-    return replace(job.request, spec=_set_seed(job.request.spec.as_asked, seed), replay=None, drawn=UNSET)
+    spec = _set_seed(job.request.spec.as_asked, seed)
+    return replace(job.request, spec=spec, replay=None, drawn=UNSET, alt=UNSET)
 
 
 def vary(image: Image, *, seed: int) -> GenerationRequest:

@@ -38,5 +38,9 @@ class NotYourUploadError(NotAllowedError):
 To start from what you see here, choose “Use as start image” in the menu of its message."""
 
 
+class NotYourAltTextError(NotAllowedError):
+    """Only the person who asked for these pictures can say what is to be seen in them."""
+
+
 class NotYourPicturesError(NotAllowedError):
     """Only the person who asked for these pictures, or a moderator, can do that."""

@@ -50,6 +50,8 @@ class Image:
     error: str | None = None
     judgement: SafetyScores | None = None
     """What the safety checker said; None if there was none to ask."""
+    alt: str | None = None
+    """What its member says for those who cannot see it; None is the prompt."""
 
     @property
     def id(self) -> str:

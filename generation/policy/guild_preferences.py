@@ -34,6 +34,13 @@ class Visibility(StrEnum):
     PRIVATE = "private"  # only the one who asked
 
 
+class Spoilers(StrEnum):
+    """Which pictures are behind a spoiler."""
+
+    ASKED = "asked"  # those whose member asks for it
+    ALL = "all"
+
+
 class Pressers(StrEnum):
     """Whose buttons (reroll, vary, enlarge) a member may press."""
 
@@ -65,6 +72,7 @@ class GuildPreferences:
     """Who may begin from a picture of their own."""
     visibility: Visibility = Visibility.PUBLIC
     pressers: Pressers = Pressers.EVERYONE
+    spoilers: Spoilers = Spoilers.ASKED
     retention_days: int = 0
     """Finished pictures are deleted from disk after so many days; 0 keeps them."""
     strictness: Strictness = Strictness.USUAL

@@ -23,7 +23,7 @@ from generation.policy.errors import (
     UncheckedModelError,
     UncheckedUploadError,
 )
-from generation.policy.guild_preferences import GuildPreferences, Pressers
+from generation.policy.guild_preferences import GuildPreferences, Pressers, Spoilers
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.spec import GenerationRequest
 from generation.rules.folding import words_of_name
@@ -93,7 +93,12 @@ class Policy:
         if not is_judged and not place.is_age_restricted:
             return Shown.NOT
         now = get_level_at(self.settings.safety, is_age_restricted=place.is_age_restricted)
-        return how_shown(image.judgement, stricter(job.handling.level, now), is_harmless=is_harmless)
+        shown = how_shown(image.judgement, stricter(job.handling.level, now), is_harmless=is_harmless)
+        return Shown.SPOILER if shown is Shown.OPENLY and self.is_behind_spoiler(job.request) else shown
+
+    def is_behind_spoiler(self, request: GenerationRequest) -> bool:
+        """Return whether its pictures are hidden until a viewer wants to see them, flagged or not."""
+        return request.is_spoiler is True or self.choices.spoilers is Spoilers.ALL
 
     def require_may_press(self, owner: Owner, asker: Requester) -> None:
         """Raise `NotAllowedError` where only one's own buttons may be pressed."""
@@ -137,6 +142,8 @@ def collect_texts(request: GenerationRequest, *, default_model: str, own_negativ
         texts += [each.prompt, "" if each.negative == own_negative else each.negative]
     if spec.template:
         texts += [spec.template.prompt, spec.template.negative]
+    if request.alt:
+        texts.append(request.alt)
     called = [name for each in request.specs for name in each.names]
     names = called if spec.model == default_model else [*called, spec.model]
     return tuple(dict.fromkeys((*texts, *names, *map(words_of_name, names))))

@@ -15,7 +15,7 @@ from generation.requests.errors import ControlCharactersError, EmptyPromptError,
 from generation.translatable import Phrase
 
 PROMPT_NAME, NEGATIVE_NAME = Phrase("The prompt"), Phrase("The negative prompt")
-MAX_PROMPT_CHARS = 1500
+MAX_PROMPT_CHARS, MAX_ALT_CHARS = 1500, 1000
 NO_NEGATIVE = "-"
 """What a person writes for no negative prompt at all, where the model or a style brings one."""
 MAX_COMBINING_RUN = 3
@@ -49,6 +49,15 @@ def check_prompt(text: str, *, name: str, may_be_empty: bool = False) -> None:
 def read_negative(text: str) -> str:
     """Return a negative prompt as it is meant: a minus sign alone is none."""
     return "" if text == NO_NEGATIVE else text
+
+
+def check_alt(text: str) -> None:
+    """Raise `InvalidRequestError` unless `text` is a clean alt text that says something."""
+    name = Phrase("The alt text")
+    if len(text) > MAX_ALT_CHARS:
+        raise PromptTooLongError(name=name, most=MAX_ALT_CHARS, number=len(text))
+    if any(map(_is_removed, text)):
+        raise ControlCharactersError(name=name)
 
 
 def join_words(*parts: str) -> str:

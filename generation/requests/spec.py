@@ -20,7 +20,7 @@ from generation.requests.errors import (
     UnknownSamplerError,
 )
 from generation.requests.passes import Pass, count_steps_run
-from generation.requests.prompt import NEGATIVE_NAME, PROMPT_NAME, check_prompt
+from generation.requests.prompt import NEGATIVE_NAME, PROMPT_NAME, check_alt, check_prompt
 from generation.requests.prompt_addons import Adapter, Embedding, ParsedPrompts, check_extras
 from generation.requests.prompt_weights import FIRST_SYNTAX, SYNTAX
 from generation.requests.ranges import (
@@ -39,6 +39,7 @@ from generation.requests.ranges import (
     check_ranges,
     check_size,
 )
+from generation.requests.replay import Replay as Replay
 from generation.requests.samplers import SAMPLERS
 from generation.requests.template import Template
 from generation.rules.folding import words_of_name
@@ -233,18 +234,6 @@ class ImageSpec:
         return self.width_px - margins.left - margins.right, self.height_px - margins.top - margins.bottom
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    """Make a picture again exactly: the trace to follow, and the SHA-256 of the pixels that should come out."""
-
-    trace: str
-    pixels_sha256: str
-    original: str | None = None
-    """SHA-256 of the file to compare the outcome with, where there is one."""
-    is_unseen: bool = False
-    """Painted only to have that file again, because another picture starts from it: other bytes are of no use."""
-
-
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
@@ -258,13 +247,22 @@ class GenerationRequest:
     """Set when the point is to get the very same bytes again; then `count` is 1."""
     drawn: tuple[ParsedPrompts, ...] | UnsetType = UNSET
     """What was drawn of `spec.template` for each picture (`generation.requests.drawing`)."""
+    is_spoiler: bool | UnsetType = UNSET
+    alt: str | UnsetType = UNSET
+    """What its member says for those who cannot see the pictures. Unset, as for a spoiler, it is not written."""
 
     def __post_init__(self) -> None:
         check(self.spec)  # it may have been read from storage
         check_ranges((_COUNT if self.replay is None else _ONE, self.count))
+        if self.alt:
+            check_alt(self.alt)
         if self.drawn:
             check_range(Phrase("Drawn prompts"), len(self.drawn), low=self.count, high=self.count)
             check(tuple(self.images()))
+
+    def shown_like(self, other: GenerationRequest, *, alt: str | None = None) -> Self:
+        """Return the request shown as another one is; `alt` is of that picture, where this is the same."""
+        return replace(self, is_spoiler=other.is_spoiler or self.is_spoiler, alt=alt or UNSET)
 
     @property
     def is_undrawn(self) -> bool:

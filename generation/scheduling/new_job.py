@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+from msgspec import UnsetType
+
 from generation.errors import AtelierError
 from generation.jobs.job import Image, Job, new_job_id
 from generation.models.catalog import Model
@@ -35,8 +37,9 @@ def build_job(
     assert not request.is_undrawn, "its choices are drawn first"
     job_id = new_job_id()
     trace = request.replay.trace if request.replay else None
+    alt = None if isinstance(request.alt, UnsetType) else request.alt
     images = tuple(
-        Image(job_id=job_id, index=index, spec=spec, reserved=image_cost(spec, trace, work=work))
+        Image(job_id=job_id, index=index, spec=spec, reserved=image_cost(spec, trace, work=work), alt=alt)
         for index, spec in enumerate(request.images())
     )
     return Job(

@@ -42,7 +42,7 @@ _HARMLESS = {
     "Settings.civitai_token",  # SecretStr
     "CivitaiFile.url",  # without the token
     "TokenizedPrompt.tokens",  # of a text model
-    *(f"{field}.key" for field in ("Field", "Text", "Pick", "File")),  # names of fields of a form
+    *(f"{field}.key" for field in ("Field", "Text", "Pick", "Choice", "File")),  # names of fields of a form
     "Lines.key",  # what lists it again
     "Texts.delimiter_key",  # the name of a node's input
     *(f"{rules}.key" for rules in ("RuleSet", "Build", "Screen")),  # hashes of rules

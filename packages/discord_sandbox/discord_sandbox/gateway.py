@@ -26,6 +26,7 @@ from discord_sandbox.intents import GUILD_MEMBERS, GUILDS, KNOWN, PRIVILEGED, he
 from discord_sandbox.journal import GatewayEvent, Journal, Violation
 from discord_sandbox.json_types import Json
 from discord_sandbox.payloads import serialize_guild_create, serialize_member, serialize_ready
+from discord_sandbox.presence import describe_presence, take_presence
 from discord_sandbox.world import World
 
 HEARTBEAT_INTERVAL_S = 41.25
@@ -199,7 +200,9 @@ class Gateway:
         if op == codes.REQUEST_MEMBERS:
             self._send_members(connection.session, data)
             return None
-        return None if op in (codes.PRESENCE, codes.VOICE) else codes.UNKNOWN_OP
+        if op == codes.PRESENCE:
+            return take_presence(self._world, connection.presences, data, self._blame)
+        return None if op == codes.VOICE else codes.UNKNOWN_OP
 
     # -- identify and resume -------------------------------------------------------------------------
 
@@ -218,6 +221,7 @@ class Gateway:
         session = Session((shard_id, num_shards), intents)
         self._sessions[session.id] = session
         self._attach(connection, session)
+        self._world.application.presence = describe_presence(data.get("presence")) or ""
         self.num_identifies += 1
         self._send_ready(session)
         self._world.publish("bot_status")

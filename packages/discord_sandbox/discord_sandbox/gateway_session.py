@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from discord_sandbox.json_types import Json
+from discord_sandbox.presence import PresenceLimit
 from discord_sandbox.snowflake import compute_shard
 
 MAX_SENDS, SENDS_WINDOW_S = 120, 60.0
@@ -83,6 +84,7 @@ class Connection:
     def __init__(self, socket: web.WebSocketResponse, compress: Compressor | None) -> None:
         self.socket = socket
         self.session: Session | None = None
+        self.presences = PresenceLimit()
         self._compress = compress
         self._outbox: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._sends: deque[float] = deque(maxlen=MAX_SENDS)

@@ -80,7 +80,7 @@ def build_world_view(world: World, you: User, *, is_connected: bool) -> Json:
     people = [u for u in world.users.values() if is_playable(world, u)]
     return {
         "you": build_person_view(you),
-        "bot": build_person_view(world.bot) | {"connected": is_connected},
+        "bot": build_person_view(world.bot) | {"connected": is_connected, "presence": world.application.presence},
         "people": [build_person_view(user) | {"about": describe_user(world, user)} for user in people],
         "guilds": [build_guild_view(guild, member) for guild, member in mine],
         "direct": direct,

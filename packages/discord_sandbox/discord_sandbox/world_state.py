@@ -32,6 +32,8 @@ class Application:
         # Members, presences and message content are privileged: ask for what is not here and be closed with 4014.
         self.privileged_intents = 1 << 1 | 1 << 8 | 1 << 15
         self.installed_by_users: set[int] = set()
+        self.presence = ""
+        """What the bot says that it is doing."""
 
 
 class WorldState:

@@ -22,11 +22,24 @@ function tile(pictures, index, isAlone) {
   if (isGone(picture.url)) return gonePicture(alt, width, height);
   const shown = pictures.filter(({ url }) => isOurs(url) && !isGone(url));
   const image = h("img", { src: local(picture.url), alt, loading: "lazy", width, height });
-  const hidden = picture.spoiler ? " veiled" : "";
-  const button = h("button", { class: "tile" + hidden, type: "button", title: alt, "aria-label": `Open ${alt}`, data: { key: new URL(picture.url, location.origin).pathname } }, image);
+  const button = h("button", { class: "tile", type: "button", title: alt, "aria-label": `Open ${alt}`, data: { key: new URL(picture.url, location.origin).pathname } }, image);
+  return veil(button, picture.spoiler, () => lightbox(shown, shown.indexOf(picture)));
+}
+
+// Behind a spoiler, the first press shows the picture, by mouse or keyboard; until then its words are hidden, too.
+function veil(button, isSpoiler, open) {
+  const { title } = button, label = button.getAttribute("aria-label");
+  if (isSpoiler) {
+    button.classList.add("veiled");
+    button.title = "";
+    button.setAttribute("aria-label", "Spoiler: show the picture");
+  }
   button.addEventListener("click", () => {
-    if (button.classList.contains("veiled")) button.classList.remove("veiled");
-    else lightbox(shown, shown.indexOf(picture));
+    if (!button.classList.contains("veiled")) return open();
+    button.classList.remove("veiled");
+    button.title = title;
+    button.setAttribute("aria-label", label);
+    return undefined;
   });
   return button;
 }
@@ -40,7 +53,8 @@ export function picture(item, className, most = [400, 300]) {
   const [width, height] = fit(item.width || most[0], item.height || most[1], ...most);
   if (isGone(item.url)) return gonePicture(item.description || "", width, height);
   const image = h("img", { src: local(item.url), alt: item.description || "", width, height, loading: "lazy" });
-  return h("button", { class: "tile alone " + className, type: "button", "aria-label": "Open picture", onclick: () => lightbox([item], 0) }, image);
+  const button = h("button", { class: "tile alone " + className, type: "button", "aria-label": `Open ${item.description || "picture"}` }, image);
+  return veil(button, item.spoiler, () => lightbox([item], 0));
 }
 
 function gonePicture(alt, width, height) {

@@ -101,7 +101,7 @@ function memberButton(member) {
   const isOff = member.bot && !state.world.bot.connected;
   const button = h("button", { class: `member ${isOff ? "off" : ""}`, type: "button" },
     h("span", { class: "face" }, h("img", { src: member.avatar, alt: "", width: 32, height: 32 }), h("i", { class: "dot" })),
-    h("span", { class: "member-name", style: member.color ? `--who:${member.color}` : null }, member.name),
+    h("span", { class: "member-name", style: member.color ? `--who:${member.color}` : null }, member.name, member.bot && !isOff && state.world.bot.presence && h("small", { class: "presence" }, state.world.bot.presence)),
     member.owner && h("span", { class: "crown", title: "Server owner" }, "♛"), member.bot && h("span", { class: "badge" }, "APP"));
   const menu = (event) => {
     event.preventDefault();

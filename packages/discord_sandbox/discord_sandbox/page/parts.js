@@ -20,7 +20,7 @@ const DRAW = {
   8: select,
   9: section,
   10: (message, text) => h("div", { class: "markdown" }, markdown(text.content)),
-  11: (message, thumbnail) => picture({ ...thumbnail.media, description: thumbnail.description }, "thumbnail", [85, 85]),
+  11: (message, thumbnail) => picture({ ...thumbnail.media, description: thumbnail.description, spoiler: thumbnail.spoiler }, "thumbnail", [85, 85]),
   12: (message, list) => gallery(list.items.map((item) => ({ ...item.media, alt: item.description, spoiler: item.spoiler }))),
   13: (message, file) => fileCard({ ...file.file, name: file.name, size: file.size }),
   14: (message, line) => h("hr", { class: `separator ${line.divider ? "" : "plain"} ${line.spacing === 2 ? "large" : ""}` }),

@@ -1,0 +1,17 @@
+"""A picture to be made again exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Make a picture again exactly: the trace to follow, and the SHA-256 of the pixels that should come out."""
+
+    trace: str
+    pixels_sha256: str
+    original: str | None = None
+    """SHA-256 of the file to compare the outcome with, where there is one."""
+    is_unseen: bool = False
+    """Painted only to have that file again, because another picture starts from it: other bytes are of no use."""
