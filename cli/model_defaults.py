@@ -12,10 +12,10 @@ from generation.models.catalog import Model, model_of
 from generation.models.guess import Guess, guess_for
 from generation.models.names import label
 from generation.models.registry import Entry, Kind, ModelRegistry
+from generation.models.samplers import check_defaults
 from generation.program import format_command
 from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides, Defaults
 from generation.requests.prompt import clean_prompt, read_negative
-from generation.requests.spec import check_defaults
 
 Say = Callable[[str], None]
 _OPTIONS = "--steps, --guidance, --sampler, --size, --clip-skip, --negative, --prefix, --suffix or --reset"

@@ -243,7 +243,7 @@ def _prediction(models_dir: Path, entry: Entry) -> str:
     """Describe what the model is sampled as predicting, and which source says so."""
     file = entry.place(models_dir) if entry.config else None
     folder = models_dir / entry.config if entry.config else entry.place(models_dir)
-    settings = read_scheduler(folder, file=file, prediction=entry.prediction)
+    settings = read_scheduler(folder, entry.family, file=file, prediction=entry.prediction)
     stated = read_file_statement(file) if file else Stated()
     predicts = "v" if settings.get("prediction_type") == V_PREDICTION else "epsilon"
     zero_snr = ", with zero terminal SNR" if settings.get("rescale_betas_zero_snr") else ""

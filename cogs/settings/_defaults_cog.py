@@ -18,10 +18,10 @@ from cogs.common.responses import send_reply
 from cogs.context import Interaction, ListBuilder
 from cogs.i18n.gettext import N_, _
 from cogs.settings import _defaults_messages as pages
+from generation.models.samplers import check_defaults
 from generation.policy.guild_preferences import GuildPreferences
 from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides
 from generation.requests.prompt import read_negative
-from generation.requests.spec import check_defaults
 from generation.safety.minor_safety import protection
 from generation.translatable import Phrase
 

@@ -56,7 +56,7 @@ def begin(family: Family, sampling: Sampling, order: GenerateCommand, shape: tup
     if family.takes_mask:
         return _begin_with_mask_input(family, sampling, order, shape, picture, mask)
     if picture is None:
-        return Begun(_noise(sampling, order, shape) * sampling.scheduler.init_noise_sigma)
+        return Begun(_noise(sampling, order, shape) * sampling.init_noise_sigma)
     if mask is not None:
         return Begun(*_begin_inpaint(family, sampling, order, shape, picture, mask))
     kept = _encode(family, sampling, picture)
@@ -104,7 +104,7 @@ def _begin_with_mask_input(
     """Begin an image of an inpainting model. It sees what stays at every step, so nothing is put back."""
     start = order.spec.start
     if picture is None or start is None or start.strength == 1.0:
-        latents = _noise(sampling, order, shape) * sampling.scheduler.init_noise_sigma
+        latents = _noise(sampling, order, shape) * sampling.init_noise_sigma
     else:
         kept = _encode(family, sampling, picture)
         latents = sampling.add_noise(kept, _noise(sampling, order, shape), 0)
@@ -134,7 +134,7 @@ def _begin_inpaint(
     sampling.draw(shape)
     mask = torch.nn.functional.interpolate(mask, size=shape[-2:])
     if order.spec.start.strength == 1.0:
-        latents = noise * sampling.scheduler.init_noise_sigma
+        latents = noise * sampling.init_noise_sigma
     else:
         latents = sampling.add_noise(kept, noise, 0)
     return latents, Repaint(mask, kept, noise)

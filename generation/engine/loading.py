@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, Qwen2TokenizerFast
 
 from generation.engine.devices import Device
 from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.samplers import check_samplers
 from generation.errors import AtelierError
+from generation.models.families import FAMILIES
 from generation.models.json_file import read_json
 from generation.models.layout import ModelRefusedError, check_file, check_model, check_part, read_scheduler
 
@@ -39,9 +40,9 @@ class ModelFolder:
         check_model(file or path, family, config=config, has_other_vae=vae is not None, prediction=prediction)
         self._path = path
         self._other_vae = vae
-        self._scheduler_config = read_scheduler(path, file=file, prediction=prediction)
+        self._scheduler_config = read_scheduler(path, family, file=file, prediction=prediction)
         try:
-            check_samplers(self._scheduler_config)
+            check_samplers(self._scheduler_config, is_flow=FAMILIES[family].is_flow)
         except ValueError as error:
             raise refusal(path, f"its scheduler {error}.", "Use the settings of another model of its kind.") from error
 
@@ -60,6 +61,19 @@ class ModelFolder:
     def clip_text(self, name: str, device: Device, *, projected: bool = False) -> Any:
         cls = CLIPTextModelWithProjection if projected else CLIPTextModel
         return load_transformer(cls, self._path / name, device, attention="sdpa")
+
+    def language_tokenizer(self, name: str) -> Any:
+        """Return a Qwen tokenizer."""
+        with refusing(self._path, f"its {name} cannot be read"):
+            return Qwen2TokenizerFast.from_pretrained(self._path / name, local_files_only=True)
+
+    def language_text(self, cls: Any, name: str, device: Device) -> Any:
+        """Return a language model without its head, of that class of transformers."""
+        return load_transformer(cls, self._path / name, device, attention="sdpa")
+
+    def transformer(self, cls: Any, device: Device) -> Any:
+        """Return the denoiser of a diffusion transformer, of that class of diffusers."""
+        return load_diffuser(cls, self._path / "transformer", device)
 
     def unet(self, device: Device) -> Any:
         return load_diffuser(UNet2DConditionModel, self._path / "unet", device)

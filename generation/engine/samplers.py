@@ -16,35 +16,46 @@ from torch import Tensor
 
 from generation.engine.errors import SamplerUnusableError
 from generation.requests.passes import count_steps_run
-from generation.requests.samplers import SAMPLERS
+from generation.requests.samplers import SAMPLERS, list_samplers
 from generation.requests.spec import ImageSpec
 
 
 def build_scheduler(name: str, config: Mapping[str, Any]) -> Any:
-    """Return the diffusers scheduler of a sampler's public name, configured for the model."""
+    """Return the diffusers scheduler of a sampler's public name, configured for a model trained by diffusion."""
     sampler = SAMPLERS[name]
     return getattr(diffusers, sampler.scheduler).from_config(dict(config), **sampler.settings)
 
 
-def check_samplers(config: Mapping[str, Any]) -> None:
+def build_flow_scheduler(name: str, config: Mapping[str, Any]) -> Any:
+    """Return the diffusers scheduler of a sampler's public name for a model trained by flow matching.
+
+    Raise `SamplerUnusableError` for a sampler of other models.
+    """
+    sampler = SAMPLERS[name]
+    if not sampler.flow_scheduler:
+        raise SamplerUnusableError(name=name, reason="it is for models trained by diffusion")
+    return getattr(diffusers, sampler.flow_scheduler).from_config(dict(config), **sampler.flow_settings)
+
+
+def check_samplers(config: Mapping[str, Any], *, is_flow: bool = False) -> None:
     """Raise `ValueError` naming a sampler that the model's settings make fail, tried on a few numbers.
 
     The rules of `scheduler_config` refuse what is known to fail; this finds the rest, before any picture does.
     """
-    for name in SAMPLERS:
+    for name in list_samplers(is_flow=is_flow):
         try:
-            is_finite = _try_sampler(name, config)
+            is_finite = _try_sampler(name, config, is_flow=is_flow)
         except Exception as error:  # any error of a library on settings it did not expect
             raise ValueError(f"does not work with the sampler {name} ({str(error)[:120]})") from error
         if not is_finite:
             raise ValueError(f"makes numbers that are not finite with the sampler {name}")
 
 
-def _try_sampler(name: str, config: Mapping[str, Any]) -> bool:
+def _try_sampler(name: str, config: Mapping[str, Any], *, is_flow: bool) -> bool:
     """Return whether a short walk over a few numbers ends with numbers."""
     spec = ImageSpec(prompt="a", model="a", width_px=64, height_px=64, steps=4, guidance=1.0, sampler=name, seed=0)
-    sampling = Sampling(spec, config)
-    latents = sampling.draw((1, 4, 2, 2)) * sampling.scheduler.init_noise_sigma
+    sampling = FlowSampling(spec, config, mu=1.0) if is_flow else Sampling(spec, config)
+    latents = sampling.draw((1, 4, 2, 2)) * sampling.init_noise_sigma
     for index in range(len(sampling.times)):
         shown = sampling.scale_input(latents, index)
         latents, _ = sampling.step(0.1 * shown, index, latents)
@@ -66,16 +77,24 @@ class Sampling:
         strength: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
-        self.scheduler = build_scheduler(spec.sampler, config)
         self.generator = generator or torch.Generator("cpu").manual_seed(spec.seed)
-        self._set_timesteps(spec)
-        begin: int = (spec.steps - count_steps_run(spec.steps, strength)) * self.scheduler.order
-        self.timesteps: Tensor = self.scheduler.timesteps[begin:]
+        try:
+            self.scheduler = self._build_scheduler(spec, config)
+        except ValueError as error:
+            raise SamplerUnusableError(name=spec.sampler, reason=str(error)) from error
+        self._begin: int = (spec.steps - count_steps_run(spec.steps, strength)) * self.scheduler.order
+        self.timesteps: Tensor = self.scheduler.timesteps[self._begin :]
         self.times: list[float] = self.timesteps.tolist()
         if hasattr(self.scheduler, "set_begin_index"):
-            self.scheduler.set_begin_index(begin)
+            self.scheduler.set_begin_index(self._begin)
         takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
         self._step_options = {"generator": self.generator} if takes_generator else {}
+
+    @property
+    def init_noise_sigma(self) -> float | Tensor:
+        """What the first noise is multiplied by."""
+        sigma: float | Tensor = self.scheduler.init_noise_sigma
+        return sigma
 
     def draw(self, shape: tuple[int, ...]) -> Tensor:
         """Return standard normal noise, float32 on the CPU, next in this image's own sequence."""
@@ -99,8 +118,53 @@ class Sampling:
         noised: Tensor = self.scheduler.add_noise(latents, noise, self.timesteps[index : index + 1])
         return noised
 
-    def _set_timesteps(self, spec: ImageSpec) -> None:
-        try:
-            self.scheduler.set_timesteps(spec.steps, device="cpu")
-        except ValueError as error:
-            raise SamplerUnusableError(name=spec.sampler, reason=str(error)) from error
+    def _build_scheduler(self, spec: ImageSpec, config: Mapping[str, Any]) -> Any:
+        """Return the scheduler with its timesteps set."""
+        scheduler = build_scheduler(spec.sampler, config)
+        scheduler.set_timesteps(spec.steps, device="cpu")
+        return scheduler
+
+
+class FlowSampling(Sampling):
+    """The sampler of one image of a model trained by flow matching: noise is mixed in along a straight line.
+
+    `mu`: the shift of a schedule that depends on the picture's size (`use_dynamic_shifting`); others ignore it.
+    """
+
+    def __init__(
+        self,
+        spec: ImageSpec,
+        config: Mapping[str, Any],
+        *,
+        mu: float,
+        strength: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self._mu = mu
+        super().__init__(spec, config, strength=strength, generator=generator)
+
+    @property
+    def init_noise_sigma(self) -> float:
+        return 1.0
+
+    def scale_input(self, latents: Tensor, index: int) -> Tensor:
+        return latents
+
+    def step(self, prediction: Tensor, index: int, latents: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.scheduler.step(prediction, self.timesteps[index], latents, **self._step_options)
+        return output.prev_sample, latents - self._sigma(index) * prediction
+
+    def add_noise(self, latents: Tensor, noise: Tensor, index: int) -> Tensor:
+        # Not the scheduler's `scale_noise`: that goes by its own counter, whatever step it is asked for.
+        sigma = self._sigma(index)
+        return sigma * noise + (1.0 - sigma) * latents
+
+    def _build_scheduler(self, spec: ImageSpec, config: Mapping[str, Any]) -> Any:
+        scheduler = build_flow_scheduler(spec.sampler, config)
+        sigmas = torch.linspace(1.0, 1 / spec.steps, spec.steps).tolist()
+        scheduler.set_timesteps(sigmas=sigmas, mu=self._mu, device="cpu")
+        return scheduler
+
+    def _sigma(self, index: int) -> Tensor:
+        sigma: Tensor = self.scheduler.sigmas[self._begin + index]
+        return sigma

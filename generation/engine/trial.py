@@ -66,7 +66,7 @@ def _try_upscaler(file: Upscaler, device: Device) -> None:
 
 def _find_dtype(model: Model) -> torch.dtype:
     """Return the number type that most of the model is written in."""
-    file = weight_files(model.path if model.path.is_file() else model.path / "unet")[0]
+    file = weight_files(model.path if model.path.is_file() else model.path / model.info.denoiser)[0]
     with safe_open(file, framework="pt") as tensors:
         name = next(iter(tensors.keys()))
         return _DTYPES.get(tensors.get_slice(name).get_dtype(), torch.float32)

@@ -10,7 +10,7 @@ from typing import Any
 from generation import paintbox
 from generation.errors import ConfigurationError, UnknownModelError
 from generation.models.addons import list_addons, load_built_in_loras
-from generation.models.families import FAMILIES
+from generation.models.families import FAMILIES, FamilyInfo
 from generation.models.hashing import WHOLE, compute_total_digest
 from generation.models.inspect import (
     NATIVE_PX,
@@ -21,7 +21,7 @@ from generation.models.inspect import (
     read_max_clip_skip,
     unet_setting,
 )
-from generation.models.layout import check_model
+from generation.models.layout import check_model, read_scheduler
 from generation.models.previews import locate_preview
 from generation.models.registry import Entry, Kind, ModelRegistry, Preview
 from generation.models.shared_additions import AddedChecker, checker_of, list_upscalers
@@ -29,6 +29,7 @@ from generation.program import format_command
 from generation.requests.cost import BY_PIXELS, Work
 from generation.requests.defaults import DefaultOverrides, Defaults
 from generation.requests.prompt_addons import PromptAddon
+from generation.requests.samplers import list_samplers
 from generation.requests.upscalers import Upscaler
 
 PAINTBOX = "paintbox"
@@ -62,6 +63,8 @@ class Model:
     """The largest clip skip that its text encoders have a layer for; 0 where that is not known."""
     is_inpainting: bool = False
     """Whether its UNet sees the mask and what stays."""
+    is_zero_snr: bool = False
+    """Whether its noise ends in no signal at all (zero terminal SNR)."""
     base_model: str = ""
     """What it was trained on, as its page names it; empty where that is not known."""
     page: str = ""
@@ -76,14 +79,24 @@ class Model:
         return self if chosen is None else replace(self, defaults=chosen.over(self.defaults))
 
     @property
+    def info(self) -> FamilyInfo:
+        """What is known of its family."""
+        return FAMILIES[self.family]
+
+    @property
+    def samplers(self) -> tuple[str, ...]:
+        """The names of the samplers that work with it, in the order of menus."""
+        return list_samplers(is_flow=self.info.is_flow, is_zero_snr=self.is_zero_snr)
+
+    @property
     def work(self) -> Work:
         """What one of its evaluations takes, for its price."""
-        return BY_PIXELS if self.path == paintbox.MODEL_DIR else FAMILIES[self.family].work
+        return BY_PIXELS if self.path == paintbox.MODEL_DIR else self.info.work
 
     def shapes(self) -> dict[str, tuple[int, int]]:
         """Return the five offered aspect ratios as (width, height) of about native area, in multiples of 64 or 8."""
         native = self.defaults.native_px
-        grid = 64 if native >= 512 else 8
+        grid = 64 if native >= 512 else self.info.side_multiple_px
         ratios = {"1:1": 1.0, "3:2": 1.5, "2:3": 1 / 1.5, "16:9": 16 / 9, "9:16": 9 / 16}
         return {name: _fit(native, ratio, grid=grid) for name, ratio in ratios.items()}
 
@@ -121,7 +134,7 @@ class Catalog:
         previews = {
             each.name: (locate_preview(folder, each.preview), each.preview) for each in register.entries if each.preview
         }
-        return cls(tuple(replace(model, **extras) for model in models), left_out, previews)
+        return cls(tuple(_with_extras(model, extras) for model in models), left_out, previews)
 
     @property
     def default(self) -> Model:
@@ -153,6 +166,13 @@ def check_files(model: Model) -> None:
         has_other_vae=model.vae is not None,
         prediction=model.prediction,
     )
+
+
+def _with_extras(model: Model, extras: dict[str, Any]) -> Model:
+    """Return the model with what was added for all, less what its family cannot use."""
+    model = replace(model, **extras)
+    loras = model.loras if model.info.takes_loras else ()
+    return replace(model, loras=loras, embeddings=model.embeddings if model.info.reads_clip else ())
 
 
 def _list_added_models(
@@ -225,6 +245,7 @@ def _read_folder(path: Path) -> Model:
         context_width=read_context_width(path),
         max_clip_skip=read_max_clip_skip(path, family),
         is_inpainting=is_inpainting(path),
+        is_zero_snr=_is_zero_snr(path, family),
     )
 
 
@@ -255,6 +276,9 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         prediction=entry.prediction,
         max_clip_skip=read_max_clip_skip(config or path, entry.family),
         is_inpainting=is_inpainting(config or path),
+        is_zero_snr=_is_zero_snr(
+            config or path, entry.family, file=path if config else None, prediction=entry.prediction
+        ),
         base_model=entry.base_model,
         page=entry.link,
     )
@@ -265,6 +289,14 @@ def _choose_defaults(family: str, settings: Path, *, stated_px: int = 0) -> Defa
     native_px = stated_px or unet_setting(settings, "sample_size") * PX_PER_CELL
     usual = FAMILIES[family].defaults
     return replace(usual, native_px=native_px) if native_px in NATIVE_PX else usual
+
+
+def _is_zero_snr(folder: Path, family: str, *, file: Path | None = None, prediction: str = "") -> bool:
+    """Return whether a model's noise ends in no signal. False where its settings cannot be read: it is refused."""
+    try:
+        return bool(read_scheduler(folder, family, file=file, prediction=prediction).get("rescale_betas_zero_snr"))
+    except (OSError, ConfigurationError):
+        return False
 
 
 def _find_config(path: Path) -> Path | None:

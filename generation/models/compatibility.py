@@ -19,7 +19,7 @@ from generation.models.checkpoint import (
     require_usable_unet,
     text_shape,
 )
-from generation.models.families import FAMILIES
+from generation.models.families import FAMILIES, FamilyInfo
 from generation.models.json_file import read_json
 
 Settings = Mapping[str, Any]
@@ -34,13 +34,17 @@ def check_parts(folder: Path, family: str, *, has_other_vae: bool = False) -> No
     """Raise `IncompatibleFileError` unless the settings in a model folder are those of one model of that family."""
     if not (folder / "scheduler" / "scheduler_config.json").is_file():
         raise IncompatibleFileError("has no scheduler/scheduler_config.json", _FETCH)
-    unet = read_json(folder / "unet" / "config.json")
-    texts = [_read_text_settings(folder, part) for part in FAMILIES[family].text_encoders]
-    _check_unet(unet, family, texts)
+    info = FAMILIES[family]
+    denoiser = read_json(folder / info.denoiser / "config.json")
+    texts = [_read_text_settings(folder, part) for part in info.text_encoders]
+    if info.reads_clip:
+        _check_unet(denoiser, family, texts)
+    else:
+        _check_transformer(denoiser, info, texts)
     if not has_other_vae:
         vae = read_json(folder / "vae" / "config.json")
-        if vae.get("latent_channels", LATENT_CHANNELS) != LATENT_CHANNELS:
-            raise IncompatibleFileError(f"has a VAE of {vae['latent_channels']} latent channels, not {LATENT_CHANNELS}")
+        if (channels := vae.get("latent_channels", LATENT_CHANNELS)) != info.latent_channels:
+            raise IncompatibleFileError(f"has a VAE of {channels} latent channels, not {info.latent_channels}")
     for part, text in zip(FAMILIES[family].text_encoders, texts, strict=True):
         _check_words(folder / part.replace("text_encoder", "tokenizer"), _number(text, "vocab_size", 49408))
 
@@ -77,6 +81,16 @@ def _check_unet(unet: Settings, family: str, texts: list[Settings]) -> None:
     if isinstance(width, int) and width != reads:
         problem = f"mixes the parts of two models: its text is {reads} numbers a token wide, its UNet reads {width}"
         raise IncompatibleFileError(problem, _FETCH)
+
+
+def _check_transformer(transformer: Settings, info: FamilyInfo, texts: list[Settings]) -> None:
+    """Raise `IncompatibleFileError` unless a transformer takes the latents and the text of its family."""
+    if (channels := transformer.get("in_channels", info.latent_channels)) != info.latent_channels:
+        raise IncompatibleFileError(f"has a transformer that takes {channels} channels, not {info.latent_channels}")
+    width, reads = transformer.get(info.text_width, 0), sum(_number(text, "hidden_size", 2560) for text in texts)
+    if isinstance(width, int) and width and width != reads * info.text_layers:
+        problem = f"mixes the parts of two models: its text is {reads * info.text_layers} numbers a token wide, its"
+        raise IncompatibleFileError(f"{problem} transformer reads {width}", _FETCH)
 
 
 def _read_text_settings(folder: Path, part: str) -> Settings:

@@ -1,4 +1,4 @@
-"""Sizes that a model cannot paint. The docstring of a class is the sentence a person reads."""
+"""Sizes and samplers that a model cannot paint with. The docstring of a class is the sentence a person reads."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ class SizeFormatError(InvalidRequestError):
 
 class SizeTooLargeError(InvalidRequestError):
     """{width} x {height} pixels are too many for the model “{model}”. A side may be at most {most} pixels."""
+
+
+class SideStepError(InvalidRequestError):
+    """Both sides must be multiples of {step} pixels for the model “{model}”, not {width} x {height}."""
+
+
+class SamplerNotOfModelError(InvalidRequestError):
+    """The sampler “{name}” does not work with the model “{model}”. Choose one of: {samplers}."""
 
 
 class AlreadyLargestError(InvalidRequestError):

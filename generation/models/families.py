@@ -34,6 +34,10 @@ class FamilyInfo:
     latent_channels: int = 4
     side_multiple_px: int = 8
     """What a picture's sides are multiples of."""
+    text_width: str = "cross_attention_dim"
+    """The setting of the denoiser that says how many numbers a token of text has."""
+    text_layers: int = 1
+    """Layers of the text encoder that are read, side by side."""
     is_flow: bool = False
     """Whether it is trained by flow matching; else by diffusion. Each has its own samplers."""
     reads_clip: bool = True
@@ -81,6 +85,25 @@ _TABLE = (
             "vae": _KL,
         },
         defaults=_defaults(1024),
+    ),
+    FamilyInfo(
+        name="zimage",
+        title="Z-Image",
+        pipelines=("ZImagePipeline",),
+        components={
+            "text_encoder": ("Qwen3Model", "Qwen3ForCausalLM"),
+            "tokenizer": ("Qwen2Tokenizer", "Qwen2TokenizerFast"),
+            "transformer": "ZImageTransformer2DModel",
+            "vae": _KL,
+        },
+        denoiser="transformer",
+        latent_channels=16,
+        text_width="cap_feat_dim",
+        side_multiple_px=16,
+        is_flow=True,
+        reads_clip=False,
+        takes_loras=False,
+        defaults=Defaults(steps=28, guidance=5.0, sampler="Euler", native_px=1024),
     ),
 )
 

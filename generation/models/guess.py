@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from generation.models.families import FAMILIES
 from generation.models.layout import read_scheduler
 from generation.models.licence import read_card
 from generation.models.registry import Entry
@@ -60,6 +61,14 @@ _KINDS: Mapping[str, _Distilled] = MappingProxyType(
     }
 )
 """Searched in this order: a “Turbo” merge that is also “Lightning” is painted as the latter."""
+_FLOW_KINDS: Mapping[str, _Distilled] = MappingProxyType(
+    {
+        "Turbo": _KINDS["Turbo"]._replace(steps=8, most=12, sampler="Euler"),
+        "LCM": _KINDS["LCM"],
+        **{name: _KINDS[name]._replace(sampler="Euler") for name in ("Lightning", "Hyper", "DMD2")},
+    }
+)
+"""The same of models trained by flow matching, whose schedules begin at the last timestep in any case."""
 _TAGGED: Mapping[str, DefaultOverrides] = MappingProxyType(
     {
         "Pony": DefaultOverrides(prefix="score_9, score_8_up, score_7_up"),
@@ -78,14 +87,15 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=\d)(?=[A-
 
 def guess_defaults(family: str, sources: Sequence[Source], *, predicts_v: bool = False, notes: str = "") -> Guess:
     """Return the defaults of a model. The first source that names a kind decides; `notes` is text of its author."""
-    parts = [_guess_kind(sources), *([_guess_size(sources)] if family == "sd" else [])]
+    kinds = _FLOW_KINDS if FAMILIES[family].is_flow else _KINDS
+    parts = [_guess_kind(sources, kinds), *([_guess_size(sources)] if family == "sd" else [])]
     if family == "sdxl":
         parts.append(_guess_tagged(sources))
         if any(re.search(r"sd[ _-]?xl[ _-]?turbo", source.text.lower()) for source in sources[:1]):
             parts.append(Guess(DefaultOverrides(native_px=512)))  # the first of them; merges paint at full size
         if predicts_v and not parts[0].reasons:
             parts.append(Guess(_V_XL, ("it predicts v",)))
-    elif (found := _CLIP_SKIP.search(notes.lower())) and 2 <= int(found[1]) <= 4:
+    elif family == "sd" and (found := _CLIP_SKIP.search(notes.lower())) and 2 <= int(found[1]) <= 4:
         skipped = int(found[1])
         parts.append(Guess(DefaultOverrides(clip_skip=skipped), (f"its author says clip skip {skipped}",)))
     overrides, reasons = NO_OVERRIDES, tuple[str, ...]()
@@ -110,7 +120,7 @@ def guess_for(entry: Entry, models_dir: Path) -> Guess:
         Source("its card", " ".join(said)),
     )
     folder = models_dir / entry.config if entry.config else path
-    scheduler = read_scheduler(folder, file=path if entry.config else None, prediction=entry.prediction)
+    scheduler = read_scheduler(folder, entry.family, file=path if entry.config else None, prediction=entry.prediction)
     notes = str(metadata.get("modelspec.usage_hint", "")) + (_read_text(card_file) if has_card else "")
     is_v = scheduler.get("prediction_type") == V_PREDICTION
     return guess_defaults(entry.family, sources, predicts_v=is_v, notes=notes)
@@ -124,9 +134,9 @@ def _read_text(file: Path) -> str:
         return ""
 
 
-def _guess_kind(sources: Sequence[Source]) -> Guess:
+def _guess_kind(sources: Sequence[Source], kinds: Mapping[str, _Distilled]) -> Guess:
     for source in sources:
-        for name, kind in _KINDS.items():
+        for name, kind in kinds.items():
             if _says(source.text, kind.pattern):
                 counts = [number for each in sources for number in _find_steps(each.text) if number <= kind.most]
                 said = f", {counts[0]} {'step' if counts[0] == 1 else 'steps'}" if counts else ""

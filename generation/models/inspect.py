@@ -94,8 +94,10 @@ def is_inpainting(path: Path) -> bool:
 def read_max_clip_skip(path: Path, family: str) -> int:
     """Return the largest clip skip that the text encoders of a folder have a layer for; 0 if their settings do not say.
 
-    XL begins with the layer before the last.
+    XL begins with the layer before the last. A language model has one layer that is read, and no other.
     """
+    if not FAMILIES[family].reads_clip:
+        return 1
     parts = FAMILIES[family].text_encoders
     layers = min(_read_setting(path / part, "num_hidden_layers") for part in parts)
     return min(MAX_CLIP_SKIP, max(0, layers - len(parts) + 1))

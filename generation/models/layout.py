@@ -18,7 +18,7 @@ from generation.models.compatibility import check_checkpoint, check_parts
 from generation.models.families import FAMILIES, Components
 from generation.models.json_file import read_json
 from generation.models.safetensors_header import read_tensors
-from generation.models.scheduler_config import Stated, check_settings, merge_settings, read_stated
+from generation.models.scheduler_config import Stated, check_flow_settings, check_settings, merge_settings, read_stated
 from generation.program import format_command
 
 _LIBRARIES = frozenset(("diffusers", "transformers", "stable_diffusion"))
@@ -71,10 +71,10 @@ def check_model(
         for name in FAMILIES[family].weights:
             if not (has_other_vae and name == "vae"):
                 _check_weights(folder, folder / name)
-    read_scheduler(folder, file=path if config else None, prediction=prediction)
+    read_scheduler(folder, family, file=path if config else None, prediction=prediction)
 
 
-def read_scheduler(folder: Path, *, file: Path | None = None, prediction: str = "") -> dict[str, Any]:
+def read_scheduler(folder: Path, family: str, *, file: Path | None = None, prediction: str = "") -> dict[str, Any]:
     """Return the scheduler settings of a model: the folder's, as the single `file` and the operator change them.
 
     Raise `ModelRefusedError` for settings that no picture could be painted with.
@@ -83,7 +83,7 @@ def read_scheduler(folder: Path, *, file: Path | None = None, prediction: str = 
     _require(folder, source)
     try:
         settings = merge_settings(read_json(source), read_file_statement(file) if file else Stated(), prediction)
-        check_settings(settings)
+        check_flow_settings(settings) if FAMILIES[family].is_flow else check_settings(settings)
     except (OSError, ValueError, RecursionError) as error:
         remedy = f"Change {source.name}, or use the settings of another model of its kind."
         raise _refusal(folder, f"its scheduler {error}.", remedy) from None

@@ -80,6 +80,26 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "dynamic_thresholding_ratio": (0, 1),
 }
 """The least and the greatest number that every sampler can work with."""
+_FLOW_CLASSES = frozenset(("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler"))
+"""Those whose noise is a straight line from a picture, as that of the samplers of flow models is."""
+_FLOW_CHOICES: Mapping[str, tuple[object, ...]] = {
+    "num_train_timesteps": (1000,),
+    "use_dynamic_shifting": (False, True),
+    "time_shift_type": ("exponential", "linear"),
+    "invert_sigmas": (False,),
+    "use_karras_sigmas": (False, None),
+    "use_exponential_sigmas": (False, None),
+    "use_beta_sigmas": (False, None),
+    "scale_factors": (None,),
+}
+_FLOW_RANGES: Mapping[str, tuple[float, float]] = {
+    "shift": (0.01, 100),
+    "base_shift": (0, 10),
+    "max_shift": (0, 10),
+    "base_image_seq_len": (1, 100_000),
+    "max_image_seq_len": (2, 100_000),
+    "shift_terminal": (0, 0.9),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +151,37 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     name = settings.get("_class_name", "DDIMScheduler")
     if name not in _CLASSES:
         raise ValueError(f"is a {str(name)[:60]}, which describes another kind of model")
-    for key in sorted(settings.keys() & _CHOICES.keys()):
-        if settings[key] not in _CHOICES[key]:
-            wanted = " or ".join(map(_short, _CHOICES[key]))
-            raise ValueError(f"sets {key} to {_short(settings[key])}, which is not supported; it must be {wanted}")
-    for key in sorted(settings.keys() & _RANGES.keys()):
-        least, greatest = _RANGES[key]
-        if not (_is_number(settings[key]) and least <= settings[key] <= greatest):
-            raise ValueError(f"sets {key} to {_short(settings[key])}; it must be from {least:g} to {greatest:g}")
+    _check_values(settings, _CHOICES, _RANGES)
     if settings.get("variance_type") in ("learned", "learned_range"):
         raise ValueError("sets variance_type to a learned one, which is not supported")
     if settings.get("rescale_betas_zero_snr") and settings.get("prediction_type", EPSILON) != V_PREDICTION:
         raise ValueError("asks for zero terminal SNR (rescale_betas_zero_snr), which needs v_prediction")
+
+
+def check_flow_settings(settings: Mapping[str, Any]) -> None:
+    """Raise `ValueError` (to follow "its scheduler") for settings of a flow model that a sampler cannot work with."""
+    name = settings.get("_class_name")
+    if name not in _FLOW_CLASSES:
+        raise ValueError(f"is a {str(name)[:60]}, which describes another kind of model")
+    stated = {key: value for key, value in settings.items() if key != "shift_terminal" or value is not None}
+    _check_values(stated, _FLOW_CHOICES, _FLOW_RANGES)
+    if stated.get("max_image_seq_len", 4096) <= stated.get("base_image_seq_len", 256):
+        raise ValueError("sets max_image_seq_len to no more than base_image_seq_len")
+
+
+def _check_values(
+    settings: Mapping[str, Any],
+    choices: Mapping[str, tuple[object, ...]],
+    ranges: Mapping[str, tuple[float, float]],
+) -> None:
+    for key in sorted(settings.keys() & choices.keys()):
+        if settings[key] not in choices[key]:
+            wanted = " or ".join(map(_short, choices[key]))
+            raise ValueError(f"sets {key} to {_short(settings[key])}, which is not supported; it must be {wanted}")
+    for key in sorted(settings.keys() & ranges.keys()):
+        least, greatest = ranges[key]
+        if not (_is_number(settings[key]) and least <= settings[key] <= greatest):
+            raise ValueError(f"sets {key} to {_short(settings[key])}; it must be from {least:g} to {greatest:g}")
 
 
 def _short(value: object) -> str:

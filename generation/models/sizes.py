@@ -6,7 +6,7 @@ import re
 
 from generation.errors import InvalidRequestError
 from generation.models.catalog import Model
-from generation.models.errors import AlreadyLargestError, SizeFormatError, SizeTooLargeError
+from generation.models.errors import AlreadyLargestError, SideStepError, SizeFormatError, SizeTooLargeError
 from generation.requests.edits import DOUBLE
 from generation.requests.errors import UnknownAspectError
 from generation.requests.ranges import MAX_SIDE_PX
@@ -35,7 +35,7 @@ def parse_size(model: Model, text: str) -> tuple[int, int]:
     found = _SIZE.fullmatch(text)
     if found is None:
         raise SizeFormatError(text=text[:20])
-    grid = 64 if model.defaults.native_px >= 512 else 8
+    grid = 64 if model.defaults.native_px >= 512 else model.info.side_multiple_px
     width, height = (round(int(side) / grid) * grid for side in found.groups())
     require_size(model, (width, height))
     return width, height
@@ -57,9 +57,11 @@ def find_closest_shape(model: Model, size_px: tuple[int, int]) -> tuple[int, int
 
 def require_size(model: Model, size_px: tuple[int, int]) -> None:
     """Raise `InvalidRequestError` if the model should not be asked for a picture that large."""
+    width, height = size_px
+    if width % (step := model.info.side_multiple_px) or height % step:
+        raise SideStepError(step=step, model=model.name, width=width, height=height)
     limit = min(MAX_SIDE_PX, MAX_GROWTH * model.defaults.native_px)
     if max(size_px) > limit:
-        width, height = size_px
         raise SizeTooLargeError(width=width, height=height, model=model.name, most=limit)
 
 

@@ -18,6 +18,11 @@ class Sampler:
     name: str
     scheduler: str
     settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    flow_scheduler: str = ""
+    """The class for a model that is trained by flow matching; empty: not for those."""
+    flow_settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    ignores_zero_snr: bool = False
+    """Whether it starts where a usual model does, whatever a model of zero terminal SNR asks for: a grey picture."""
     evaluations_per_step: int = 1
     extra_evaluations: int = 0
     max_steps: int | None = None
@@ -35,10 +40,22 @@ def _with(**settings: object) -> Mapping[str, object]:
     return MappingProxyType(settings)
 
 
+_FLOW_EULER = "FlowMatchEulerDiscreteScheduler"
 _TABLE = (
-    Sampler(name="Euler a", scheduler="EulerAncestralDiscreteScheduler"),
-    Sampler(name="Euler", scheduler="EulerDiscreteScheduler"),
-    Sampler(name="Heun", scheduler="HeunDiscreteScheduler", evaluations_per_step=2, extra_evaluations=-1),
+    Sampler(
+        name="Euler a",
+        scheduler="EulerAncestralDiscreteScheduler",
+        flow_scheduler=_FLOW_EULER,
+        flow_settings=_with(stochastic_sampling=True),
+    ),
+    Sampler(name="Euler", scheduler="EulerDiscreteScheduler", flow_scheduler=_FLOW_EULER),
+    Sampler(
+        name="Heun",
+        scheduler="HeunDiscreteScheduler",
+        evaluations_per_step=2,
+        extra_evaluations=-1,
+        ignores_zero_snr=True,
+    ),
     Sampler(name="DPM++ 2M", scheduler="DPMSolverMultistepScheduler", settings=_with(algorithm_type="dpmsolver++")),
     Sampler(
         name="DPM++ 2M Karras",
@@ -51,9 +68,16 @@ _TABLE = (
         settings=_with(algorithm_type="sde-dpmsolver++"),
     ),
     Sampler(name="DDIM", scheduler="DDIMScheduler"),
-    Sampler(name="PLMS", scheduler="PNDMScheduler", settings=_with(skip_prk_steps=True), extra_evaluations=1),
+    Sampler(
+        name="PLMS",
+        scheduler="PNDMScheduler",
+        settings=_with(skip_prk_steps=True),
+        extra_evaluations=1,
+        ignores_zero_snr=True,
+    ),
     Sampler(name="UniPC", scheduler="UniPCMultistepScheduler"),
-    Sampler(name="LCM", scheduler="LCMScheduler", max_steps=50),
+    Sampler(name="LCM", scheduler="LCMScheduler", max_steps=50, flow_scheduler="FlowMatchLCMScheduler"),
+    Sampler(name="TCD", scheduler="TCDScheduler", max_steps=50),
     # A model distilled to a few steps begins at the last timestep, so the spacing is "trailing" whatever its settings.
     Sampler(name="Euler SGM Uniform", scheduler="EulerDiscreteScheduler", settings=_with(timestep_spacing="trailing")),
     Sampler(
@@ -61,7 +85,20 @@ _TABLE = (
         scheduler="EulerAncestralDiscreteScheduler",
         settings=_with(timestep_spacing="trailing"),
     ),
+    Sampler(
+        name="DPM++ 2M SGM Uniform",
+        scheduler="DPMSolverMultistepScheduler",
+        settings=_with(algorithm_type="dpmsolver++", timestep_spacing="trailing"),
+    ),
+    Sampler(name="DDIM SGM Uniform", scheduler="DDIMScheduler", settings=_with(timestep_spacing="trailing")),
 )
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType({sampler.name: sampler for sampler in _TABLE})
 """Every sampler by its public name, in the order menus show them."""
+
+
+def list_samplers(*, is_flow: bool, is_zero_snr: bool = False) -> tuple[str, ...]:
+    """Return the names of those that work with a kind of model: trained by flow matching, or of zero terminal SNR."""
+    if is_flow:
+        return tuple(each.name for each in _TABLE if each.flow_scheduler)
+    return tuple(each.name for each in _TABLE if not (is_zero_snr and each.ignores_zero_snr))

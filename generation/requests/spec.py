@@ -281,12 +281,6 @@ class GenerationRequest:
             yield replace(turned, **self.drawn[index]._asdict()) if self.drawn else turned
 
 
-def check_defaults(model: HasDefaults) -> None:
-    """Raise `InvalidRequestError` unless a request that leaves all open can be painted with the model's defaults."""
-    prompt, negative = model.defaults.complete("a", "", None)
-    ImageSpec.for_model(model, prompt=prompt, negative=negative, seed=0)
-
-
 def _append_names(text: str, names: Iterable[str]) -> str:
     return " ".join((text, *map(words_of_name, names)))
 

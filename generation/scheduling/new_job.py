@@ -10,6 +10,7 @@ from msgspec import UnsetType
 from generation.errors import AtelierError
 from generation.jobs.job import Image, Job, new_job_id
 from generation.models.catalog import Model
+from generation.models.samplers import require_sampler
 from generation.models.sizes import require_enlargeable, require_size
 from generation.owner import Owner
 from generation.requests.cost import Work, image_cost
@@ -63,6 +64,8 @@ def require_paintable(request: GenerationRequest, model: Model) -> None:
         raise ClipSkipError(most=model.max_clip_skip)
     if spec.upscale is None:
         require_size(model, spec.result_size_px)
+        if request.replay is None:
+            require_sampler(model, spec.sampler)
     else:
         require_enlargeable(spec, model)
     if request.replay is not None:

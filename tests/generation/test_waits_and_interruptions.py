@@ -110,8 +110,8 @@ async def paint_all(troubles: list[Trouble]) -> None:
     painter = Painter()
     for kind, at, seconds in troubles:
         painter.paint(painter.asks(), trouble=kind, at=at, seconds=seconds)
-    assert painter.pace.estimate_forward_s([10.0]) == pytest.approx(FORWARD_S, rel=0.01)
-    assert painter.pace.units_per_s == pytest.approx(10.0 / FORWARD_S, rel=0.01)
+    assert painter.pace.estimate_forward_s([10.0]) == pytest.approx(FORWARD_S, rel=0.05)
+    assert painter.pace.units_per_s == pytest.approx(10.0 / FORWARD_S, rel=0.05), "a short wait counts a little"
     assert painter.wait_s(painter.asks()) == pytest.approx(STEPS * FORWARD_S, rel=0.35), "as exact as it is told"
 
 

@@ -11,6 +11,7 @@ from generation.engine.devices import Device
 from generation.engine.families.base import Family
 from generation.engine.families.sd import StableDiffusion
 from generation.engine.families.sdxl import StableDiffusionXL
+from generation.engine.families.zimage import ZImage
 from generation.engine.loading import ModelFolder
 from generation.models.catalog import Model
 from generation.workers.engine_settings import EngineSettings
@@ -18,4 +19,5 @@ from generation.workers.engine_settings import EngineSettings
 FAMILIES: Mapping[str, Callable[[Model, ModelFolder, Device, EngineSettings], Family]] = {
     "sd": StableDiffusion,
     "sdxl": StableDiffusionXL,
+    "zimage": ZImage,
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import UNet2DConditionModel, ZImageTransformer2DModel
 from torch.utils.flop_counter import FlopCounterMode
 
 from generation.engine.engine import Engine
@@ -60,6 +60,18 @@ def test_prices_are_the_operations_counted(family: str, settings: dict[str, Any]
         for side_px in (256, 512, 768, 1024, 1536):
             counted = count(unet, side_px) / standard
             assert WORK[family].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
+
+
+def test_the_price_of_zimage_is_the_operations_counted() -> None:
+    with torch.device("meta"):
+        standard = count(UNet2DConditionModel(**STABLE_DIFFUSION), 512)
+        transformer = ZImageTransformer2DModel()  # its own settings are those of the 6 B model
+        for side_px in (256, 512, 1024, 1536):
+            latents = [torch.zeros(16, 1, side_px // 8, side_px // 8)]
+            with FlopCounterMode(display=False) as counter:
+                transformer(latents, torch.zeros(1), [torch.zeros(96, 2560)])
+            counted = counter.get_total_flops() / standard
+            assert WORK["zimage"].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
 
 
 def test_the_engine_charges_a_step_as_the_ledger_does(tmp_path: Any) -> None:

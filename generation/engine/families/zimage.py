@@ -1,0 +1,140 @@
+"""Z-Image and Z-Image-Turbo: a transformer of one stream, one Qwen3 text encoder, flow matching.
+
+The network pads a caption to a multiple of 32 tokens, and masks the padding only where captions of other padded
+lengths share the forward. A mask is other bits, so the padded length is part of the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from diffusers import ZImageTransformer2DModel
+from torch import Tensor
+
+from generation.engine.devices import Device
+from generation.engine.families.base import Conditioning
+from generation.engine.families.flow import compute_mu, decode_shifted, encode_shifted
+from generation.engine.families.sd import PromptCache
+from generation.engine.language_text import LanguageText, Read
+from generation.engine.loading import ModelFolder
+from generation.engine.samplers import FlowSampling
+from generation.models.catalog import Model
+from generation.requests.prompt_addons import Adapter
+from generation.requests.recipe import LADDER
+from generation.requests.spec import ImageSpec
+from generation.workers.engine_settings import EngineSettings
+
+_CAPTION_STEP = 32
+_LAYER = -2
+
+
+@dataclass(frozen=True, slots=True)
+class Captions:
+    """The tokens of one image's prompts, `[negative,] positive`."""
+
+    read: tuple[Read, ...]
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """The padded lengths that its rows bring into a forward."""
+        return tuple(sorted({len(each.ids) + -len(each.ids) % _CAPTION_STEP for each in self.read}))
+
+    @property
+    def dropped(self) -> str:
+        return self.read[-1].dropped
+
+
+class ZImage:
+    """The `Family` of Z-Image."""
+
+    ladder: tuple[int, ...] = LADDER
+    takes_mask = False
+
+    def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
+        self._device = device
+        self._text = LanguageText(folder, device)
+        self._transformer = folder.transformer(ZImageTransformer2DModel, device)
+        self._vae = folder.vae(device)
+        self._cache = PromptCache(settings.num_cached_prompts)
+        self._scheduler_config = folder.scheduler_config()
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self._transformer.config.in_channels)
+
+    @property
+    def pixels_per_latent(self) -> int:
+        return int(2 ** (len(self._vae.config.block_out_channels) - 1))
+
+    @property
+    def denoiser(self) -> Any:
+        return self._transformer
+
+    @property
+    def vae(self) -> Any:
+        return self._vae
+
+    @property
+    def text_encoders(self) -> Mapping[str, Any]:
+        return {"text_encoder": self._text.encoder}
+
+    def offer(self, model: Model) -> None:
+        """Change nothing: no LoRA and no textual inversion works with it yet."""
+
+    def tokenize(self, spec: ImageSpec) -> Captions:
+        prompts = (spec.negative, spec.prompt) if spec.is_guided else (spec.prompt,)
+        return Captions(tuple(self._text.read(prompt) for prompt in prompts))
+
+    def condition(self, spec: ImageSpec, words: Captions) -> Conditioning:
+        rows = [self._cache.get(each.ids, partial(self._encode, each.ids)) for each in words.read]
+        longest = words.key[-1]
+        padded = [torch.cat([row, row.new_zeros(longest - len(row), row.shape[1])]) for row in rows]
+        return {"captions": torch.stack(padded), "lengths": torch.tensor([len(row) for row in rows])}
+
+    def use(self, adapters: tuple[Adapter, ...]) -> None:
+        if adapters:
+            raise NotImplementedError("LoRA are refused at admission")
+
+    def sampling(
+        self,
+        spec: ImageSpec,
+        size_px: tuple[int, int],
+        *,
+        strength: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> FlowSampling:
+        width, height = (side_px // self.pixels_per_latent // 2 for side_px in size_px)
+        mu = compute_mu(self._scheduler_config, width * height)
+        return FlowSampling(spec, self._scheduler_config, mu=mu, strength=strength, generator=generator)
+
+    def guide(self, prediction: Tensor, spec: ImageSpec) -> Tensor:
+        """Guide as other families do: Z-Image's own scale, `c + s (c - u)`, is the usual one less 1.
+
+        The network predicts the other way round.
+        """
+        if prediction.shape[0] == 1:
+            return -prediction
+        negative, positive = prediction.chunk(2)
+        return -(positive + (spec.guidance - 1) * (positive - negative))
+
+    def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        lengths = conditioning["lengths"].tolist()
+        # Rows that no image has filled yet are as long as the longest: another padded length would bring a mask.
+        captions = [row[: length or len(row)] for row, length in zip(conditioning["captions"], lengths, strict=True)]
+        rows = list(latents.unsqueeze(2).unbind())
+        outputs = self._transformer(rows, (1000 - timesteps) / 1000, captions, return_dict=False)[0]
+        return torch.stack(outputs).squeeze(2)
+
+    def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        return encode_shifted(self._vae, pixels.to(self._device.torch_device), generator)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return decode_shifted(self._vae, latents)
+
+    def _encode(self, ids: tuple[int, ...]) -> Tensor:
+        """Return (length, width) of the last layer but one."""
+        return self._text.hidden_states(ids)[_LAYER][0, : len(ids)]

@@ -1,0 +1,110 @@
+"""Models that are trained by flow matching, as real diffusers and transformers classes at toy size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3Model
+
+from generation.models.catalog import Model
+from generation.requests.defaults import Defaults
+
+SIDE_PX = 64
+TEXT_WIDTH = 64
+CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+"""What Qwen3's own chat template makes of one turn."""
+
+
+def save_toy_zimage(folder: Path, *, seed: int = 0) -> Path:
+    """Write a toy Z-Image (8 pixels a latent cell, patches of 2 x 2 cells) and return its folder."""
+    torch.manual_seed(seed)
+    transformer = ZImageTransformer2DModel(
+        in_channels=16,
+        dim=128,
+        n_layers=3,
+        n_refiner_layers=1,
+        n_heads=4,
+        n_kv_heads=4,
+        cap_feat_dim=TEXT_WIDTH,
+        axes_dims=[8, 12, 12],
+        axes_lens=[1024, 64, 64],
+    )
+    transformer.x_pad_token.data.normal_()
+    transformer.cap_pad_token.data.normal_()
+    pipeline = ZImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        vae=_vae(),
+        text_encoder=_text_encoder(),
+        tokenizer=_tokenizer(folder / "words"),
+        transformer=transformer,
+    )
+    pipeline.save_pretrained(folder / "model", safe_serialization=True)
+    return folder / "model"
+
+
+def toy_flow_model(path: Path, family: str, *, name: str = "toy", **parts: Any) -> Model:
+    """A catalogue entry for a toy."""
+    defaults = Defaults(steps=4, guidance=4.0, sampler="Euler", native_px=SIDE_PX)
+    return Model(name=name, path=path, family=family, licence="none", defaults=defaults, **parts)
+
+
+def _vae() -> AutoencoderKL:
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8,) * 4,
+        latent_channels=16,
+        norm_num_groups=4,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        shift_factor=0.1159,
+        scaling_factor=0.3611,
+    )
+
+
+def _text_encoder() -> Qwen3Model:
+    config = Qwen3Config(
+        hidden_size=TEXT_WIDTH,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=32,
+        vocab_size=260,
+        max_position_embeddings=1024,
+    )
+    return Qwen3Model(config).eval()
+
+
+def _tokenizer(folder: Path) -> Qwen2TokenizerFast:
+    """One token a byte, without merges, and the marks of a chat."""
+    folder.mkdir(parents=True)
+    letters = {letter: index for index, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    inner = Tokenizer(models.BPE(vocab=letters, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.save(str(folder / "tokenizer.json"))
+    tokenizer = Qwen2TokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"),
+        unk_token=None,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=["<|im_start|>", "<|im_end|>"],
+    )
+    tokenizer.chat_template = CHAT
+    return tokenizer
+
+
+def read_tokens(folder: Path) -> dict[str, Any]:
+    """Return the tokenizer's file of a toy."""
+    found: dict[str, Any] = json.loads((folder / "tokenizer" / "tokenizer.json").read_text())
+    return found
