@@ -21,7 +21,7 @@ from generation.models.inspect import (
     read_max_clip_skip,
     unet_setting,
 )
-from generation.models.layout import check_model, read_scheduler
+from generation.models.layout import check_model, is_zero_snr
 from generation.models.previews import locate_preview
 from generation.models.registry import Entry, Kind, ModelRegistry, Preview
 from generation.models.shared_additions import AddedChecker, checker_of, list_upscalers
@@ -129,8 +129,8 @@ class Catalog:
         embeddings = list_addons(register, Kind.EMBEDDING, folder, left_out)
         # There or not: without a checker that the operator wants, nothing is to be painted.
         checkers = tuple(checker_of(each, folder) for each in register.entries if each.kind is Kind.CHECKER)
-        extras: dict[str, Any] = {"loras": loras, "embeddings": embeddings, "added_checkers": checkers}
-        extras["upscalers"] = tuple(list_upscalers(register, folder, left_out))
+        upscalers = tuple(list_upscalers(register, folder, left_out))
+        extras = {"loras": loras, "embeddings": embeddings, "added_checkers": checkers, "upscalers": upscalers}
         previews = {
             each.name: (locate_preview(folder, each.preview), each.preview) for each in register.entries if each.preview
         }
@@ -170,9 +170,8 @@ def check_files(model: Model) -> None:
 
 def _with_extras(model: Model, extras: dict[str, Any]) -> Model:
     """Return the model with what was added for all, less what its family cannot use."""
-    model = replace(model, **extras)
-    loras = model.loras if model.info.takes_loras else ()
-    return replace(model, loras=loras, embeddings=model.embeddings if model.info.reads_clip else ())
+    unused = {} if model.info.takes_loras else {"loras": ()}
+    return replace(model, **extras | unused | ({} if model.info.reads_clip else {"embeddings": ()}))
 
 
 def _list_added_models(
@@ -245,7 +244,7 @@ def _read_folder(path: Path) -> Model:
         context_width=read_context_width(path),
         max_clip_skip=read_max_clip_skip(path, family),
         is_inpainting=is_inpainting(path),
-        is_zero_snr=_is_zero_snr(path, family),
+        is_zero_snr=is_zero_snr(path, family),
     )
 
 
@@ -276,7 +275,7 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         prediction=entry.prediction,
         max_clip_skip=read_max_clip_skip(config or path, entry.family),
         is_inpainting=is_inpainting(config or path),
-        is_zero_snr=_is_zero_snr(
+        is_zero_snr=is_zero_snr(
             config or path, entry.family, file=path if config else None, prediction=entry.prediction
         ),
         base_model=entry.base_model,
@@ -289,14 +288,6 @@ def _choose_defaults(family: str, settings: Path, *, stated_px: int = 0) -> Defa
     native_px = stated_px or unet_setting(settings, "sample_size") * PX_PER_CELL
     usual = FAMILIES[family].defaults
     return replace(usual, native_px=native_px) if native_px in NATIVE_PX else usual
-
-
-def _is_zero_snr(folder: Path, family: str, *, file: Path | None = None, prediction: str = "") -> bool:
-    """Return whether a model's noise ends in no signal. False where its settings cannot be read: it is refused."""
-    try:
-        return bool(read_scheduler(folder, family, file=file, prediction=prediction).get("rescale_betas_zero_snr"))
-    except (OSError, ConfigurationError):
-        return False
 
 
 def _find_config(path: Path) -> Path | None:

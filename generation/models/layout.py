@@ -90,6 +90,14 @@ def read_scheduler(folder: Path, family: str, *, file: Path | None = None, predi
     return settings
 
 
+def is_zero_snr(folder: Path, family: str, *, file: Path | None = None, prediction: str = "") -> bool:
+    """Return whether a model's noise ends in no signal. False where its settings cannot be read: it is refused."""
+    try:
+        return bool(read_scheduler(folder, family, file=file, prediction=prediction).get("rescale_betas_zero_snr"))
+    except ConfigurationError:
+        return False
+
+
 def read_file_statement(file: Path) -> Stated:
     """Return what a single file says of itself. Raise `ModelRefusedError` for one that cannot be sampled."""
     try:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from cli.discord_api import build_invite_link
 from cli.hardware import describe_hardware, find_card
 from config import Settings
 from generation.errors import ConfigurationError
@@ -71,9 +70,3 @@ def test_other_words_are_no_device(device: str, tmp_path: Path) -> None:
 async def test_a_device_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cuda:7|No CUDA device"):
         await describe_hardware(settings(tmp_path, device="cuda:7"))
-
-
-def test_the_invite_link_asks_for_what_the_readme_asks_for() -> None:
-    link = build_invite_link(42)
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
-    assert link.replace("client_id=42", "client_id=YOUR_APPLICATION_ID").replace("+", "%20") in readme
