@@ -17,9 +17,10 @@ from cogs.common.forms import Attached
 from cogs.common.lookups import Found
 from cogs.common.lora_option import ADDITIONS, LoraOption
 from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_source
-from cogs.common.policy_checks import choose_default_model, fetch_policy, require_words_allowed
+from cogs.common.policy_checks import choose_default_model, fetch_default_model, fetch_policy, require_words_allowed
 from cogs.common.submission import accepted, acknowledge, acknowledge_and_submit, send_note, submit
 from cogs.context import Interaction
+from cogs.imagine._flags import join_flags
 from cogs.imagine._messages import format_rounded_size
 from generation.jobs.derive_edits import start_from_image
 from generation.jobs.job import Job
@@ -49,7 +50,7 @@ class Typed:
     model: Model
     aspect: str | None = None
     size: str | None = None
-    count: int = 1
+    count: int | None = None
     seed: int | None = None
     negative: str | None = None
     steps: int | None = None
@@ -59,6 +60,8 @@ class Typed:
     clip_skip: int | None = None
     spoiler: bool | None = None
     alt: str | None = None
+    notes: tuple[str, ...] = ()
+    """What to tell of flags in the prompt."""
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -96,7 +99,7 @@ class Imagine(commands.Cog):
         interaction: Interaction,
         prompt: transformers.Prompt,
         aspect: Choice[str] | None = None,
-        count: transformers.Count = 1,
+        count: transformers.Count | None = None,
         image: discord.Attachment | None = None,
         strength: transformers.Strength = DEFAULT_STRENGTH,
         negative: transformers.Prompt | None = None,
@@ -113,36 +116,62 @@ class Imagine(commands.Cog):
         spoiler: bool | None = None,
         alt: transformers.Alt | None = None,
     ) -> None:
+        options: dict[str, Any] = {
+            "aspect": aspect.value if aspect else None,
+            "size": size,
+            "count": count,
+            "seed": seed,
+            "negative": negative,
+            "steps": steps,
+            "guidance": guidance,
+            "sampler": sampler.value if sampler else None,
+            "clip_skip": clip_skip,
+            "model": model,
+            "lora": lora,
+            "spoiler": spoiler,
+            "alt": alt,
+        }
+        notes: tuple[str, ...] = ()
+        if "--" in prompt or "\u2014" in prompt:
+            prompt, options, notes = await join_flags(interaction, prompt, options)
         if style is not None:
             await require_words_allowed(interaction, (style.name, words_of_name(style.name)))
-            prompt, negative = style.around(
-                transformers.clean_typed_prompt(prompt), transformers.clean_typed_prompt(negative)
+            prompt, options["negative"] = style.around(
+                transformers.clean_typed_prompt(prompt), transformers.clean_typed_prompt(options["negative"])
             )
         policy = await fetch_policy(interaction)
-        typed = Typed(
-            prompt=prompt,
-            model=model or choose_default_model(interaction.client.services.generation.catalog, policy),
-            aspect=aspect.value if aspect else None if size or image or source else policy.choices.default_aspect,
-            size=size,
-            count=count,
-            seed=seed,
-            negative=negative,
-            steps=steps,
-            guidance=guidance,
-            sampler=sampler.value if sampler else None,
-            lora=lora,
-            clip_skip=clip_skip,
-            spoiler=spoiler,
-            alt=alt,
-        )
+        if options["model"] is None:
+            options["model"] = choose_default_model(interaction.client.services.generation.catalog, policy)
+        if options["aspect"] is None and not (options["size"] or image or source):
+            options["aspect"] = policy.choices.default_aspect
+        typed = Typed(prompt=prompt, notes=notes, **options)
         if image is None and source is None:
             job = await acknowledge_and_submit(interaction, build_request(typed))
         else:
             start = await fetch_needed_source(interaction, image, source)
             job = await submit_from(interaction, typed, start, strength=strength)
+        await tell_notes(interaction, typed, job)
+
+
+async def read_typed(interaction: Interaction, prompt: str, options: dict[str, Any]) -> Typed:
+    """Return what was typed where a picture is started from, with the flags in the prompt.
+
+    `options`: None for those left out, the model too, which is then the default. Raise `InvalidRequestError`.
+    """
+    notes: tuple[str, ...] = ()
+    if "--" in prompt or "\u2014" in prompt:
+        prompt, options, notes = await join_flags(interaction, prompt, options)
+    model = options["model"] or await fetch_default_model(interaction)
+    return Typed(prompt=prompt, notes=notes, **options | {"model": model})
+
+
+async def tell_notes(interaction: Interaction, typed: Typed, job: Job) -> None:
+    """Tell the person what became of their flags, and of a size that had to be changed."""
+    rounded = format_rounded_size(typed.size, job) if typed.size is not None else None
+    notes = [*typed.notes, *([rounded] if rounded is not None else [])]
+    if notes:
         async with accepted(interaction, job):
-            if size is not None and (note := format_rounded_size(size, job)) is not None:
-                await send_note(interaction, note, job_id=job.id)
+            await send_note(interaction, "\n".join(notes), job_id=job.id)
 
 
 def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None) -> GenerationRequest:
@@ -163,7 +192,7 @@ def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None)
         clip_skip=typed.clip_skip,
         seed=draw_seed() if typed.seed is None else typed.seed,
     )
-    return GenerationRequest(spec=spec, count=typed.count, **typed.shown)
+    return GenerationRequest(spec=spec, count=typed.count or 1, **typed.shown)
 
 
 def choose_size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:

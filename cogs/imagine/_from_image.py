@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
+from typing import Any
 
 import discord
 from discord import app_commands
@@ -23,7 +24,7 @@ from cogs.common.policy_checks import fetch_default_model, fetch_default_upscale
 from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
-from cogs.imagine._cog import DEFAULT_STRENGTH, SHOWN, Typed, submit_from
+from cogs.imagine._cog import DEFAULT_STRENGTH, SHOWN, read_typed, submit_from, tell_notes
 from generation.images.errors import NotAPictureError
 from generation.jobs.derive import enlarge
 from generation.jobs.derive_edits import REGION_STRENGTH
@@ -70,7 +71,7 @@ class FromImage(commands.Cog):
         image: discord.Attachment | None = None,
         source: Transform[str, SourceOption] | None = None,
         strength: transformers.Strength = DEFAULT_STRENGTH,
-        count: transformers.Count = 1,
+        count: transformers.Count | None = None,
         negative: transformers.Prompt | None = None,
         seed: transformers.Seed | None = None,
         steps: transformers.Steps | None = None,
@@ -82,22 +83,23 @@ class FromImage(commands.Cog):
         spoiler: bool | None = None,
         alt: transformers.Alt | None = None,
     ) -> None:
-        typed = Typed(
-            prompt=prompt,
-            model=model or await fetch_default_model(interaction),
-            count=count,
-            seed=seed,
-            negative=negative,
-            steps=steps,
-            guidance=guidance,
-            sampler=sampler.value if sampler else None,
-            lora=lora,
-            clip_skip=clip_skip,
-            spoiler=spoiler,
-            alt=alt,
-        )
+        options: dict[str, Any] = {
+            "count": count,
+            "seed": seed,
+            "negative": negative,
+            "steps": steps,
+            "guidance": guidance,
+            "sampler": sampler.value if sampler else None,
+            "clip_skip": clip_skip,
+            "model": model,
+            "lora": lora,
+            "spoiler": spoiler,
+            "alt": alt,
+        }
+        typed = await read_typed(interaction, prompt, options)
         start = await fetch_needed_source(interaction, image, source)
-        await submit_from(interaction, typed, start, strength=strength)
+        job = await submit_from(interaction, typed, start, strength=strength)
+        await tell_notes(interaction, typed, job)
 
     @app_commands.command(description="Repaint a part of a picture: where the mask is white.")
     @app_commands.describe(
@@ -129,19 +131,19 @@ class FromImage(commands.Cog):
         spoiler: bool | None = None,
         alt: transformers.Alt | None = None,
     ) -> None:
-        typed = Typed(
-            prompt=prompt,
-            model=model or await fetch_default_model(interaction),
-            seed=seed,
-            negative=negative,
-            steps=steps,
-            guidance=guidance,
-            sampler=sampler.value if sampler else None,
-            lora=lora,
-            clip_skip=clip_skip,
-            spoiler=spoiler,
-            alt=alt,
-        )
+        options: dict[str, Any] = {
+            "seed": seed,
+            "negative": negative,
+            "steps": steps,
+            "guidance": guidance,
+            "sampler": sampler.value if sampler else None,
+            "clip_skip": clip_skip,
+            "model": model,
+            "lora": lora,
+            "spoiler": spoiler,
+            "alt": alt,
+        }
+        typed = await read_typed(interaction, prompt, options)
         picture, hole = (
             await fetch_needed_source(interaction, image, source),
             read_attachment(mask),
@@ -150,7 +152,8 @@ class FromImage(commands.Cog):
             isinstance(picture, Attached) and picture.size_px is not None and hole.size_px != picture.size_px[::-1]
         ):  # one of the two may lie on its side
             require_size_px(hole.size_px, picture.size_px)
-        await submit_from(interaction, typed, picture, strength=strength, mask=hole)
+        job = await submit_from(interaction, typed, picture, strength=strength, mask=hole)
+        await tell_notes(interaction, typed, job)
 
     @app_commands.command(description="Enlarge your own picture, to twice its width and height if you choose nothing.")
     @app_commands.describe(

@@ -51,8 +51,23 @@ def find_nearest_size(model: Model, size_px: tuple[int, int]) -> tuple[int, int]
 
 def find_closest_shape(model: Model, size_px: tuple[int, int]) -> tuple[int, int]:
     """Return the offered shape whose proportions come nearest to those of `size_px`."""
-    ratio = size_px[0] / size_px[1]
-    return min(model.shapes().values(), key=lambda shape: max(ratio * shape[1] / shape[0], shape[0] / shape[1] / ratio))
+    return model.shapes()[_find_closest(model, size_px[0] / size_px[1])]
+
+
+def find_closest_aspect(model: Model, name: str) -> str:
+    """Return the aspect ratio that is offered itself, else the nearest to it. `name`: two whole numbers above 0."""
+    if name in model.shapes():
+        return name
+    width, height = map(int, name.split(":"))
+    return _find_closest(model, width / height)
+
+
+def _find_closest(model: Model, ratio: float) -> str:
+    shapes = model.shapes()
+    return min(
+        shapes,
+        key=lambda name: max(ratio * shapes[name][1] / shapes[name][0], shapes[name][0] / shapes[name][1] / ratio),
+    )
 
 
 def require_size(model: Model, size_px: tuple[int, int]) -> None:

@@ -53,6 +53,11 @@ class StyleNameError(InvalidRequestError):
     """A style's name may be up to {most} letters, digits, spaces and dashes."""
 
 
+class FlagValueError(InvalidRequestError):
+    """“{flag}” in the prompt has no value that I can read. Write for example: `--ar 3:2`, `--seed 7`, `--steps 20`, \
+`--cfg 7.5`, `--count 2`, `--no people`."""
+
+
 # Choices in a prompt, and lists of words.
 
 

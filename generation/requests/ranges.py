@@ -51,7 +51,7 @@ def check_seed(seed: Any) -> None:
 
 def check_number(name: str, value: Any, *, low: float, high: float) -> None:
     """Raise `NumberOutOfRangeError` unless the value is a number from `low` to `high`."""
-    if not is_number(value, int | float) or not low <= value <= high:
+    if type(value) not in (int, float) or not low <= value <= high:
         raise NumberOutOfRangeError(name=name, low=low, high=high, value=shorten(value))
 
 

@@ -8,13 +8,15 @@ import pytest
 
 from cogs.common.errors import NotAManagerError
 from discord_sandbox import Interaction, Message, Upload
-from generation.errors import AtelierError, BlockedByRuleError
+from generation.errors import AtelierError, BlockedByRuleError, UnknownModelError
 from generation.images.codec import read_png_text
 from generation.jobs.job import Job
 from generation.requests.errors import (
     ChoicesTooDeepError,
     EmptyPromptError,
     EmptyWordListError,
+    FlagValueError,
+    OutOfRangeError,
     PromptTooLongError,
     TooManyDrawsError,
     UnknownLoraError,
@@ -27,6 +29,7 @@ from generation.rules.rule import Rule
 from tests.messages import is_said
 from tests.scenarios.bad_input_harness import RED, Harness, answer, refuses
 from tests.scenarios.bot_harness import button_of, job_id_in, until_done, until_shown
+from tests.scenarios.test_work_before_the_gate import picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PROMPT = "a {red|green|blue} __shape__"
@@ -187,3 +190,32 @@ async def test_old_prompts_are_not_drawn(harness: Harness) -> None:
     shown = await harness.paints(f"{RED} \\{{a|b\\}} {{word}}")
     job = await harness.bot.services.jobs.fetch_job(job_id_in(shown))
     assert list_words(job) == [f"{RED} \\{{a|b\\}} {{word}}"] and not job.images[0].spec.template
+
+
+async def test_flags_are_the_options_and_a_clash_is_told(harness: Harness) -> None:
+    ada = harness.people.ada
+    asked = await ada.slash(
+        "imagine", prompt=f"{RED} --ar 3:2 --no dogs --seed 7 --steps 2 --cfg 4 --n 2 --stylize 100"
+    )
+    job = await harness.bot.ended(asked)
+    typed = {"prompt": RED, "aspect": "3:2", "negative": "dogs", "seed": 7, "steps": 2, "guidance": 4.0, "count": 2}
+    assert job.request == (await harness.bot.ended(await ada.slash("imagine", **typed))).request
+    await harness.discord.wait_for(lambda: asked.followups)
+    assert "stylize 100" in asked.followups[-1].text and "I left these out" in asked.followups[-1].text
+    clash = await ada.slash("imagine", prompt=f"{RED} --seed 8 --ar 4:3 --no cats", seed=7, negative="dogs", steps=1)
+    made = (await harness.bot.ended(clash)).request.spec
+    assert (made.seed, made.negative, made.prompt) == (7, "dogs, cats", RED)
+    await harness.discord.wait_for(lambda: clash.followups)
+    assert "seed 8" in clash.followups[-1].text and "3:2 instead of" in clash.followups[-1].text
+    from_picture = await ada.slash("img2img", prompt=f"{RED} --seed 9", steps=1, image=Upload("a.png", picture()))
+    assert (await harness.bot.ended(from_picture)).request.spec.seed == 9
+    for prompt, kind in {
+        f"{RED} --seed x": FlagValueError,
+        f"{RED} --steps 900": OutOfRangeError,
+        f"{RED} --n 99": OutOfRangeError,
+        f"{RED} --model none": UnknownModelError,
+        "--seed 3": EmptyPromptError,
+    }.items():
+        await refuses(harness, kind, prompt=prompt)
+    remixed = await remix(harness, await harness.paints(), prompt=f"{RED} --ar 3:2")
+    assert remixed[1].request.spec.prompt.endswith("--ar 3:2"), "a form has fields for these"
