@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from discord_sandbox.localization import LOCALES
 from discord_sandbox.message_content import Upload
 from discord_sandbox.page_socket import Tab
 from discord_sandbox.page_view import is_playable
@@ -54,6 +55,8 @@ class PageServer:
         if user is None:
             await socket.close(code=4404, message=b"there is no user")
             return socket
+        if (locale := request.query.get("locale")) in LOCALES:
+            user.locale = locale
         await Tab(self._context, socket, user).run()
         return socket
 

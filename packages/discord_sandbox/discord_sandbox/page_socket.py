@@ -20,6 +20,7 @@ from discord_sandbox.interactions import Interaction
 from discord_sandbox.journal import GatewayEvent, RestCall
 from discord_sandbox.json_types import Json
 from discord_sandbox.load_generator import LoadPlan
+from discord_sandbox.localization import list_shown_commands
 from discord_sandbox.message_content import Upload
 from discord_sandbox.page_view import build_entry_view, build_message_view, build_outcome_view, build_world_view
 from discord_sandbox.permissions import Permission
@@ -129,7 +130,7 @@ class Tab:
             self._channel = None
         actor = self._act_in(self._channel) if self._channel else None
         if actor is not None and actor.can_see():
-            self._push("commands", channel=str(actor.channel.id), commands=actor.list_visible_commands())
+            self._push("commands", channel=str(actor.channel.id), commands=list_shown_commands(actor))
 
     def _view(self, message: Message) -> Json:
         return build_message_view(message, self._context.files)
@@ -165,7 +166,7 @@ class Tab:
             raise ActionRefusedError("You cannot see that channel.")
         self._channel = channel
         shown = actor.list_visible_messages()[-MAX_SHOWN:]
-        return {"messages": [self._view(m) for m in shown], "commands": actor.list_visible_commands()}
+        return {"messages": [self._view(m) for m in shown], "commands": list_shown_commands(actor)}
 
     async def _say(self, request: Json) -> Json:
         reply_to = self._find_message(request["reply"]) if request.get("reply") else None

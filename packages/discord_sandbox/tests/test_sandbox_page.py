@@ -352,3 +352,31 @@ async def test_the_page_scrolls_to_the_answer_to_you(browser: Browser, server: S
         await cleo.box.fill("/draw a fox")
         await cleo.box.press("Enter")
         await expect(cleo.page.locator(".gallery img")).to_be_in_viewport()
+
+
+async def test_a_user_of_another_language_reads_commands_in_it(browser: Browser, server: Sandbox) -> None:
+    draw, letters = (
+        next(each for each in server.commands if each["name"] == name) for name in ("draw", "Count letters")
+    )
+    draw["description_localizations"] = {"fr": "Dessine une image"}
+    letters["name_localizations"] = {"fr": "Compter les lettres"}
+    async with tab(browser, server, "dev&locale=fr") as dev:
+        page = dev.page
+        await page.keyboard.type("/dr")
+        await expect(page.get_by_role("option", name="Dessine une image")).to_be_visible()
+        await page.keyboard.press("Tab")
+        await page.keyboard.type("a fox")
+        await page.keyboard.press("Enter")
+        picture = page.locator(".message", has_text="a fox").last
+        await expect(picture.locator(".gallery img")).to_be_visible()
+        sent = [event for event in server.journal.events if event.name == "INTERACTION_CREATE"]
+        assert sent[-1].data["locale"] == "fr"
+        await picture.click(button="right")
+        await page.get_by_role("menuitem", name="Compter les lettres").click()
+        await expect(page.get_by_text("letters", exact=False).last).to_be_visible()
+    async with tab(browser, server, "dev&locale=tlh") as dev:
+        await dev.page.keyboard.type("/dr")
+        await expect(dev.page.get_by_role("option", name="Dessine une image")).to_be_visible()
+    async with tab(browser, server, "dev&locale=en-US") as dev:
+        await dev.page.keyboard.type("/dr")
+        await expect(dev.page.get_by_role("option", name="Draw")).to_be_visible()

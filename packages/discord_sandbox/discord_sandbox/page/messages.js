@@ -160,7 +160,7 @@ function menu(message, event) {
   const use = (command) => app.act(message, null, "menu", { name: command.name, message: message.id });
   const plainText = message.content || message.embeds.map((e) => e.description || e.title).join("\n");
   openMenu(event, [
-    ...(message.flags & EPHEMERAL ? [] : apps.map((command) => ({ label: command.name, hint: "Apps", act: () => use(command) }))),
+    ...(message.flags & EPHEMERAL ? [] : apps.map((command) => ({ label: command.label, hint: "Apps", act: () => use(command) }))),
     { label: "Copy text", icon: "copy", act: () => navigator.clipboard?.writeText(plainText) },
     { label: "Copy message ID", icon: "copy", act: () => navigator.clipboard?.writeText(message.id) },
   ]);

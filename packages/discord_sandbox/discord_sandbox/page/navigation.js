@@ -105,7 +105,7 @@ function memberButton(member) {
     member.owner && h("span", { class: "crown", title: "Server owner" }, "♛"), member.bot && h("span", { class: "badge" }, "APP"));
   const menu = (event) => {
     event.preventDefault();
-    const apps = state.commands.filter((command) => command.type === 2).map((command) => ({ label: command.name, hint: "Apps", act: () => app.act(null, null, "menu", { name: command.name, user: member.id }) }));
+    const apps = state.commands.filter((command) => command.type === 2).map((command) => ({ label: command.label, hint: "Apps", act: () => app.act(null, null, "menu", { name: command.name, user: member.id }) }));
     const other = member.bot || member.id === state.world.you.id ? [] : [{ label: `Become ${member.name}`, act: () => app.become(member) }];
     openMenu(event, [...apps, ...other, { label: "Copy user ID", icon: "copy", act: () => navigator.clipboard?.writeText(member.id) }]);
   };

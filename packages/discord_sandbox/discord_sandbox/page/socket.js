@@ -10,8 +10,9 @@ export class Line {
   }
 
   connect() {
-    const who = new URLSearchParams(location.search).get("as") || "";
-    this.socket = new WebSocket(`ws://${location.host}/page/socket?as=${encodeURIComponent(who)}`);
+    const asked = new URLSearchParams(location.search);
+    const query = new URLSearchParams({ as: asked.get("as") || "", locale: asked.get("locale") || "" });
+    this.socket = new WebSocket(`ws://${location.host}/page/socket?${query}`);
     this.socket.onopen = () => this.onState(true);
     this.socket.onmessage = (event) => this.hear(JSON.parse(event.data));
     this.socket.onclose = () => {
