@@ -252,7 +252,7 @@ def test_every_message_builder_is_known_to_the_test_above() -> None:
             is_pure = isinstance(function, ast.FunctionDef) and returns in ("MessageSpec", "ui.LayoutView")
             if is_pure or _calls(function, "MessageSpec"):
                 found.add(named(path, function.name))
-    helpers = {"common.rendering._build_layout", "common.rendering.create_view"}
+    helpers = {f"common.rendering.{name}" for name in ("_build_layout", "_read_pictures", "create_view")}
     assert found - OTHER_SAYS - helpers - set(MESSAGES) == set(), "unknown to the test"
     assert set(MESSAGES) - found == set(), "known, but gone"
 
