@@ -192,7 +192,8 @@ class Models:
 
 def _loads_alike(one: Model, other: Model) -> bool:
     """Return whether what is loaded of both is the same: LoRA and the like are read when they are first used."""
-    same = {name: getattr(one, name) for name in ("defaults", "loras", "embeddings", "added_checkers", "licence")}
+    unloaded = ("defaults", "loras", "embeddings", "added_checkers", "licence", "known_files")
+    same = {name: getattr(one, name) for name in unloaded}
     return one == replace(other, **same)
 
 
@@ -202,4 +203,4 @@ def _count_bytes(network: Any) -> int:
 
 def _hash(model: Model) -> str:
     """Return the SHA-256 over what is read of the model."""
-    return hash_files(model.path, config=model.config, vae=model.vae)
+    return hash_files(model.path, config=model.config, vae=model.vae, known=model.known_files)

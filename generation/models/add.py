@@ -18,10 +18,10 @@ from generation.errors import ConfigurationError
 from generation.models.catalog import PAINTBOX, Catalog, Model, model_of
 from generation.models.checkpoint import IncompatibleFileError
 from generation.models.guess import guess_for
-from generation.models.hashing import digests, hash_config
+from generation.models.hashing import Stamp, digest_file, hash_config, list_files, take_stamp
 from generation.models.inspect import Description, describe, read_context_width, stated_px
 from generation.models.json_file import read_json
-from generation.models.layout import check_file, check_model, check_part, files_read
+from generation.models.layout import check_file, check_model, check_part
 from generation.models.licence import read_licence
 from generation.models.lora_names import check_settings, read_names, scale
 from generation.models.names import check_kind, check_name, label_one, name_for
@@ -73,12 +73,13 @@ def add_path(
             if note:
                 say(note)
         say(f"{name}: {label_one(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
-        check_all_numbers(path)
+        files, stamps = _read_all(path)
         entry = Entry(
             name=name,
             kind=found.kind,
             path=_make_relative(path, models_dir),
-            files=digests(path),
+            files=files,
+            stamps=stamps,
             config=_make_relative(settings, models_dir) if settings else "",
             config_files=hash_config(settings) if settings else {},
             vae=vae or "",
@@ -186,15 +187,19 @@ def check_safety(
         check_part(path)
 
 
-def check_all_numbers(path: Path) -> None:
-    """Check every weight that a loader would open. Raise `ConfigurationError` naming the file."""
-    for file in [path] if path.is_file() else files_read(path):
-        if file.suffix != ".safetensors":
-            continue
+def _read_all(path: Path) -> tuple[dict[str, str], dict[str, Stamp]]:
+    """Read every file that a loader would open, once, and check every weight. Return SHA-256 and stamp by its name.
+
+    Raise `ConfigurationError` naming the file. A stamp is taken first: who changes a file meanwhile changes that.
+    """
+    files, stamps = dict[str, str](), dict[str, Stamp]()
+    for name, file in list_files(path).items():
+        stamps[name] = take_stamp(file)
         try:
-            check_numbers(file)
+            files[name] = check_numbers(file) if file.suffix == ".safetensors" else digest_file(file)
         except ValueError as error:
             raise ConfigurationError(problem=f"{file} {error}.", remedy="It was not added.") from None
+    return files, stamps
 
 
 def _resolve(path: Path) -> Path:

@@ -11,7 +11,7 @@ from generation import paintbox
 from generation.errors import ConfigurationError, UnknownModelError
 from generation.models.addons import list_addons, load_built_in_loras
 from generation.models.families import FAMILIES, FamilyInfo
-from generation.models.hashing import WHOLE, compute_total_digest
+from generation.models.hashing import WHOLE, KnownFile, compute_total_digest
 from generation.models.inspect import (
     NATIVE_PX,
     PX_PER_CELL,
@@ -22,9 +22,9 @@ from generation.models.inspect import (
     unet_setting,
 )
 from generation.models.layout import check_model, is_zero_snr
-from generation.models.previews import locate_preview
+from generation.models.previews import list_previews
 from generation.models.registry import Entry, Kind, ModelRegistry, Preview
-from generation.models.shared_additions import AddedChecker, checker_of, list_upscalers
+from generation.models.shared_additions import AddedChecker, checker_of, list_known_files, list_upscalers
 from generation.program import format_command
 from generation.requests.cost import BY_PIXELS, Work
 from generation.requests.defaults import DefaultOverrides, Defaults
@@ -70,6 +70,8 @@ class Model:
     page: str = ""
     loras: tuple[PromptAddon, ...] = ()
     embeddings: tuple[PromptAddon, ...] = ()
+    known_files: tuple[KnownFile, ...] = ()
+    """Files of it whose SHA-256 was taken when they were added."""
     added_checkers: tuple[AddedChecker, ...] = ()
     upscalers: tuple[Upscaler, ...] = ()
     """Both are those of every model, beside its own."""
@@ -131,10 +133,7 @@ class Catalog:
         checkers = tuple(checker_of(each, folder) for each in register.entries if each.kind is Kind.CHECKER)
         upscalers = tuple(list_upscalers(register, folder, left_out))
         extras = {"loras": loras, "embeddings": embeddings, "added_checkers": checkers, "upscalers": upscalers}
-        previews = {
-            each.name: (locate_preview(folder, each.preview), each.preview) for each in register.entries if each.preview
-        }
-        return cls(tuple(_with_extras(model, extras) for model in models), left_out, previews)
+        return cls(tuple(_with_extras(model, extras) for model in models), left_out, list_previews(register, folder))
 
     @property
     def default(self) -> Model:
@@ -280,6 +279,7 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         ),
         base_model=entry.base_model,
         page=entry.link,
+        known_files=list_known_files(entry, vae, folder=folder),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from generation.models.layout import files_read
@@ -12,11 +13,40 @@ WHOLE = "."
 """The name of a single file among its own files."""
 
 
-def digests(path: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file read in a folder, by its path inside, sorted; of a single file, as `WHOLE`."""
+Stamp = tuple[int, int, int, int]
+"""Size, time of the last change, inode, and time that its inode changed: what is another once a file is."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file whose SHA-256 was taken, and its stamp then."""
+
+    path: Path
+    stamp: Stamp
+    sha256: str
+
+
+def take_stamp(path: Path) -> Stamp:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
+
+
+def list_files(path: Path) -> dict[str, Path]:
+    """Return every file read in a folder, by its path inside, sorted; a single file, as `WHOLE`."""
     if path.is_file():
-        return {WHOLE: digest_file(path)}
-    return {file.relative_to(path).as_posix(): digest_file(file) for file in files_read(path)}
+        return {WHOLE: path}
+    return {file.relative_to(path).as_posix(): file for file in files_read(path)}
+
+
+def digests(path: Path, known: Iterable[KnownFile] = ()) -> dict[str, str]:
+    """Return the SHA-256 of every one of `list_files`. Those in `known` that are still the same are not read."""
+    kept = {each.path: each for each in known}
+
+    def digest(file: Path) -> str:
+        each = kept.get(file)
+        return each.sha256 if each is not None and take_stamp(file) == each.stamp else digest_file(file)
+
+    return {name: digest(file) for name, file in list_files(path).items()}
 
 
 def digest_file(path: Path) -> str:
@@ -36,10 +66,13 @@ def compute_total_digest(files: Mapping[str, str], *, config: Mapping[str, str],
     return total.hexdigest()
 
 
-def hash_files(path: Path, *, config: Path | None = None, vae: Path | None = None) -> str:
-    """Return the `compute_total_digest` of the files on disk now."""
+def hash_files(
+    path: Path, *, config: Path | None = None, vae: Path | None = None, known: Iterable[KnownFile] = ()
+) -> str:
+    """Return the `compute_total_digest` of the files on disk now. `known`: as for `digests`."""
+    known = tuple(known)
     settings = {} if config is None else hash_config(config)
-    return compute_total_digest(digests(path), config=settings, vae={} if vae is None else digests(vae))
+    return compute_total_digest(digests(path, known), config=settings, vae={} if vae is None else digests(vae, known))
 
 
 def hash_config(folder: Path) -> dict[str, str]:

@@ -62,6 +62,12 @@ def locate_preview(models_dir: Path, preview: Preview) -> Path:
     return models_dir / FOLDER / f"{preview.sha256}.png"
 
 
+def list_previews(register: ModelRegistry, models_dir: Path) -> dict[str, tuple[Path, Preview]]:
+    """Return the previews by what they show, and where they lie."""
+    shown = ((each.name, each.preview) for each in register.entries)
+    return {name: (locate_preview(models_dir, preview), preview) for name, preview in shown if preview is not None}
+
+
 def read_preview(path: Path, sha256: str) -> bytes | None:
     """Return a preview that is kept; None if it is not there, or not the one that was looked at."""
     try:

@@ -58,6 +58,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Where it lies; relative to the models folder if inside."""
     files: dict[str, str]
     """SHA-256 of every file that is read, by its path below `path` (`.` for `path` itself)."""
+    stamps: dict[str, tuple[int, int, int, int]] = {}
+    """`hashing.Stamp` of each of `files` when it was hashed; files that still have it are not hashed again."""
     family: str = ""
     """Of a model: the engine's name of its kind, `sd` or `sdxl`."""
     context_width: int = 0

@@ -6,6 +6,7 @@ that was renamed has none. Only then are numbers looked at, in pieces, by their 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from collections.abc import Mapping
@@ -44,21 +45,34 @@ def read_tensors(path: Path) -> Tensors:
         raise ValueError(f"is no safetensors file ({error})") from None
 
 
-def check_numbers(path: Path) -> None:
-    """Read every number of a safetensors file. Raise `ValueError` naming a tensor that holds infinity or NaN."""
-    read_tensors(path)  # what follows trusts the offsets
+def check_numbers(path: Path) -> str:
+    """Read a safetensors file once, from its first byte to its last, and return its SHA-256.
+
+    Raise `ValueError` naming a tensor that holds infinity or NaN.
+    """
+    read_tensors(path)  # what follows trusts the offsets: they leave no holes
+    whole = hashlib.sha256()
     with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-        for name, tensor in header.items():
-            if name == "__metadata__" or tensor["dtype"] in _WHOLE:
-                continue
-            if tensor["dtype"] not in _EXPONENTS:
-                raise ValueError(f"holds numbers of a kind that is not read here ({name}: {tensor['dtype']})")
+        head = file.read(8)
+        text = file.read(struct.unpack("<Q", head)[0])
+        whole.update(head + text)
+        header = json.loads(text)
+        header.pop("__metadata__", None)
+        for name, tensor in sorted(header.items(), key=lambda each: each[1]["data_offsets"]):
             begin, end = tensor["data_offsets"]
-            file.seek(8 + length + begin)
-            kind, exponent = _EXPONENTS[tensor["dtype"]]
             for piece in range(begin, end, _PIECE_BYTES):
-                bits = np.frombuffer(file.read(min(_PIECE_BYTES, end - piece)), kind)
-                if bool(np.any((bits & np.array(exponent, kind)) == exponent)):
-                    raise ValueError(f"holds numbers that are not finite ({name})")
+                data = file.read(min(_PIECE_BYTES, end - piece))
+                whole.update(data)
+                _require_finite(name, tensor["dtype"], data)
+    return whole.hexdigest()
+
+
+def _require_finite(name: str, dtype: str, data: bytes) -> None:
+    if dtype in _WHOLE:
+        return
+    if dtype not in _EXPONENTS:
+        raise ValueError(f"holds numbers of a kind that is not read here ({name}: {dtype})")
+    kind, exponent = _EXPONENTS[dtype]
+    bits = np.frombuffer(data, kind)
+    if bool(np.any((bits & np.array(exponent, kind)) == exponent)):
+        raise ValueError(f"holds numbers that are not finite ({name})")

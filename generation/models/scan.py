@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generation.errors import ConfigurationError
-from generation.models.hashing import WHOLE, digest_file
+from generation.models.hashing import WHOLE, digest_file, take_stamp
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
 from generation.models.registry import Entry, ModelRegistry
 
@@ -73,5 +73,7 @@ def _is_known(models_dir: Path, path: Path) -> bool:
     entries = [entry for entry in ModelRegistry.read(models_dir).entries if entry.place(models_dir) == path.absolute()]
     if not path.is_file():
         return bool(entries)
+    if any(entry.stamps.get(WHOLE) == take_stamp(path) for entry in entries):
+        return True
     digest = digest_file(path) if entries else ""
     return any(entry.files.get(WHOLE) == digest for entry in entries)

@@ -1,4 +1,4 @@
-"""What was added to the models folder for every model: upscalers and safety checkers."""
+"""What was added to the models folder for every model, upscalers and safety checkers; and files that are known."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from generation.models.hashing import WHOLE, compute_total_digest
+from generation.models.hashing import WHOLE, KnownFile, compute_total_digest
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.requests.upscalers import Upscaler
 
@@ -41,6 +41,16 @@ def upscaler_of(entry: Entry, folder: Path) -> Upscaler:
         sha256=entry.files[WHOLE],
         scale=entry.scale,
         licence=entry.licence,
+    )
+
+
+def list_known_files(*entries: Entry | None, folder: Path) -> tuple[KnownFile, ...]:
+    """Return the files of entries whose SHA-256 was taken when they were added."""
+    return tuple(
+        KnownFile(path if name == WHOLE else path / name, stamp, entry.files.get(name, ""))
+        for entry in entries
+        if entry is not None and (path := entry.place(folder))
+        for name, stamp in entry.stamps.items()
     )
 
 
