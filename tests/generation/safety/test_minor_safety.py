@@ -55,6 +55,10 @@ twelve-year-old|twelve years old|twelve yo|age: 12|age 12|ages 10|aged 12|aged t
 under 18|under the age of 16|younger than 16|u18|5th grader|fifth-grader|toddler|k1d|t33n|a little girl
 zwölfjährig|eine zwölfjährige Person|12-jährige|12jährig|12 Jahre alt|zwölf Jahre alt|Alter: 12|im Alter von 12
 fünfjährig|fuenfjaehrig|unter 16|jünger als 14|acht Monate alt|Mädchen|MÄDCHEN|ein Kind|Kinder|minderjährig|Säugling
+12 ans|12ans|une personne de 12 ans|douze ans|dix-sept ans|âgée de 12 ans|âgé de douze ans|à l'âge de 12|âge : 12
+moins de 18 ans|un enfant|BÉBÉ|bebe|une petite fille|fillettes|une écolière|lycéenne|adolescente|mineure
+12 años|12 anos|doce años|diecisiete años|dieciséis años|edad: 12|edad de doce|de 5 añitos|menores de 18
+menos de 18 años|una niña|NIÑO|los ninos|una nina|menor de edad|quinceañera|colegiala|recién nacido
 """
 GROWN = """
 18 yo|18yo|21-year-old|25 years old|twenty-one years old|twenty one year old|aged 40|age: 30|age of 18|aged 12.5 bn
@@ -63,9 +67,14 @@ a 100 year old oak|12th century|1 woman|3 years ago|in 10 years|a 1970s car|5 o'
 age of empires|golden age|the age of reason|young woman|under 200 stars|Kindle|kidney beans|teal
 achtzehnjährig|achtzehn Jahre alt|einundzwanzigjährig|21 Jahre alt|Alter: 35|im Alter von 50|ein alter Turm|12 Monde
 unter 20 Bäumen|junge Frau|Kinderspiel|Kinderwagen
+18 ans|dix-huit ans|dix-neuf ans|vingt ans|vingt-deux ans|vingt et un ans|soixante-douze ans|quatre-vingt-dix-sept ans
+cent douze ans|âgée de 40 ans|âge : 35|une jeune femme|moins de 200 arbres|la mine|le menu|un lit d'enfance
+18 años|dieciocho años|veinte años|veintidós años|treinta y cinco años|ciento doce años|edad: 35|la Edad Media
+edad media|menos de 20 casas|una mujer joven|Nina|Nino Rota|un menor|once upon a time|El año nuevo
 """
 FOLDER = Path(__file__).parents[1] / "rules"
-BENIGN = [line for name in ("benign.txt", "benign_de.txt") for line in (FOLDER / name).read_text("utf-8").splitlines()]
+LISTS = ("benign.txt", "benign_de.txt", "benign_fr.txt", "benign_es.txt")
+BENIGN = [line for name in LISTS for line in (FOLDER / name).read_text("utf-8").splitlines()]
 
 
 def each(lists: str) -> list[str]:
@@ -87,7 +96,7 @@ def test_other_ages_and_numbers(text: str) -> None:
 
 
 def test_no_benign_prompt_counts_as_both_and_hardly_one_as_either() -> None:
-    assert len(BENIGN) == 300
+    assert len(BENIGN) == 400
     age, other = protection().age, protection().sexual
     assert [text for text in BENIGN if other(text)] == []
     assert [text for text in BENIGN if age(text)] == []
