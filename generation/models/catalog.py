@@ -88,7 +88,7 @@ class Model:
     @property
     def samplers(self) -> tuple[str, ...]:
         """The names of the samplers that work with it, in the order of menus."""
-        return list_samplers(is_flow=self.info.is_flow, is_zero_snr=self.is_zero_snr)
+        return list_samplers(is_flow=FAMILIES[self.family].is_flow, is_zero_snr=self.is_zero_snr)
 
     @property
     def work(self) -> Work:

@@ -82,7 +82,7 @@ class Policy:
     def handling(self, place: ChannelContext) -> FlaggedHandling:
         """Return how flagged pictures requested in that place are handled."""
         level = get_level_at(self.settings.safety, is_age_restricted=place.is_age_restricted)
-        choices = self.choices
+        choices = self.settings.choices
         return FlaggedHandling(level=level, strictness=choices.strictness, review_hours=choices.review_hours)
 
     def how_shown(self, job: Job, image: Image, place: ChannelContext, *, is_harmless: bool, is_judged: bool) -> Shown:
@@ -98,11 +98,11 @@ class Policy:
 
     def is_behind_spoiler(self, request: GenerationRequest) -> bool:
         """Return whether its pictures are hidden until a viewer wants to see them, flagged or not."""
-        return request.is_spoiler is True or self.choices.spoilers is Spoilers.ALL
+        return request.is_spoiler is True or self.settings.choices.spoilers is Spoilers.ALL
 
     def require_may_press(self, owner: Owner, asker: Requester) -> None:
         """Raise `NotAllowedError` where only one's own buttons may be pressed."""
-        if self.choices.pressers is Pressers.OWNER and owner.user_id != asker.user_id:
+        if self.settings.choices.pressers is Pressers.OWNER and owner.user_id != asker.user_id:
             raise NotYourButtonError
 
     def require_place(self, asker: Requester, place: ChannelContext) -> None:

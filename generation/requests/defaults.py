@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from generation.requests.errors import TagInModelWordsError, UnknownSamplerError
-from generation.requests.prompt import check_prompt, join_words, read_negative
+from generation.requests.prompt import NO_NEGATIVE, check_prompt, join_words
 from generation.requests.ranges import CLIP_SKIP, MAX_GUIDANCE, STEPS, check_number, check_ranges, check_size
 from generation.requests.samplers import SAMPLERS
 from generation.translatable import Phrase
@@ -40,7 +40,7 @@ class Defaults:
             prompt = join_words(before, prompt, behind)
         if not negative and self.negative and (self.guidance if guidance is None else guidance) > 1:
             negative = self.negative
-        return prompt, read_negative(negative)
+        return prompt, "" if negative == NO_NEGATIVE else negative
 
 
 class DefaultOverrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 
 
@@ -97,6 +98,7 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType({sampler.name: sampler for sa
 """Every sampler by its public name, in the order menus show them."""
 
 
+@lru_cache
 def list_samplers(*, is_flow: bool, is_zero_snr: bool = False) -> tuple[str, ...]:
     """Return the names of those that work with a kind of model: trained by flow matching, or of zero terminal SNR."""
     if is_flow:
