@@ -78,18 +78,18 @@ class ModelFolder:
     def unet(self, device: Device) -> Any:
         return load_diffuser(UNet2DConditionModel, self._path / "unet", device)
 
-    def vae(self, device: Device) -> Any:
+    def vae(self, device: Device, cls: Any = AutoencoderKL) -> Any:
         other = self._other_vae
         if other is None:
-            return self._own_vae(device)
+            return self._own_vae(device, cls)
         if other.is_dir():
             check_part(other)
-            return load_diffuser(AutoencoderKL, other, device)
+            return load_diffuser(cls, other, device)
         check_file(other)
-        return build(AutoencoderKL, other, take_weights(other), self._path / "vae", device)
+        return build(cls, other, take_weights(other), self._path / "vae", device)
 
-    def _own_vae(self, device: Device) -> Any:
-        return load_diffuser(AutoencoderKL, self._path / "vae", device)
+    def _own_vae(self, device: Device, cls: Any) -> Any:
+        return load_diffuser(cls, self._path / "vae", device)
 
 
 def load_diffuser(cls: Any, path: Path, device: Device) -> Any:

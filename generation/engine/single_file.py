@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
@@ -40,8 +40,8 @@ class SingleFile(ModelFolder):
     def unet(self, device: Device) -> Any:
         return build(UNet2DConditionModel, self._file, self._weights, self._path / "unet", device)
 
-    def _own_vae(self, device: Device) -> Any:
-        return build(AutoencoderKL, self._file, self._weights, self._path / "vae", device)
+    def _own_vae(self, device: Device, cls: Any) -> Any:
+        return build(cls, self._file, self._weights, self._path / "vae", device)
 
     @cached_property
     def _weights(self) -> dict[str, Any]:

@@ -13,13 +13,11 @@ from generation.models.addons import list_addons, load_built_in_loras
 from generation.models.families import FAMILIES, FamilyInfo
 from generation.models.hashing import WHOLE, KnownFile, compute_total_digest
 from generation.models.inspect import (
-    NATIVE_PX,
-    PX_PER_CELL,
     detect_family,
     is_inpainting,
     read_context_width,
+    read_defaults,
     read_max_clip_skip,
-    unet_setting,
 )
 from generation.models.layout import check_model, is_zero_snr
 from generation.models.previews import list_previews
@@ -238,7 +236,7 @@ def _read_folder(path: Path) -> Model:
         path=path,
         family=family,
         licence="see the model's own card",
-        defaults=_choose_defaults(family, path),
+        defaults=read_defaults(family, path),
         safety_checker=_find_config(path / "safety_checker"),
         context_width=read_context_width(path),
         max_clip_skip=read_max_clip_skip(path, family),
@@ -263,7 +261,7 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         family=entry.family,
         licence=entry.licence or "unknown",
         defaults=entry.guessed.merged(entry.chosen).over(
-            _choose_defaults(entry.family, config or path, stated_px=entry.native_px)
+            read_defaults(entry.family, config or path, stated_px=entry.native_px)
         ),
         safety_checker=_find_config(path / "safety_checker"),
         config=config,
@@ -281,13 +279,6 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         page=entry.link,
         known_files=list_known_files(entry, vae, folder=folder),
     )
-
-
-def _choose_defaults(family: str, settings: Path, *, stated_px: int = 0) -> Defaults:
-    """Return the file's training size, else the size of the folder `settings`, else the family's usual one."""
-    native_px = stated_px or unet_setting(settings, "sample_size") * PX_PER_CELL
-    usual = FAMILIES[family].defaults
-    return replace(usual, native_px=native_px) if native_px in NATIVE_PX else usual
 
 
 def _find_config(path: Path) -> Path | None:

@@ -49,7 +49,9 @@ INPAINTING_CHANNELS = 9
 class IncompatibleFileError(ValueError):
     """Why a file cannot be used, to follow its name in a sentence, and what helps, in a sentence of its own."""
 
-    def __init__(self, problem: str, remedy: str = "Stable Diffusion 1, 2 and XL are run here.") -> None:
+    def __init__(
+        self, problem: str, remedy: str = "Stable Diffusion 1, 2 and XL, Z-Image and FLUX.2 klein are run here."
+    ) -> None:
         super().__init__(problem)
         self.remedy = remedy
 

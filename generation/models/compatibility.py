@@ -43,7 +43,9 @@ def check_parts(folder: Path, family: str, *, has_other_vae: bool = False) -> No
         _check_transformer(denoiser, info, texts)
     if not has_other_vae:
         vae = read_json(folder / "vae" / "config.json")
-        if (channels := vae.get("latent_channels", LATENT_CHANNELS)) != info.latent_channels:
+        if (
+            channels := vae.get("latent_channels", LATENT_CHANNELS if info.reads_clip else info.latent_channels)
+        ) != info.latent_channels:
             raise IncompatibleFileError(f"has a VAE of {channels} latent channels, not {info.latent_channels}")
     for part, text in zip(FAMILIES[family].text_encoders, texts, strict=True):
         _check_words(folder / part.replace("text_encoder", "tokenizer"), _number(text, "vocab_size", 49408))
@@ -85,8 +87,9 @@ def _check_unet(unet: Settings, family: str, texts: list[Settings]) -> None:
 
 def _check_transformer(transformer: Settings, info: FamilyInfo, texts: list[Settings]) -> None:
     """Raise `IncompatibleFileError` unless a transformer takes the latents and the text of its family."""
-    if (channels := transformer.get("in_channels", info.latent_channels)) != info.latent_channels:
-        raise IncompatibleFileError(f"has a transformer that takes {channels} channels, not {info.latent_channels}")
+    wanted = info.latent_channels * info.cells_per_latent
+    if (channels := transformer.get("in_channels", wanted)) != wanted:
+        raise IncompatibleFileError(f"has a transformer that takes {channels} channels, not {wanted}")
     width, reads = transformer.get(info.text_width, 0), sum(_number(text, "hidden_size", 2560) for text in texts)
     if isinstance(width, int) and width and width != reads * info.text_layers:
         problem = f"mixes the parts of two models: its text is {reads * info.text_layers} numbers a token wide, its"

@@ -6,7 +6,7 @@ The engine's side of a family is a file in `generation/engine/families`; its REA
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from generation.requests.cost import WORK, Work
@@ -34,6 +34,10 @@ class FamilyInfo:
     latent_channels: int = 4
     side_multiple_px: int = 8
     """What a picture's sides are multiples of."""
+    cells_per_latent: int = 1
+    """Cells of the VAE that make one latent cell of the denoiser, as more channels."""
+    num_blocks: int = 0
+    """The `num_layers` that tells this family from one of the same pipeline; 0 for the usual one."""
     text_width: str = "cross_attention_dim"
     """The setting of the denoiser that says how many numbers a token of text has."""
     text_layers: int = 1
@@ -64,6 +68,28 @@ def _defaults(native_px: int) -> Defaults:
     return Defaults(steps=25, guidance=7.0, sampler="DPM++ 2M Karras", native_px=native_px)
 
 
+_QWEN, _QWEN_WORDS = ("Qwen3Model", "Qwen3ForCausalLM"), ("Qwen2Tokenizer", "Qwen2TokenizerFast")
+_KLEIN = FamilyInfo(
+    name="klein",
+    title="FLUX.2 klein 4B",
+    pipelines=("Flux2KleinPipeline",),
+    components={
+        "text_encoder": _QWEN,
+        "tokenizer": _QWEN_WORDS,
+        "transformer": "Flux2Transformer2DModel",
+        "vae": "AutoencoderKLFlux2",
+    },
+    denoiser="transformer",
+    latent_channels=32,
+    cells_per_latent=4,
+    text_width="joint_attention_dim",
+    text_layers=3,
+    side_multiple_px=16,
+    is_flow=True,
+    reads_clip=False,
+    takes_loras=False,
+    defaults=Defaults(steps=4, guidance=1.0, sampler="Euler", native_px=1024),
+)
 _TABLE = (
     FamilyInfo(
         name="sd",
@@ -91,8 +117,8 @@ _TABLE = (
         title="Z-Image",
         pipelines=("ZImagePipeline",),
         components={
-            "text_encoder": ("Qwen3Model", "Qwen3ForCausalLM"),
-            "tokenizer": ("Qwen2Tokenizer", "Qwen2TokenizerFast"),
+            "text_encoder": _QWEN,
+            "tokenizer": _QWEN_WORDS,
             "transformer": "ZImageTransformer2DModel",
             "vae": _KL,
         },
@@ -105,9 +131,13 @@ _TABLE = (
         takes_loras=False,
         defaults=Defaults(steps=28, guidance=5.0, sampler="Euler", native_px=1024),
     ),
+    _KLEIN,
+    replace(_KLEIN, name="klein9b", title="FLUX.2 klein 9B", num_blocks=8),
 )
 
 FAMILIES: Mapping[str, FamilyInfo] = MappingProxyType({family.name: family for family in _TABLE})
 """Every family by the name that the catalogue and the engine use."""
-BY_PIPELINE: Mapping[str, FamilyInfo] = {name: family for family in _TABLE for name in family.pipelines}
-"""The family of a folder, by the class that its `model_index.json` names."""
+BY_PIPELINE: Mapping[str, tuple[FamilyInfo, ...]] = {
+    name: tuple(family for family in _TABLE if name in family.pipelines) for each in _TABLE for name in each.pipelines
+}
+"""The families of a folder, by the class that its `model_index.json` names; the usual one first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from generation.models.lora_names import check_settings, context_width, is_ignor
 from generation.models.registry import Kind
 from generation.models.safetensors_header import Tensors, read_tensors
 from generation.models.upscaler_layout import is_upscaler, read_layout
+from generation.requests.defaults import Defaults
 from generation.requests.ranges import MAX_CLIP_SKIP
 
 _VAE_PARTS = ("encoder.conv_in.weight", "decoder.conv_in.weight")
@@ -28,6 +29,8 @@ _OTHER_ENCODERS = frozenset(("clip_g", "t5", "t5xxl", "qwen", "llama"))
 CHECKER_CLASS = "StableDiffusionSafetyChecker"
 MAX_VECTORS = 64
 PX_PER_CELL = 8
+_DISTILLED = frozenset(("klein", "klein9b"))
+"""Families whose usual models need few steps and no guidance; others of them say that they are not distilled."""
 NATIVE_PX = range(256, 2049)
 """Sides that a model may name as those of its training: others are those of toys, or no sizes at all."""
 
@@ -73,7 +76,9 @@ def detect_family(path: Path) -> str:
     if not isinstance(name, str) or name not in BY_PIPELINE:
         shown = f" ({name[:60]})" if isinstance(name, str) else ""
         raise ValueError(f"is not of a kind that can be run{shown}; {', '.join(BY_PIPELINE)} are")
-    return BY_PIPELINE[name].name
+    usual, *others = BY_PIPELINE[name]
+    blocks = _read_setting(path / usual.denoiser, "num_layers")
+    return next((family.name for family in others if family.num_blocks == blocks), usual.name)
 
 
 def read_context_width(path: Path) -> int:
@@ -101,6 +106,23 @@ def read_max_clip_skip(path: Path, family: str) -> int:
     parts = FAMILIES[family].text_encoders
     layers = min(_read_setting(path / part, "num_hidden_layers") for part in parts)
     return min(MAX_CLIP_SKIP, max(0, layers - len(parts) + 1))
+
+
+def read_defaults(family: str, settings: Path, *, stated_px: int = 0) -> Defaults:
+    """Return what a family is usually painted with, at the size that the file (`stated_px`) or the folder `settings`
+    says."""
+    usual = FAMILIES[family].defaults
+    if family in _DISTILLED and not _is_distilled(settings):
+        usual = replace(usual, steps=28, guidance=4.0)
+    native_px = stated_px or unet_setting(settings, "sample_size") * PX_PER_CELL
+    return replace(usual, native_px=native_px) if native_px in NATIVE_PX else usual
+
+
+def _is_distilled(folder: Path) -> bool:
+    try:
+        return read_json(folder / "model_index.json").get("is_distilled") is not False
+    except (OSError, ValueError, RecursionError):
+        return True
 
 
 def _read_setting(part: Path, name: str) -> int:

@@ -55,9 +55,11 @@ BY_PIXELS = Work(0.0, 1.0, 0.0)
 WORK: Mapping[str, Work] = {
     "sd": Work(0.0037, 0.8438, 0.1525),
     "sdxl": Work(0.0654, 1.8540, 0.0585),
+    "klein": Work(4.0406, 8.2228, 0.4010),
+    "klein9b": Work(9.1331, 18.4813, 0.6844),
     "zimage": Work(1.3618, 14.5505, 0.6416),
 }
-"""By the engine's family: floating point operations of the UNet, counted, over those of `sd` at 512 x 512."""
+"""By the engine's family: floating point operations of its network, counted, over those of `sd` at 512 x 512."""
 
 
 def image_cost(spec: ImageSpec, trace: str | None = None, *, work: Work = BY_PIXELS) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from generation.engine.devices import Device
 from generation.engine.families.base import Family
+from generation.engine.families.klein import Klein
 from generation.engine.families.sd import StableDiffusion
 from generation.engine.families.sdxl import StableDiffusionXL
 from generation.engine.families.zimage import ZImage
@@ -20,4 +21,6 @@ FAMILIES: Mapping[str, Callable[[Model, ModelFolder, Device, EngineSettings], Fa
     "sd": StableDiffusion,
     "sdxl": StableDiffusionXL,
     "zimage": ZImage,
+    "klein": Klein,
+    "klein9b": Klein,
 }

@@ -1,4 +1,4 @@
-"""What the families trained by flow matching have in common: the shift of a schedule, and a VAE whose latents move."""
+"""What the families trained by flow matching have in common: a transformer, a language model, a VAE, their samplers."""
 
 from __future__ import annotations
 
@@ -8,28 +8,77 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
-def compute_mu(config: Mapping[str, Any], num_tokens: int) -> float:
-    """Return the shift for a picture of that many tokens, on the line that a scheduler's settings describe.
-
-    As `calculate_shift` of the stock pipelines. Schedules with a fixed shift do not use it.
-    """
-    first, last = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
-    low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
-    slope = (high - low) / (last - first)
-    mu: float = num_tokens * slope + (low - slope * first)
-    return mu
+from generation.engine.families.sd import PromptCache
+from generation.engine.language_text import LanguageText, Read
+from generation.engine.samplers import FlowSampling
+from generation.models.catalog import Model
+from generation.requests.prompt_addons import Adapter
+from generation.requests.recipe import LADDER
+from generation.requests.spec import ImageSpec
 
 
-def encode_shifted(vae: Any, pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a sample of the VAE's posterior, shifted and scaled, drawn as the stock pipelines draw it."""
-    posterior = vae.encode(pixels.to(vae.dtype)).latent_dist
-    latents: Tensor = (posterior.sample(generator) - vae.config.shift_factor) * vae.config.scaling_factor
-    return latents.float()
+class Flow:
+    """The part of a `Family` that all of them share. Its subclass sets what is declared here."""
+
+    ladder: tuple[int, ...] = LADDER
+    takes_mask = False
+    scheduler_config: Mapping[str, Any]
+    _text: LanguageText
+    _transformer: Any
+    _vae: Any
+    _cache: PromptCache
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self._transformer.config.in_channels)
+
+    @property
+    def pixels_per_latent(self) -> int:
+        return int(2 ** (len(self._vae.config.block_out_channels) - 1))
+
+    @property
+    def denoiser(self) -> Any:
+        return self._transformer
+
+    @property
+    def vae(self) -> Any:
+        return self._vae
+
+    @property
+    def text_encoders(self) -> Mapping[str, Any]:
+        return {"text_encoder": self._text.encoder}
+
+    def offer(self, model: Model) -> None:
+        """Change nothing: no LoRA and no textual inversion works with it yet."""
+
+    def use(self, adapters: tuple[Adapter, ...]) -> None:
+        if adapters:
+            raise NotImplementedError("LoRA are refused at admission")
+
+    def sampling(
+        self,
+        spec: ImageSpec,
+        size_px: tuple[int, int],
+        *,
+        strength: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> FlowSampling:
+        mu = self.compute_mu(spec, size_px)
+        return FlowSampling(spec, self.scheduler_config, mu=mu, strength=strength, generator=generator)
+
+    def compute_mu(self, spec: ImageSpec, size_px: tuple[int, int]) -> float:
+        """Return the shift of the schedule for a picture of that size."""
+        raise NotImplementedError
+
+    def _read(self, spec: ImageSpec) -> tuple[Read, ...]:
+        """Return the tokens of `[negative,] positive`."""
+        prompts = (spec.negative, spec.prompt) if spec.is_guided else (spec.prompt,)
+        return tuple(self._text.read(prompt) for prompt in prompts)
 
 
-def decode_shifted(vae: Any, latents: Tensor) -> Tensor:
-    """Decode one image's latents (1, C, h, w) to pixels (1, 3, H, W)."""
-    latents = latents.to(vae.dtype) / vae.config.scaling_factor + vae.config.shift_factor
-    pixels: Tensor = vae.decode(latents, return_dict=False)[0]
-    return pixels.float()
+def guide_rows(prediction: Tensor, guidance: float) -> Tensor:
+    """Return `u + g (c - u)` of `[negative,] positive` rows."""
+    if prediction.shape[0] == 1:
+        return prediction
+    negative, positive = prediction.chunk(2)
+    return negative + guidance * (positive - negative)

@@ -6,30 +6,28 @@ lengths share the forward. A mask is other bits, so the padded length is part of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from diffusers import ZImageTransformer2DModel
+from diffusers.pipelines.z_image.pipeline_z_image import calculate_shift
 from torch import Tensor
 
 from generation.engine.devices import Device
 from generation.engine.families.base import Conditioning
-from generation.engine.families.flow import compute_mu, decode_shifted, encode_shifted
+from generation.engine.families.flow import Flow
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import LanguageText, Read
 from generation.engine.loading import ModelFolder
-from generation.engine.samplers import FlowSampling
 from generation.models.catalog import Model
-from generation.requests.prompt_addons import Adapter
-from generation.requests.recipe import LADDER
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
 
 _CAPTION_STEP = 32
 _LAYER = -2
+_PATCH = 2
+"""Latent cells a side that make one token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +46,8 @@ class Captions:
         return self.read[-1].dropped
 
 
-class ZImage:
+class ZImage(Flow):
     """The `Family` of Z-Image."""
-
-    ladder: tuple[int, ...] = LADDER
-    takes_mask = False
 
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
@@ -60,34 +55,10 @@ class ZImage:
         self._transformer = folder.transformer(ZImageTransformer2DModel, device)
         self._vae = folder.vae(device)
         self._cache = PromptCache(settings.num_cached_prompts)
-        self._scheduler_config = folder.scheduler_config()
-
-    @property
-    def latent_channels(self) -> int:
-        return int(self._transformer.config.in_channels)
-
-    @property
-    def pixels_per_latent(self) -> int:
-        return int(2 ** (len(self._vae.config.block_out_channels) - 1))
-
-    @property
-    def denoiser(self) -> Any:
-        return self._transformer
-
-    @property
-    def vae(self) -> Any:
-        return self._vae
-
-    @property
-    def text_encoders(self) -> Mapping[str, Any]:
-        return {"text_encoder": self._text.encoder}
-
-    def offer(self, model: Model) -> None:
-        """Change nothing: no LoRA and no textual inversion works with it yet."""
+        self.scheduler_config = folder.scheduler_config()
 
     def tokenize(self, spec: ImageSpec) -> Captions:
-        prompts = (spec.negative, spec.prompt) if spec.is_guided else (spec.prompt,)
-        return Captions(tuple(self._text.read(prompt) for prompt in prompts))
+        return Captions(self._read(spec))
 
     def condition(self, spec: ImageSpec, words: Captions) -> Conditioning:
         rows = [self._cache.get(each.ids, partial(self._encode, each.ids)) for each in words.read]
@@ -95,21 +66,11 @@ class ZImage:
         padded = [torch.cat([row, row.new_zeros(longest - len(row), row.shape[1])]) for row in rows]
         return {"captions": torch.stack(padded), "lengths": torch.tensor([len(row) for row in rows])}
 
-    def use(self, adapters: tuple[Adapter, ...]) -> None:
-        if adapters:
-            raise NotImplementedError("LoRA are refused at admission")
-
-    def sampling(
-        self,
-        spec: ImageSpec,
-        size_px: tuple[int, int],
-        *,
-        strength: float = 1.0,
-        generator: torch.Generator | None = None,
-    ) -> FlowSampling:
-        width, height = (side_px // self.pixels_per_latent // 2 for side_px in size_px)
-        mu = compute_mu(self._scheduler_config, width * height)
-        return FlowSampling(spec, self._scheduler_config, mu=mu, strength=strength, generator=generator)
+    def compute_mu(self, spec: ImageSpec, size_px: tuple[int, int]) -> float:
+        """Return the stock pipeline's; only a scheduler with dynamic shifting uses it."""
+        width, height = (side_px // self.pixels_per_latent // _PATCH for side_px in size_px)
+        mu: float = calculate_shift(width * height)
+        return mu
 
     def guide(self, prediction: Tensor, spec: ImageSpec) -> Tensor:
         """Guide as other families do: Z-Image's own scale, `c + s (c - u)`, is the usual one less 1.
@@ -130,10 +91,15 @@ class ZImage:
         return torch.stack(outputs).squeeze(2)
 
     def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        return encode_shifted(self._vae, pixels.to(self._device.torch_device), generator)
+        pixels = pixels.to(self._device.torch_device, self._vae.dtype)
+        sample = self._vae.encode(pixels).latent_dist.sample(generator)
+        latents: Tensor = (sample - self._vae.config.shift_factor) * self._vae.config.scaling_factor
+        return latents.float()
 
     def decode(self, latents: Tensor) -> Tensor:
-        return decode_shifted(self._vae, latents)
+        latents = latents.to(self._vae.dtype) / self._vae.config.scaling_factor + self._vae.config.shift_factor
+        pixels: Tensor = self._vae.decode(latents, return_dict=False)[0]
+        return pixels.float()
 
     def _encode(self, ids: tuple[int, ...]) -> Tensor:
         """Return (length, width) of the last layer but one."""

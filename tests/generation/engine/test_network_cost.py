@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel, ZImageTransformer2DModel
+from diffusers import Flux2Transformer2DModel, UNet2DConditionModel, ZImageTransformer2DModel
 from torch.utils.flop_counter import FlopCounterMode
 
 from generation.engine.engine import Engine
@@ -72,6 +72,37 @@ def test_the_price_of_zimage_is_the_operations_counted() -> None:
                 transformer(latents, torch.zeros(1), [torch.zeros(96, 2560)])
             counted = counter.get_total_flops() / standard
             assert WORK["zimage"].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
+
+
+KLEIN: dict[str, Any] = {
+    "in_channels": 128,
+    "num_layers": 5,
+    "num_single_layers": 20,
+    "num_attention_heads": 24,
+    "joint_attention_dim": 7680,
+    "guidance_embeds": False,
+}
+KLEIN_9B = KLEIN | {"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32, "joint_attention_dim": 12288}
+
+
+@pytest.mark.parametrize(("family", "settings"), [("klein", KLEIN), ("klein9b", KLEIN_9B)])
+def test_the_price_of_klein_is_the_operations_counted(family: str, settings: dict[str, Any]) -> None:
+    with torch.device("meta"):
+        standard = count(UNet2DConditionModel(**STABLE_DIFFUSION), 512)
+        transformer = Flux2Transformer2DModel(**settings)
+        for side_px in (256, 512, 1024, 1536):
+            tokens = (side_px // 16) ** 2
+            with FlopCounterMode(display=False) as counter:
+                transformer(
+                    hidden_states=torch.zeros(1, tokens, 128),
+                    encoder_hidden_states=torch.zeros(1, 512, settings["joint_attention_dim"]),
+                    timestep=torch.zeros(1),
+                    img_ids=torch.zeros(1, tokens, 4),
+                    txt_ids=torch.zeros(1, 512, 4),
+                    guidance=None,
+                )
+            counted = counter.get_total_flops() / standard
+            assert WORK[family].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
 
 
 def test_the_engine_charges_a_step_as_the_ledger_does(tmp_path: Any) -> None:

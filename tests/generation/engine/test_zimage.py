@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ import numpy as np
 import pytest
 import torch
 from diffusers import (
-    FlowMatchEulerDiscreteScheduler,
-    FlowMatchLCMScheduler,
     ZImageImg2ImgPipeline,
     ZImageInpaintPipeline,
     ZImagePipeline,
@@ -21,11 +18,9 @@ from PIL import Image as PillowImage
 
 from generation.engine.engine import Engine
 from generation.engine.families.zimage import Captions
-from generation.engine.language_text import MAX_TOKENS
 from generation.engine.samplers import build_flow_scheduler
 from generation.images.codec import decode_png
-from generation.jobs.protocol import Finished, GenerateCommand, ImageFailed
-from generation.requests.edits import Hires, Margins
+from generation.jobs.protocol import Finished
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import (
@@ -117,43 +112,6 @@ def test_zimage_matches_the_stock_pipeline(engine: Engine, stock: ZImagePipeline
     assert np.abs(ours - expected).max() <= 1
 
 
-def some_orders(rng: random.Random, number: int) -> list[GenerateCommand]:
-    kinds = {
-        "words": {},
-        "start": {"start": a_start(strength=0.5)},
-        "mask": {"start": a_start(mask=True)},
-        "outpaint": {"start": a_start(strength=1.0, margins=Margins(left=16))},
-        "hires": {"hires": Hires(factor=2.0)},
-    }
-    return [
-        an_order(
-            z_spec(
-                prompt=rng.choice(["a red cat", "blue", LONG]),
-                negative=rng.choice(["", "dog", LONG]),
-                sampler=rng.choice(["Euler", "Euler a", "LCM"]),
-                steps=rng.randint(2, 5),
-                guidance=rng.choice([1.0, 4.0]),
-                seed=rng.randrange(2**32),
-                **rng.choice(list(kinds.values())),  # type: ignore[arg-type]
-            ),
-            image_id=f"{number}-{index}",
-            num_previews=rng.choice([0, 2]),
-        )
-        for index in range(number)
-    ]
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_replayed_alone_every_picture_of_a_crowd_has_the_same_bytes(folder: Path, dtype: str) -> None:
-    engine = Engine([toy_flow_model(folder, "zimage")], EngineSettings(dtype=dtype, num_threads=1))
-    orders = some_orders(random.Random(dtype), 8)
-    crowded = ends(run(engine, *orders))
-    for order in orders:
-        end = crowded[order.image_id]
-        assert isinstance(end, Finished), end
-        assert paint(engine, an_order(order.spec, replay=end.trace)).pixels == end.pixels, order.spec
-
-
 def test_only_captions_of_one_padded_length_share_a_forward(engine: Engine) -> None:
     """With other lengths in a forward the network masks their padding, and all its rows get other bits."""
 
@@ -191,26 +149,3 @@ def test_the_tokens_are_those_of_the_chat_template(engine: Engine, stock: ZImage
     text = stock.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True, enable_thinking=True)
     words: Captions = engine._models.get("toy").family.tokenize(z_spec(prompt=LONG))
     assert words.read[-1].ids == tuple(stock.tokenizer(text).input_ids)
-
-
-def test_the_end_of_a_prompt_that_is_not_read_is_named(engine: Engine) -> None:
-    words: Captions = engine._models.get("toy").family.tokenize(z_spec(prompt="a" * 600 + " end"))
-    assert len(words.read[-1].ids) == MAX_TOKENS
-    assert words.dropped.endswith("a end")
-    assert 80 < len(words.dropped) < 120
-    assert paint(engine, an_order(z_spec(prompt="a" * 600 + " end"))).dropped.endswith("end")
-
-
-def test_a_sampler_of_other_models_ends_the_picture_alone(engine: Engine) -> None:
-    said = ends(run(engine, an_order(z_spec(sampler="DDIM"), image_id="a-0"), an_order(z_spec(), image_id="b-0")))
-    failed = said["a-0"]
-    assert isinstance(failed, ImageFailed)
-    assert "DDIM" in failed.message
-    assert isinstance(said["b-0"], Finished)
-
-
-def test_samplers_are_the_flow_classes() -> None:
-    config = dict(FlowMatchEulerDiscreteScheduler(shift=3.0).config)
-    assert isinstance(build_flow_scheduler("LCM", config), FlowMatchLCMScheduler)
-    assert build_flow_scheduler("Euler a", config).config.stochastic_sampling
-    assert build_flow_scheduler("Euler", config).config.shift == 3.0

@@ -7,15 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderKLFlux2,
+    FlowMatchEulerDiscreteScheduler,
+    Flux2KleinPipeline,
+    Flux2Transformer2DModel,
+    ZImagePipeline,
+    ZImageTransformer2DModel,
+)
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3Model
+from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3ForCausalLM, Qwen3Model
 
 from generation.models.catalog import Model
 from generation.requests.defaults import Defaults
 
 SIDE_PX = 64
 TEXT_WIDTH = 64
+_VAE_BLOCKS: dict[str, Any] = {
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "block_out_channels": (8,) * 4,
+}
 CHAT = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
@@ -43,9 +56,37 @@ def save_toy_zimage(folder: Path, *, seed: int = 0) -> Path:
     pipeline = ZImagePipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
         vae=_vae(),
-        text_encoder=_text_encoder(),
+        text_encoder=Qwen3Model(_text_config(layers=3)).eval(),
         tokenizer=_tokenizer(folder / "words"),
         transformer=transformer,
+    )
+    pipeline.save_pretrained(folder / "model", safe_serialization=True)
+    return folder / "model"
+
+
+def save_toy_klein(folder: Path, *, seed: int = 0) -> Path:
+    """Write a toy FLUX.2 klein (16 pixels a latent cell) and return its folder."""
+    torch.manual_seed(seed)
+    vae = AutoencoderKLFlux2(**_VAE_BLOCKS, latent_channels=32, norm_num_groups=4, sample_size=64)
+    vae.bn.running_mean.normal_()
+    vae.bn.running_var.uniform_(0.5, 2.0)
+    pipeline = Flux2KleinPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
+        vae=vae,
+        text_encoder=Qwen3ForCausalLM(_text_config(layers=28)).eval(),
+        tokenizer=_tokenizer(folder / "words"),
+        transformer=Flux2Transformer2DModel(
+            in_channels=128,
+            num_layers=1,
+            num_single_layers=2,
+            attention_head_dim=32,
+            num_attention_heads=2,
+            joint_attention_dim=3 * TEXT_WIDTH,
+            timestep_guidance_channels=32,
+            axes_dims_rope=(8, 8, 8, 8),
+            guidance_embeds=False,
+        ),
+        is_distilled=False,
     )
     pipeline.save_pretrained(folder / "model", safe_serialization=True)
     return folder / "model"
@@ -59,9 +100,7 @@ def toy_flow_model(path: Path, family: str, *, name: str = "toy", **parts: Any) 
 
 def _vae() -> AutoencoderKL:
     return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8,) * 4,
+        **_VAE_BLOCKS,
         latent_channels=16,
         norm_num_groups=4,
         use_quant_conv=False,
@@ -71,18 +110,17 @@ def _vae() -> AutoencoderKL:
     )
 
 
-def _text_encoder() -> Qwen3Model:
-    config = Qwen3Config(
+def _text_config(*, layers: int) -> Qwen3Config:
+    return Qwen3Config(
         hidden_size=TEXT_WIDTH,
         intermediate_size=64,
-        num_hidden_layers=3,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         num_key_value_heads=2,
         head_dim=32,
         vocab_size=260,
         max_position_embeddings=1024,
     )
-    return Qwen3Model(config).eval()
 
 
 def _tokenizer(folder: Path) -> Qwen2TokenizerFast:

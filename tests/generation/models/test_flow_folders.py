@@ -12,13 +12,14 @@ import pytest
 from cli import models as command
 from generation.errors import ConfigurationError, InvalidRequestError
 from generation.models.catalog import Catalog, Model
+from generation.models.families import FAMILIES
 from generation.models.samplers import check_defaults
 from generation.models.sizes import parse_size
 from generation.requests.defaults import DefaultOverrides
 from generation.requests.prompt_addons import read_prompts
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.scheduling.new_job import require_paintable
-from tests.generation.engine.toy_flow import save_toy_zimage
+from tests.generation.engine.toy_flow import save_toy_klein, save_toy_zimage
 
 TURBO = "Z-Image-Turbo"
 
@@ -60,6 +61,23 @@ def test_what_it_cannot_do_is_refused_before_anything_is_painted(model: Model) -
         read_prompts(model, "a harbour <lora:anything>")
     with pytest.raises(InvalidRequestError, match="does not work with the model"):
         check_defaults(model.with_defaults(DefaultOverrides(sampler="Heun")))
+
+
+@pytest.mark.parametrize(("blocks", "family"), [(1, "klein"), (8, "klein9b")])
+def test_the_sizes_of_klein_are_told_apart_and_its_base_is_not_distilled(
+    tmp_path: Path, blocks: int, family: str
+) -> None:
+    folder = save_toy_klein(tmp_path)
+    config = folder / "transformer" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"num_layers": blocks}))
+    found = Catalog.open(str(folder)).default
+    assert found.family == family
+    assert (found.defaults.steps, found.defaults.guidance) == (28, 4.0), "the toy says that it is not distilled"
+    index = folder / "model_index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"is_distilled": True}))
+    distilled = Catalog.open(str(folder)).default
+    assert (distilled.defaults.steps, distilled.defaults.guidance, distilled.defaults.sampler) == (4, 1.0, "Euler")
+    assert distilled.work == FAMILIES[family].work
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,143 @@
+"""FLUX.2 klein (4 B, 9 B): a transformer of double and single streams, three layers of one Qwen3, flow matching.
+
+Latents are patches of 2 x 2 cells of the VAE, 16 pixels a side, evened out by the VAE's batch statistics. Prompts are
+always read at their full length, so nothing but the picture's size decides who may share a forward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
+from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
+from torch import Tensor
+
+from generation.engine.devices import Device
+from generation.engine.families.base import Conditioning
+from generation.engine.families.flow import Flow, guide_rows
+from generation.engine.families.sd import PromptCache
+from generation.engine.language_text import MAX_TOKENS, LanguageText, Read
+from generation.engine.loading import ModelFolder
+from generation.models.catalog import Model
+from generation.requests.spec import ImageSpec
+from generation.workers.engine_settings import EngineSettings
+
+_LAYERS = (9, 18, 27)
+_NO_THOUGHTS = "<think>\n\n</think>\n\n"
+"""What Qwen3's chat template adds where the model is not to think."""
+_PATCH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PaddedWords:
+    """The tokens of one image's prompts, `[negative,] positive`; all are padded to one length."""
+
+    read: tuple[Read, ...]
+
+    @property
+    def key(self) -> int:
+        """The length that every row has."""
+        return MAX_TOKENS
+
+    @property
+    def dropped(self) -> str:
+        return self.read[-1].dropped
+
+
+class Klein(Flow):
+    """The `Family` of FLUX.2 klein."""
+
+    def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
+        self._device = device
+        self._text = LanguageText(folder, device, behind=_NO_THOUGHTS)
+        self._transformer = folder.transformer(Flux2Transformer2DModel, device)
+        self._vae = folder.vae(device, AutoencoderKLFlux2)
+        self._cache = PromptCache(settings.num_cached_prompts)
+        self.scheduler_config = folder.scheduler_config()
+
+    @property
+    def pixels_per_latent(self) -> int:
+        return super().pixels_per_latent * _PATCH
+
+    def tokenize(self, spec: ImageSpec) -> PaddedWords:
+        return PaddedWords(self._read(spec))
+
+    def condition(self, spec: ImageSpec, words: PaddedWords) -> Conditioning:
+        rows = [self._cache.get(each.ids, partial(self._encode, each.ids)) for each in words.read]
+        return {"encoder_hidden_states": torch.cat(rows)}
+
+    def compute_mu(self, spec: ImageSpec, size_px: tuple[int, int]) -> float:
+        """Return the stock pipeline's, which depends on the number of steps too."""
+        width, height = (side_px // self.pixels_per_latent for side_px in size_px)
+        mu: float = compute_empirical_mu(image_seq_len=width * height, num_steps=spec.steps)
+        return mu
+
+    def guide(self, prediction: Tensor, spec: ImageSpec) -> Tensor:
+        return guide_rows(prediction, spec.guidance)
+
+    def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        rows, _, height, width = latents.shape
+        text = conditioning["encoder_hidden_states"]
+        # Rounded before it is divided, as in the stock pipeline: in bfloat16 that is another number.
+        timesteps = timesteps.to(latents.dtype) / 1000
+        predicted: Tensor = self._transformer(
+            hidden_states=latents.flatten(2).transpose(1, 2).contiguous(),
+            timestep=timesteps,
+            guidance=None,
+            encoder_hidden_states=text,
+            txt_ids=_number_places(text.shape[1], along=3, like=latents).expand(rows, -1, -1),
+            img_ids=_number_cells(height, width, like=latents).expand(rows, -1, -1),
+            return_dict=False,
+        )[0]
+        return predicted.transpose(1, 2).reshape(latents.shape)
+
+    def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        """Encode to the middle of the posterior: the stock pipeline draws nothing here."""
+        latents = self._vae.encode(pixels.to(self._device.torch_device, self._vae.dtype)).latent_dist.mode()
+        mean, deviation = self._read_statistics(latents)
+        return ((_fold(latents) - mean) / deviation).float()
+
+    def decode(self, latents: Tensor) -> Tensor:
+        latents = latents.to(self._vae.dtype)
+        mean, deviation = self._read_statistics(latents)
+        pixels: Tensor = self._vae.decode(_unfold(latents * deviation + mean), return_dict=False)[0]
+        return pixels.float()
+
+    def _read_statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean and the deviation of each channel, (1, C, 1, 1)."""
+        norm = self._vae.bn
+        mean = norm.running_mean.view(1, -1, 1, 1).to(like)
+        return mean, torch.sqrt(norm.running_var.view(1, -1, 1, 1) + self._vae.config.batch_norm_eps).to(like)
+
+    def _encode(self, ids: tuple[int, ...]) -> Tensor:
+        """Return (1, length, layers x width): three layers side by side."""
+        states: tuple[Any, ...] = self._text.hidden_states(ids)
+        return torch.cat([states[layer] for layer in _LAYERS], dim=-1)
+
+
+def _fold(latents: Tensor) -> Tensor:
+    """Return patches of 2 x 2 cells as channels: (1, C, h, w) to (1, 4 C, h/2, w/2)."""
+    return torch.nn.functional.pixel_unshuffle(latents, _PATCH)
+
+
+def _unfold(latents: Tensor) -> Tensor:
+    """Return what `_fold` folded."""
+    return torch.nn.functional.pixel_shuffle(latents, _PATCH)
+
+
+def _number_places(count: int, *, along: int, like: Tensor) -> Tensor:
+    """Return positions (1, count, 4) that count along one of the four axes: time, row, column, place in the text."""
+    places = torch.zeros(1, count, 4, device=like.device)
+    places[..., along] = torch.arange(count, device=like.device)
+    return places
+
+
+def _number_cells(height: int, width: int, *, like: Tensor) -> Tensor:
+    """Return positions (1, height x width, 4) of the cells of a picture, row by row."""
+    places = torch.zeros(1, height * width, 4, device=like.device)
+    places[..., 1] = torch.arange(height, device=like.device).repeat_interleave(width)
+    places[..., 2] = torch.arange(width, device=like.device).repeat(height)
+    return places

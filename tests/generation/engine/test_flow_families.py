@@ -1,0 +1,105 @@
+"""Every family that is trained by flow matching: exact in a batch, and polite about what it cannot do."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from diffusers import FlowMatchEulerDiscreteScheduler, FlowMatchLCMScheduler
+
+from generation.engine.engine import Engine
+from generation.engine.language_text import MAX_TOKENS
+from generation.engine.samplers import build_flow_scheduler
+from generation.jobs.protocol import Finished, GenerateCommand, ImageFailed
+from generation.requests.edits import Hires, Margins, Variation
+from generation.requests.spec import ImageSpec
+from generation.workers.engine_settings import EngineSettings
+from tests.generation.engine.painting import a_spec, a_start, an_order, ends, paint, run
+from tests.generation.engine.toy_flow import save_toy_klein, save_toy_zimage, toy_flow_model
+
+TOYS: dict[str, Callable[[Path], Path]] = {"zimage": save_toy_zimage, "klein": save_toy_klein}
+LONG = "a harbour in the fog, evening light over the water, and a small red boat"
+
+
+@pytest.fixture(scope="module", params=TOYS)
+def family(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def folder(family: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return TOYS[family](tmp_path_factory.mktemp(family))
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path, family: str) -> Engine:
+    return Engine([toy_flow_model(folder, family)], EngineSettings(num_threads=1))
+
+
+def flow_spec(**changes: Any) -> ImageSpec:
+    return a_spec(**{"sampler": "Euler"} | changes)
+
+
+def some_orders(rng: random.Random, number: int) -> list[GenerateCommand]:
+    kinds = {
+        "words": {},
+        "variation": {"variation": Variation(seed=9, strength=0.4)},
+        "start": {"start": a_start(strength=0.5)},
+        "mask": {"start": a_start(mask=True)},
+        "outpaint": {"start": a_start(strength=1.0, margins=Margins(left=16))},
+        "hires": {"hires": Hires(factor=2.0)},
+    }
+    return [
+        an_order(
+            flow_spec(
+                prompt=rng.choice(["a red cat", "blue", LONG]),
+                negative=rng.choice(["", "dog", LONG]),
+                sampler=rng.choice(["Euler", "Euler a", "LCM"]),
+                steps=rng.randint(2, 5),
+                guidance=rng.choice([1.0, 4.0]),
+                seed=rng.randrange(2**32),
+                **rng.choice(list(kinds.values())),  # type: ignore[arg-type]
+            ),
+            image_id=f"{number}-{index}",
+            num_previews=rng.choice([0, 2]),
+        )
+        for index in range(number)
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_replayed_alone_every_picture_of_a_crowd_has_the_same_bytes(folder: Path, family: str, dtype: str) -> None:
+    engine = Engine([toy_flow_model(folder, family)], EngineSettings(dtype=dtype, num_threads=1))
+    orders = some_orders(random.Random(dtype), 8)
+    crowded = ends(run(engine, *orders))
+    for order in orders:
+        end = crowded[order.image_id]
+        assert isinstance(end, Finished), end
+        assert paint(engine, an_order(order.spec, replay=end.trace)).pixels == end.pixels, order.spec
+
+
+def test_the_end_of_a_prompt_that_is_not_read_is_named(engine: Engine) -> None:
+    words = engine._models.get("toy").family.tokenize(flow_spec(prompt="a" * 600 + " end"))
+    assert len(words.read[-1].ids) == MAX_TOKENS
+    assert words.dropped.endswith("a end")
+    assert 80 < len(words.dropped) < 120
+    assert paint(engine, an_order(flow_spec(prompt="a" * 600 + " end"))).dropped.endswith("end")
+
+
+def test_a_sampler_of_other_models_ends_the_picture_alone(engine: Engine) -> None:
+    said = ends(run(engine, an_order(flow_spec(sampler="DDIM"), image_id="a-0"), an_order(flow_spec(), image_id="b-0")))
+    failed = said["a-0"]
+    assert isinstance(failed, ImageFailed)
+    assert "DDIM" in failed.message
+    assert isinstance(said["b-0"], Finished)
+
+
+def test_samplers_are_the_flow_classes() -> None:
+    config = dict(FlowMatchEulerDiscreteScheduler(shift=3.0).config)
+    assert isinstance(build_flow_scheduler("LCM", config), FlowMatchLCMScheduler)
+    assert build_flow_scheduler("Euler a", config).config.stochastic_sampling
+    assert build_flow_scheduler("Euler", config).config.shift == 3.0
