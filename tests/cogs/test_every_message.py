@@ -289,21 +289,45 @@ def test_every_message_goes_through_the_budget() -> None:
 # Texts of fixed length.
 
 
+FORM_LIMITS = {"title": 45, "label": 45, "hint": 100, "placeholder": 150}
+
+
+def _assigned(tree: ast.Module) -> dict[str, list[ast.expr]]:
+    """Return what is given to each name of a module, in pairs where several are given at once."""
+    found: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(tree):
+        for target in node.targets if isinstance(node, ast.Assign) else ():
+            both = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
+            pairs = zip(target.elts, node.value.elts, strict=False) if both else [(target, node.value)]
+            for name, value in pairs:
+                if isinstance(name, ast.Name):
+                    found.setdefault(name.id, []).append(value)
+    return found
+
+
+def _texts_of_forms() -> set[tuple[str, str]]:
+    """Return each text that a form shows in a place of limited length, also by the name of a constant or variable."""
+    found = set()
+    for path in COGS.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assigned = _assigned(tree)
+        for call in _calls(tree, "Form", "Text", "Pick", "Choice", "File", "Select"):
+            for keyword in call.keywords:
+                named = [node.id for node in ast.walk(keyword.value) if isinstance(node, ast.Name)]
+                values = [keyword.value, *(value for name in named for value in assigned.get(name, ()))]
+                words = [each.args[0] for value in values for each in _calls(value, "_", "N_")]
+                found |= {(str(keyword.arg), word.value) for word in words if isinstance(word, ast.Constant)}
+    return {(place, text) for place, text in found if place in FORM_LIMITS}
+
+
 @pytest.mark.parametrize("language", list_languages())
 def test_titles_labels_and_hints_of_forms_are_never_cut(language: str) -> None:
-    limits = {"title": 45, "label": 45, "hint": 100, "placeholder": 150}
-    too_long = []
-    for path in COGS.rglob("*.py"):
-        for call in _calls(ast.parse(path.read_text(encoding="utf-8")), "Form", "Text", "Pick", "File", "Select"):
-            for keyword in call.keywords:
-                words = [each.args[0] for each in _calls(keyword.value, "_") if keyword.arg in limits]
-                for word in words:
-                    if isinstance(word, ast.Constant):
-                        with use_language(language):
-                            said = _(str(word.value))
-                        if measure_text(said) > limits[str(keyword.arg)]:
-                            too_long.append(said)
-    assert too_long == []
+    texts = _texts_of_forms()
+    assert {("label", "What to avoid"), ("label", "Which parts"), ("title", "Alt text")} <= texts, (
+        "named, plain, in pairs"
+    )
+    with use_language(language):
+        assert [_(text) for place, text in texts if measure_text(_(text)) > FORM_LIMITS[place]] == []
 
 
 # Menus.
