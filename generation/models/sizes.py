@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from generation.errors import InvalidRequestError
 from generation.models.catalog import Model
@@ -51,19 +52,20 @@ def find_nearest_size(model: Model, size_px: tuple[int, int]) -> tuple[int, int]
 
 def find_closest_shape(model: Model, size_px: tuple[int, int]) -> tuple[int, int]:
     """Return the offered shape whose proportions come nearest to those of `size_px`."""
-    return model.shapes()[_find_closest(model, size_px[0] / size_px[1])]
+    shapes = model.shapes()
+    return shapes[_find_closest(shapes, size_px[0] / size_px[1])]
 
 
 def find_closest_aspect(model: Model, name: str) -> str:
     """Return the aspect ratio that is offered itself, else the nearest to it. `name`: two whole numbers above 0."""
-    if name in model.shapes():
+    shapes = model.shapes()
+    if name in shapes:
         return name
     width, height = map(int, name.split(":"))
-    return _find_closest(model, width / height)
+    return _find_closest(shapes, width / height)
 
 
-def _find_closest(model: Model, ratio: float) -> str:
-    shapes = model.shapes()
+def _find_closest(shapes: Mapping[str, tuple[int, int]], ratio: float) -> str:
     return min(
         shapes,
         key=lambda name: max(ratio * shapes[name][1] / shapes[name][0], shapes[name][0] / shapes[name][1] / ratio),
