@@ -21,7 +21,8 @@ from generation.local_files import FileUnusableError
 from generation.owner import Owner
 from generation.program import format_command
 from generation.requests.recipe import Fingerprint, Recipe
-from generation.requests.spec import GenerationRequest, Replay
+from generation.requests.replay import Replay
+from generation.requests.spec import GenerationRequest
 from generation.scheduling.service import GenerationService
 
 T = TypeVar("T")

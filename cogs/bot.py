@@ -38,6 +38,7 @@ from generation.translatable import Phrase
 EXTENSIONS: tuple[str, ...] = (
     "cogs.delivery",
     "cogs.imagine",
+    "cogs.compare",
     "cogs.results",
     "cogs.queue",
     "cogs.history",

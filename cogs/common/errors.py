@@ -13,6 +13,29 @@ class NotAWholeNumberError(InvalidRequestError):
     """{name} must be a whole number, not “{text}”."""
 
 
+# Comparisons.
+
+
+class NothingToCompareError(InvalidRequestError):
+    """Name several values of one option, for example `sampler: Euler, Heun`, or several prompts with “ | ” between."""
+
+
+class TooManyAxesError(InvalidRequestError):
+    """Compare one or two options at once, not {number}: {names}."""
+
+
+class TooManyCellsError(InvalidRequestError):
+    """A comparison has at most {most} pictures, not {number}."""
+
+
+class ValueTwiceError(InvalidRequestError):
+    """{name}: “{value}” is there twice. Name each value once."""
+
+
+class RangeBackwardsError(InvalidRequestError):
+    """{name}: “{text}” ends before it begins."""
+
+
 # Pictures and files.
 
 

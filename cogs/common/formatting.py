@@ -10,7 +10,7 @@ from msgspec import UnsetType
 from cogs.common.message_limits import cut_text
 from cogs.i18n.gettext import N_, _, format_measure, format_tenths, ngettext
 from generation.policy.quota import Unit, amount
-from generation.requests.spec import GenerationRequest, ImageSpec
+from generation.requests.spec import GenerationRequest
 
 SEED = N_("seed {seed}")
 SEEDS = N_("seeds {first}–{last}")
@@ -79,28 +79,29 @@ def format_amount(units: int, unit: Unit) -> str:
 
 
 def format_settings(request: GenerationRequest) -> str:
-    """Return the recipe in one line of small print."""
-    spec = request.spec
+    """Return the recipe in one line of small print; of a comparison, what all its pictures share."""
+    spec, every = request.spec, request.specs
     width, height = spec.result_size_px
     if spec.upscale is not None:
         network = spec.upscale.network
         names = (spec.model,) if isinstance(network, UnsetType) else (spec.model, network.name)
         return join_dotted((bind_words(f"{width} × {height}"), *names))
-    parts = [
-        f"{width} × {height}",
-        ngettext("{number} step", "{number} steps", spec.steps),
-        _("guidance {value}", value=spec.guidance),
-        spec.sampler,
-    ]
+    parts = (
+        (f"{width} × {height}", len({each.result_size_px for each in every})),
+        (ngettext("{number} step", "{number} steps", spec.steps), len({each.steps for each in every})),
+        (_("guidance {value}", value=spec.guidance), len({each.guidance for each in every})),
+        (spec.sampler, len({each.sampler for each in every})),
+    )
+    shared = [part for part, num_values in parts if num_values == 1]
     if spec.start is not None:
-        parts.append(_("strength {value}", value=spec.start.strength))
-    return join_dotted(bind_words(part) for part in (*parts, _format_seeds(spec, request.count)))
+        shared.append(_("strength {value}", value=spec.start.strength))
+    return join_dotted(bind_words(part) for part in (*shared, *_format_seeds(request)))
 
 
 def format_brief_settings(request: GenerationRequest) -> str:
     """Return what tells a request from others like it, where there is little room: its size and its seeds."""
     size = "{} × {}".format(*request.spec.result_size_px)
-    parts = (size,) if request.spec.upscale is not None else (size, _format_seeds(request.spec, request.count))
+    parts = (size,) if request.spec.upscale is not None else (size, *_format_seeds(request))
     return join_dotted(map(bind_words, parts))
 
 
@@ -122,8 +123,11 @@ def make_slug(prompt: str) -> str:
     return "-".join(words)[:40].strip("-") or "picture"
 
 
-def _format_seeds(spec: ImageSpec, count: int) -> str:
+def _format_seeds(request: GenerationRequest) -> list[str]:
+    spec, count = request.spec, request.count
+    if request.comparison:
+        return [_(SEED, seed=spec.seed)] if len({each.seed for each in request.specs}) == 1 else []
     if spec.variation is not None or count == 1:
-        return _(SEED, seed=spec.seed)
+        return [_(SEED, seed=spec.seed)]
     last = (spec.seed + count - 1) % 2**32
-    return _(SEEDS, first=spec.seed, last=last)
+    return [_(SEEDS, first=spec.seed, last=last)]

@@ -15,17 +15,20 @@ from generation.safety.visibility import Shown
 async def fetch_visibility(job: Job, services: Services, place: ChannelContext) -> dict[int, Shown]:
     """How each picture of a job may be shown in a place, by its index."""
     policy = await services.guild_policy.fetch(job.owner.guild_id)
-    model = next((each for each in services.generation.catalog.models if each.name == job.request.spec.model), None)
-    harmless = model is not None and is_harmless(model, is_from_upload=job.is_from_upload)
+    models = {each.name: each for each in services.generation.catalog.models}
 
-    def is_vouched_for(image: Image) -> bool:
+    def how_shown(image: Image) -> Shown:
+        model, is_upload = models.get(image.spec.model), job.is_from_upload
         margins = image.judgement.margins if image.judgement is not None else {}
-        return model is None or is_judged(model, margins, is_from_upload=job.is_from_upload)
+        return policy.how_shown(
+            job,
+            image,
+            place,
+            is_harmless=model is not None and is_harmless(model, is_from_upload=is_upload),
+            is_judged=model is None or is_judged(model, margins, is_from_upload=is_upload),
+        )
 
-    return {
-        image.index: policy.how_shown(job, image, place, is_harmless=harmless, is_judged=is_vouched_for(image))
-        for image in job.images
-    }
+    return {image.index: how_shown(image) for image in job.images}
 
 
 def is_flagged(image: Image) -> bool:

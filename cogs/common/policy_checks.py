@@ -76,23 +76,24 @@ async def require_allowed(
     `context` is what `require_may_request` returned; `attached`: the files of the request that came with it.
     """
     services, owner, policy = interaction.client.services, context.owner, context.policy
-    model = services.generation.catalog.get(request.spec.model)
+    catalog, specs = services.generation.catalog, request.specs
     is_from_upload = await require_sources(request, owner, services.jobs, attached=attached)
-    is_judged = is_vetted(model, checks_safety=services.generation.checks_safety, is_from_upload=is_from_upload)
-    policy.require_vetted(context.place, is_vetted=is_judged, is_from_upload=is_from_upload)
+    for model in {spec.model: catalog.get(spec.model) for spec in specs}.values():
+        is_judged = is_vetted(model, checks_safety=services.generation.checks_safety, is_from_upload=is_from_upload)
+        policy.require_vetted(context.place, is_vetted=is_judged, is_from_upload=is_from_upload)
     if policy.choices.pressers is Pressers.OWNER:
         await _require_own(interaction, context)
     policy.require_within_limits(request, context.requester)
     try:
-        for spec in request.specs if request.drawn else (request.spec,):
+        for spec in specs:
             protection().require_harmless(spec.said)
         if request.alt:
             protection().require_harmless((request.alt,))
         if not policy.rules.rules:
             return ()
-        default = choose_default_model(services.generation.catalog, policy)
-        own_negative = adapt_model(model, policy).defaults.negative
-        texts = collect_texts(request, default_model=default.name, own_negative=own_negative)
+        default = choose_default_model(catalog, policy)
+        own = {spec.model: adapt_model(catalog.get(spec.model), policy).defaults.negative for spec in specs}
+        texts = collect_texts(request, default_model=default.name, own_negatives=own)
         return await _require_words_allowed(services, context, texts)
     except (BlockedByRuleError, MinorSafetyError):
         await services.moderation.record_refusal(owner.guild_id, owner.user_id)

@@ -92,7 +92,7 @@ async def _acknowledge(
 
 async def _defer(interaction: Interaction, context: RequestContext, *, received_s: float) -> ReplyTo:
     """Show “thinking…”, to everyone or to the person alone as the server chose. Return where the answer goes."""
-    choices = context.policy.settings.choices
+    choices = context.policy.choices
     is_private = choices.visibility is Visibility.PRIVATE
     is_alone = is_private or context.place.is_dm
     response = await interaction.response.defer(thinking=True, ephemeral=is_private)
@@ -139,7 +139,7 @@ async def _submit(
     is_checked = acknowledged.covers(context, request, attached)
     if not is_checked:
         warnings = await require_allowed(interaction, context, request, attached=attached)
-    services.rates.take(context.owner, limit=context.policy.settings.choices.requests_per_minute)
+    services.rates.take(context.owner, limit=context.policy.choices.requests_per_minute)
     try:
         job = await services.generation.submit(
             request,

@@ -26,5 +26,5 @@ def list_word_notes(request: GenerationRequest) -> list[str]:
     """Told to the person whose words hold what is not read as they may mean it."""
     if request.replay is not None or request.spec.upscale is not None:
         return []
-    painted = request.specs[1:] or request.specs
+    painted = request.specs[1:] if request.drawn else request.specs
     return [escape_markdown(format_value(note), limit=MAX_NOTE) for note in list_prompt_notes(*painted)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cogs.common.comparison import join_prompts
 from cogs.common.formatting import escape_markdown, format_brief_settings, format_small, join_dotted
 from cogs.common.messages import Action, Block, Button, Entry, MessageSpec, Picture, Row, Weight
 from cogs.i18n.gettext import N_, _
@@ -62,7 +63,7 @@ def build_history(
 
 def _format_job(number: int, each: PastJob, guild_id: int) -> str:
     job = each.job
-    lines = [f"**{number}** · {escape_markdown(job.request.spec.prompt, limit=160)}"]
+    lines = [f"**{number}** · {escape_markdown(join_prompts(job.request), limit=160)}"]
     lines.append(
         format_small(join_dotted((f"<t:{int(job.created_at.timestamp())}:R>", format_brief_settings(job.request))))
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cogs.common.comparison import join_prompts
 from cogs.common.formatting import (
     bind_words,
     draw_bar,
@@ -67,7 +68,7 @@ def _format_line(view: JobView, *, viewer_id: int, is_paused: bool) -> str:
         state = _("next")
     time = [bind_words(format_duration(view.wait_s))] if view.wait_s is not None and not is_paused else []
     whose = bind_words(f"<@{job.owner.user_id}>, {format_pictures(len(job.images))}")
-    words = f"\n-# {escape_markdown(job.request.spec.prompt, limit=80)}" if job.owner.user_id == viewer_id else ""
+    words = f"\n-# {escape_markdown(join_prompts(job.request), limit=80)}" if job.owner.user_id == viewer_id else ""
     return f"{join_dotted((whose, state, *time))}{words}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cogs.common.comparison import MAX_LABEL, format_axes, format_cell
 from cogs.common.formatting import bind_words, escape_markdown, format_settings, format_small, join_dotted
 from cogs.common.messages import Block, Long, MessageSpec, Rule
 from cogs.i18n.gettext import N_, _, format_number, ngettext
@@ -14,6 +15,7 @@ from generation.jobs.delivery import Delivery
 from generation.jobs.history import Relatives
 from generation.jobs.job import Image, Job
 from generation.jobs.job_kind import get_job_kind
+from generation.requests.comparison import Comparison
 from generation.requests.recipe import Recipe
 
 WORDS_ONLY = N_(
@@ -44,9 +46,11 @@ def build_recipe(job: Job, kin: Relatives, places: Places) -> MessageSpec:
     done = [(image, image.recipe) for image in job.images if image.recipe is not None]
     first = done[0][1]
     blocks: list[Block] = [_(TITLE), _format_settings(job, first), Rule()]
-    blocks.append(_build_parameters(first))
+    layout = job.request.comparison or None
+    blocks += format_axes(job.request)
+    blocks.append(_build_parameters(*(made for _image, made in (done if layout else done[:1]))))
     blocks += _build_template([made for _, made in done])
-    blocks.append("\n".join(_format_trace(image, made) for image, made in done))
+    blocks.append("\n".join(_format_trace(image, made, layout) for image, made in done))
     if family := _format_family(kin, places, job.owner.guild_id):
         blocks.append("\n".join(family))
     command = f"`/reproduce picture:{job.id}-{done[0][0].index}`"
@@ -117,9 +121,9 @@ def _join_names(found: ForeignSettings) -> str:
     return ", ".join(escape_markdown(each, limit=80) for each in found.unread)
 
 
-def _build_parameters(made: Recipe) -> Long:
-    """Return the A1111 line to copy."""
-    return Long(format_parameters(made), "recipe.txt", _("The recipe"), is_code=True)
+def _build_parameters(*made: Recipe) -> Long:
+    """Return the A1111 line to copy, or several."""
+    return Long("\n\n".join(map(format_parameters, made)), "recipe.txt", _("The recipe"), is_code=True)
 
 
 def _build_template(made: Sequence[Recipe]) -> list[Block]:
@@ -157,11 +161,12 @@ def _format_code(text: str) -> str:
     return f"`{text.replace('`', '')}`"
 
 
-def _format_trace(image: Image, made: Recipe) -> str:
+def _format_trace(image: Image, made: Recipe, layout: Comparison | None) -> str:
     seed = made.spec.variation.seed if made.spec.variation else made.spec.seed
     trace = made.trace if len(made.trace) <= 60 else made.trace[:59] + "…"
     parts = (
         f"{image.index + 1}",
+        *([escape_markdown(format_cell(layout, image.spec), limit=MAX_LABEL)] if layout else []),
         _("seed {seed}", seed=seed),
         *([_("trace {code}", code=f"`{trace}`")] if trace else []),  # an enlargement leaves none
         _("pixels {code}", code=f"`{made.pixels_sha256[:12]}`"),

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cogs.common.comparison import format_cell
+from cogs.common.message_limits import MAX_OPTION, cut_text
 from cogs.common.messages import Action, Button, Menu, Row, Weight
 from cogs.i18n.gettext import N_, _
 from generation.jobs.job import Image, Job
 from generation.models.sizes import can_be_upscaled
 
 MAX_IN_ROW = 5
+MAX_NAME = 70
+"""Of a picture in a menu, in characters."""
 MAX_WITH_BUTTONS = 4
 """Pictures that have buttons of their own."""
 _FOR_EACH = (
@@ -44,11 +48,12 @@ def build_action_rows(
     ups = [
         _build_image_button(Action.UPSCALE, image, _label_upscale(image, is_one=is_one, is_upscaled=is_upscaled))
         for image in there
+        if can_be_upscaled(image.spec)
     ]
     varies = [
         _build_image_button(Action.VARY, image, _("Vary") if is_one else f"V{image.index + 1}") for image in there
     ]
-    first = tuple(ups) if can_be_upscaled(job.request.spec) else ()
+    first = tuple(ups)
     second = tuple(varies) if is_painted else ()
     subject = f"{job.id}:{job.images[0].index}" if is_part else job.id
     again, keep = _build_again(job, subject, bool(done)), _build_keep(job, subject) if done else ()
@@ -71,7 +76,7 @@ def _build_again(job: Job, subject: str, has_pictures: bool) -> Row:
     if job.request.spec.upscale is not None:
         return ()
     reroll = Button(Action.REROLL, subject, _("Reroll") if has_pictures else _("Try again"), Weight.MAIN)
-    return reroll, Button(Action.REMIX, subject, _("Remix"))
+    return (reroll,) if job.request.comparison else (reroll, Button(Action.REMIX, subject, _("Remix")))
 
 
 def _build_keep(job: Job, subject: str) -> Row:
@@ -84,22 +89,28 @@ def _build_keep(job: Job, subject: str) -> Row:
 
 def _build_menus_of_many(job: Job, there: Sequence[Image], *, is_upscaled: bool) -> tuple[Menu, ...]:
     which = _("Upscale which picture …") if is_upscaled else _("Enlarge (resize) which picture …")
-    ups = [_build_image_button(Action.UPSCALE, image, _name_picture(image)) for image in there]
-    varies = [_build_image_button(Action.VARY, image, _name_picture(image)) for image in there]
+    names = {image.index: _name_picture(job, image) for image in there}
+    ups = [
+        _build_image_button(Action.UPSCALE, image, names[image.index]) for image in there if can_be_upscaled(image.spec)
+    ]
+    varies = [_build_image_button(Action.VARY, image, names[image.index]) for image in there]
     rest = [
-        _build_image_button(Action.PICTURE, image, _("{picture}: all actions", picture=_name_picture(image)))
+        _build_image_button(
+            Action.PICTURE, image, cut_text(_("{picture}: all actions", picture=names[image.index]), MAX_OPTION)
+        )
         for image in there
     ]
     menus = (
-        Menu(f"{job.id}:{Action.UPSCALE}", which, tuple(ups) if can_be_upscaled(job.request.spec) else ()),
+        Menu(f"{job.id}:{Action.UPSCALE}", which, tuple(ups)),
         Menu(f"{job.id}:{Action.VARY}", _("Vary which picture …"), tuple(varies)),
         Menu(job.id, _("More …"), (*rest, *_build_originals(job, there))),
     )
     return tuple(menu for menu in menus if menu.buttons)
 
 
-def _name_picture(image: Image) -> str:
-    return _("Picture {number}", number=image.index + 1)
+def _name_picture(job: Job, image: Image) -> str:
+    name, layout = _("Picture {number}", number=image.index + 1), job.request.comparison
+    return cut_text(f"{name} · {format_cell(layout, image.spec)}", MAX_NAME) if layout else name
 
 
 def _build_originals(job: Job, there: Sequence[Image]) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from cogs.common.comparison import format_picture, quote_prompts
 from cogs.common.formatting import (
     bind_words,
     draw_bar,
@@ -80,6 +81,7 @@ TITLES = {
     JobKind.REGION: N_("**Region repainted**"),
     JobKind.ZOOMED: N_("**Zoomed out**"),
     JobKind.DETAILED: N_("**Enlarged 2× with new detail**"),
+    JobKind.COMPARED: N_("**Comparison**"),
 }
 
 
@@ -95,7 +97,7 @@ def build_progress(view: JobView, *, is_ready: bool, is_paused: bool = False, is
     is_painting = job.status is Status.RUNNING
     write = _format_painting if is_painting else _format_waiting
     line = write(view, is_ready=is_ready, is_paused=is_paused)
-    blocks: list[Block] = [quote_prompt(job), line]
+    blocks: list[Block] = [quote_prompts(job.request), line]
     if view.preview is not None:
         alt = _("Preview: {prompt}", prompt=job.images[0].spec.prompt)
         blocks.append(Gallery((Picture("preview.jpg", view.preview, alt, is_spoiler=is_spoiler),)))
@@ -141,15 +143,18 @@ def build_result(
     verdict: ReplayVerdict | None = None,
     is_upscaled: bool = True,
     is_part: bool = False,
+    sheet: Picture | None = None,
 ) -> MessageSpec:
     """Return the message of a job that has ended. `pictures` by index of their image; `notes` go to the small print.
 
     `is_upscaled`: there is an upscaler for its model; else pictures can only be resized. `is_part`: the job is one
-    picture of several.
+    picture of several. `sheet`: of a comparison.
     """
-    blocks: list[Block] = [quote_prompt(job)]
+    blocks: list[Block] = [quote_prompts(job.request)]
     if (title := _get_title(job, verdict)) is not None:
         blocks.append(title)
+    if sheet is not None:
+        blocks.append(Gallery((sheet,)))
     if pictures:
         blocks.append(Gallery(tuple(pictures.values())))
     blocks += list_troubles(job)
@@ -243,11 +248,6 @@ def _has_failed(job: Job) -> bool:
 # Its parts.
 
 
-def quote_prompt(job: Job) -> str:
-    """Return the prompt, as a quotation."""
-    return f"> {escape_markdown(job.request.spec.prompt)}"
-
-
 def _format_owner(job: Job, *, is_painted: bool) -> str:
     """Return the settings, and whose they are; of what was painted also that no hand did it."""
     whom = bind_words(_("for {whom}", whom=f"<@{job.owner.user_id}>"))
@@ -256,13 +256,13 @@ def _format_owner(job: Job, *, is_painted: bool) -> str:
 
 
 def build_picture(job: Job, image: Image, data: bytes) -> Picture:
-    """Return a finished picture as a file with a telling name; its alt text is the prompt, and which of several it
-    is."""
+    """Return a finished picture as a file with a telling name; its alt text says which of several it is."""
     suffix = "jpg" if data.startswith(b"\xff\xd8") else "png"
-    prompt, number, total = image.spec.prompt, image.index + 1, len(job.images)
+    number, total = image.index + 1, len(job.images)
+    prompt = format_picture(job.request, image.spec)
     alt = prompt if total == 1 else _("{number} of {total}: {prompt}", number=number, total=total, prompt=prompt)
-    own = image.alt or ""
-    return Picture(f"{make_slug(prompt)}-{number}.{suffix}", data, own or alt, is_alt_whole=bool(own))
+    own, slug = image.alt or "", make_slug(image.spec.prompt)
+    return Picture(f"{slug}-{number}.{suffix}", data, own or alt, is_alt_whole=bool(own))
 
 
 def list_left_out(why: str, *, files: bool, words: bool) -> list[str]:

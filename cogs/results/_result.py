@@ -16,6 +16,7 @@ from cogs.common.picture_visibility import fetch_visibility, is_flagged
 from cogs.i18n.gettext import _
 from cogs.results import _messages
 from cogs.results._reduced_variants import MessageVariant
+from cogs.results._sheet import build_sheet
 from cogs.services import Services
 from generation.errors import InvalidRequestError
 from generation.images.c2pa import ROOM_BYTES, Credentials, SigningError
@@ -61,7 +62,9 @@ async def build_result_message(
         files=services.generation.files,
         credentials=services.credentials,
         is_upscaled=any(
-            is_upscaled(each) for each in services.generation.catalog.models if each.name == job.request.spec.model
+            is_upscaled(each)
+            for each in services.generation.catalog.models
+            if each.name in {spec.model for spec in job.request.specs}
         ),
         is_part=is_part,
     )
@@ -75,8 +78,14 @@ def _build_message(
     notes = _list_notes(job) if variant.has_words else []
     job = job if variant.has_words else _remove_words(job)
     pictures: dict[int, Picture] = {}
+    sheet: Picture | None = None
     if variant.has_files:
-        pictures, more = _build_pictures(job, files, variant, shown, context.credentials)
+        pngs = {
+            image.index: read_png(image, files) if shown[image.index] is not Shown.NOT else None for image in job.images
+        }
+        sheet = build_sheet(job, pngs, shown)
+        room = MAX_REQUEST_BYTES - (len(sheet.data) if sheet is not None else 0)
+        pictures, more = _build_pictures(job, pngs, variant, shown, context.credentials, room)
         notes += more
     if variant.why is not None:
         notes += _messages.list_left_out(variant.why, files=not variant.has_files, words=not variant.has_words)
@@ -85,21 +94,32 @@ def _build_message(
     if any(shown[image.index] is Shown.NOT and image.status is Status.DONE for image in job.images):
         notes.append(_(_messages.NOT_SHOWN_HERE))
     return _messages.build_result(
-        job, pictures, notes=notes, verdict=verdict, is_upscaled=context.is_upscaled, is_part=context.is_part
+        job,
+        pictures,
+        notes=notes,
+        verdict=verdict,
+        is_upscaled=context.is_upscaled,
+        is_part=context.is_part,
+        sheet=sheet,
     )
 
 
 def _build_pictures(
-    job: Job, files: ImageFiles, variant: MessageVariant, shown: Mapping[int, Shown], credentials: Credentials | None
+    job: Job,
+    pngs: Mapping[int, bytes | None],
+    variant: MessageVariant,
+    shown: Mapping[int, Shown],
+    credentials: Credentials | None,
+    room: int,
 ) -> tuple[dict[int, Picture], list[str]]:
-    """Return the pictures by the index of their image, and what there is to say of how they are shown."""
+    """Return the pictures by the index of their image, and what there is to say of how they are shown.
+
+    `room`: for all files together, in bytes.
+    """
     notes: dict[str, None] = {}
     pictures: dict[int, Picture] = {}
-    pngs = {
-        image.index: read_png(image, files) if shown[image.index] is not Shown.NOT else None for image in job.images
-    }
     sizes = [len(png) + ROOM_BYTES for png in pngs.values() if png is not None]
-    size_limit = min(variant.size_limit, share_room(sizes, MAX_REQUEST_BYTES))
+    size_limit = min(variant.size_limit, share_room(sizes, room))
     credentials = credentials if size_limit > 2 * ROOM_BYTES else None
     size_limit -= ROOM_BYTES if credentials else 0
     for image in job.images:
@@ -137,8 +157,9 @@ def _remove_words(job: Job) -> Job:
         )
         for each in job.images
     )
-    request = replace(job.request, spec=replace(job.request.spec, **blank), drawn=UNSET)
-    return replace(job, request=request, images=images)
+    spec, cells = replace(job.request.spec, **blank), job.request.cells
+    hidden = tuple(replace(cell, **blank) for cell in cells) if cells else UNSET
+    return replace(job, request=replace(job.request, spec=spec, drawn=UNSET, cells=hidden), images=images)
 
 
 def sign(data: bytes, image: Image, credentials: Credentials | None) -> bytes:
@@ -167,9 +188,9 @@ def is_away(image: Image) -> bool:
 
 def _list_notes(job: Job) -> list[str]:
     """Return what there is to say of the pictures that were painted, before any is looked at."""
-    spec, is_painted = job.request.spec, any(image.status is Status.DONE for image in job.images)
-    painted = " ".join(dict.fromkeys(image.spec.prompt for image in job.images))
-    unknown = find_unknown_words(painted) if is_painted and spec.model == PAINTBOX else ()
+    painted = [image.spec for image in job.images if image.status is Status.DONE and image.spec.model == PAINTBOX]
+    prompts = dict.fromkeys(spec.prompt for spec in painted)
+    unknown = tuple(dict.fromkeys(word for prompt in prompts for word in find_unknown_words(prompt)))
     return [_messages.format_unknown_words(unknown, suggest_known_words())] if unknown else []
 
 

@@ -41,6 +41,11 @@ def make_drawable(text: str) -> str:
     return drawn
 
 
+def can_draw(text: str) -> bool:
+    """Return whether the font has all of a text."""
+    return MISSING not in make_drawable(text.replace(MISSING, ""))
+
+
 @lru_cache(maxsize=4096)
 def _find_drawable(char: str) -> str:
     category = unicodedata.category(char)

@@ -39,6 +39,10 @@ def full_name(source: SourceType) -> str:
     return _BASE + source
 
 
+GENERATED_XMP = _XMP.format(source=full_name(SourceType.GENERATED))
+"""Of a file that shows only pictures made from words alone."""
+
+
 def build_xmp(recipe: Recipe) -> str:
     """Return the XMP packet for a picture of this recipe. The same recipe gives the same bytes."""
     return _XMP.format(source=full_name(get_source_type(recipe.spec)))

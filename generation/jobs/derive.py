@@ -15,9 +15,10 @@ from generation.models.errors import AlreadyLargestError
 from generation.models.sizes import can_be_upscaled, find_nearest_size
 from generation.requests.edits import Hires, Margins, StartImage, Variation
 from generation.requests.errors import RecipeUnusableError
-from generation.requests.ranges import SIDE_MULTIPLE_PX, check_above
+from generation.requests.ranges import MAX_SEED, SIDE_MULTIPLE_PX, check_above
 from generation.requests.recipe import Recipe, require_trace
-from generation.requests.spec import GenerationRequest, ImageSpec, Replay
+from generation.requests.replay import Replay
+from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.requests.upscalers import Upscaler, build_upscale
 from generation.translatable import Phrase
 
@@ -31,11 +32,15 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def reroll(job: Job, *, seed: int) -> GenerationRequest:
     """Return the same request with other noise, and with what is drawn from it.
 
-    Raise `InvalidRequestError` for an upscale, which has no noise of its own.
+    The seeds of a comparison keep their distances, and its words stay. Raise `InvalidRequestError` for an upscale,
+    which has no noise of its own.
     """
-    _require_painted(job.request.spec)
-    spec = _set_seed(job.request.spec.as_asked, seed)
-    return replace(job.request, spec=spec, replay=None, drawn=UNSET, alt=UNSET)
+    request, first = job.request, job.request.spec
+    _require_painted(first)
+    if not request.cells:
+        return replace(request, spec=_set_seed(first.as_asked, seed), replay=None, drawn=UNSET, alt=UNSET)
+    cells = tuple(replace(each, seed=(each.seed - first.seed + seed) % (MAX_SEED + 1)) for each in request.cells)
+    return replace(request, spec=cells[0], cells=cells)
 
 
 def vary(image: Image, *, seed: int) -> GenerationRequest:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from msgspec import UNSET
+
 from generation.owner import Owner
 from generation.requests.recipe import Recipe
 from generation.requests.spec import GenerationRequest, ImageSpec
@@ -90,7 +92,8 @@ class Job:
     def only(self, index: int) -> Job:
         """Return the job as if just that picture of it had been asked for."""
         image = self.images[index]
-        return replace(self, images=(image,), request=replace(self.request, spec=image.spec, count=1))
+        alone = replace(self.request, spec=image.spec, count=1, drawn=UNSET, comparison=UNSET, cells=UNSET)
+        return replace(self, images=(image,), request=alone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ class JobKind(StrEnum):
     DETAILED = "enlarged with new detail"
     ENLARGED = "enlarged"
     REPRODUCED = "reproduced"
+    COMPARED = "compared"
 
 
 def get_job_kind(request: GenerationRequest) -> JobKind:
@@ -26,6 +27,8 @@ def get_job_kind(request: GenerationRequest) -> JobKind:
     spec = request.spec
     if request.replay is not None:
         return JobKind.REPRODUCED
+    if request.comparison:
+        return JobKind.COMPARED
     if spec.upscale is not None:
         return JobKind.ENLARGED
     if spec.hires is not None:

@@ -5,8 +5,9 @@ It is asked at every submit, typed or pressed: a button may be older than the ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from generation.errors import BlockedByRuleError
 from generation.jobs.job import Image, Job
@@ -56,10 +57,11 @@ class Policy:
 
     settings: GuildSettings
     rules: RuleSet = NO_RULES
+    choices: GuildPreferences = field(init=False, repr=False, compare=False)
+    """Those of `settings`: a field, for every request reads it several times."""
 
-    @property
-    def choices(self) -> GuildPreferences:
-        return self.settings.choices
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", self.settings.choices)
 
     def require_unblocked(self, matches: Iterable[Match], asker: Requester, place: ChannelContext) -> tuple[Rule, ...]:
         """Raise `BlockedByRuleError` if a rule that matched holds here and blocks. Return the rules that only warn."""
@@ -107,7 +109,7 @@ class Policy:
 
     def require_place(self, asker: Requester, place: ChannelContext) -> None:
         """Raise `NotAllowedError` where the guild does not let this person paint."""
-        choices = self.settings.choices
+        choices = self.choices
         if choices.channel_ids and set(choices.channel_ids).isdisjoint(place.channel_ids):
             named = ", ".join(f"<#{channel_id}>" for channel_id in choices.channel_ids[:5])
             raise NotThisChannelError(channels=named)
@@ -116,36 +118,38 @@ class Policy:
 
     def require_within_limits(self, request: GenerationRequest, asker: Requester) -> None:
         """Raise `NotAllowedError` for more than the guild allows, without regard to the text, which is screened."""
-        choices, spec = self.settings.choices, request.spec
-        if choices.models and spec.model not in choices.models:
-            raise ModelNotAllowedError(model=spec.model, allowed=", ".join(choices.models[:10]))
-        if spec.steps > choices.max_steps:
-            raise StepsNotAllowedError(most=choices.max_steps, asked=spec.steps)
+        choices, spec = self.choices, request.spec
         if request.count > choices.max_count:
             raise CountNotAllowedError(most=choices.max_count, asked=request.count)
-        if (side_px := max(spec.result_size_px)) > choices.max_side_px:
-            raise SideNotAllowedError(most=choices.max_side_px, asked=side_px)
+        for each in request.cells or (spec,):  # what is drawn differs in words only
+            if choices.models and each.model not in choices.models:
+                raise ModelNotAllowedError(model=each.model, allowed=", ".join(choices.models[:10]))
+            if each.steps > choices.max_steps:
+                raise StepsNotAllowedError(most=choices.max_steps, asked=each.steps)
+            if (side_px := max(each.result_size_px)) > choices.max_side_px:
+                raise SideNotAllowedError(most=choices.max_side_px, asked=side_px)
         wanted = choices.start_image_role_ids
         is_upload = spec.start is not None and request.parent is None
         if is_upload and wanted and set(wanted).isdisjoint(_add_everyone(self, asker)):
             raise NoStartImageRoleError
 
 
-def collect_texts(request: GenerationRequest, *, default_model: str, own_negative: str = "") -> tuple[str, ...]:
+def collect_texts(
+    request: GenerationRequest, *, default_model: str, own_negatives: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
     """Return all texts of a request: both prompts, and the names of what it calls, as they are and in words.
 
-    The name of a model counts where a member chose it: what paints by default is no one's saying. Nor is
-    `own_negative`, the negative prompt that the model has by default: it names what a server may well forbid.
+    The name of a model counts where a member chose it: what paints by default is no one's saying. Nor are
+    `own_negatives`, the negative prompts that models have by default: they name what a server may well forbid.
     """
-    spec, texts = request.spec, []
-    for each in request.specs:
-        texts += [each.prompt, "" if each.negative == own_negative else each.negative]
-    if spec.template:
-        texts += [spec.template.prompt, spec.template.negative]
+    texts, names = list[str](), list[str]()
+    for spec in request.specs:
+        texts += [spec.prompt, "" if spec.negative == own_negatives.get(spec.model) else spec.negative]
+        if spec.template:
+            texts += [spec.template.prompt, spec.template.negative]
+        names += spec.names if spec.model == default_model else (*spec.names, spec.model)
     if request.alt:
         texts.append(request.alt)
-    called = [name for each in request.specs for name in each.names]
-    names = called if spec.model == default_model else [*called, spec.model]
     return tuple(dict.fromkeys((*texts, *names, *map(words_of_name, names))))
 
 

@@ -34,6 +34,10 @@ class UnknownSamplerError(InvalidRequestError):
     """There is no sampler named “{name}” here. Choose one of: {samplers}."""
 
 
+class ComparisonError(InvalidRequestError):
+    """A comparison has 2 to {most} pictures in full rows, painted from words."""
+
+
 # Words.
 
 

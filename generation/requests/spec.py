@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from msgspec import UNSET, UnsetType
 
+from generation.requests.comparison import Comparison, require_layout
 from generation.requests.defaults import HasDefaults
 from generation.requests.edits import Hires, StartImage, Upscale, Variation
 from generation.requests.errors import (
@@ -250,9 +251,15 @@ class GenerationRequest:
     is_spoiler: bool | UnsetType = UNSET
     alt: str | UnsetType = UNSET
     """What its member says for those who cannot see the pictures. Unset, as for a spoiler, it is not written."""
+    comparison: Comparison | UnsetType = UNSET
+    cells: tuple[ImageSpec, ...] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         check(self.spec)  # it may have been read from storage
+        if self.cells or self.comparison:
+            check(self.specs)
+            is_other = self.drawn or self.replay or any(cell.sources for cell in self.specs)
+            require_layout(self.comparison, self.specs, first=self.spec, count=0 if is_other else self.count)
         check_ranges((_COUNT if self.replay is None else _ONE, self.count))
         if self.alt:
             check_alt(self.alt)
@@ -267,18 +274,19 @@ class GenerationRequest:
     @property
     def is_undrawn(self) -> bool:
         """Whether its prompts hold choices that have to be drawn before anything is painted."""
-        return bool(self.spec.template) and not self.drawn and self.replay is None
+        return bool(self.spec.template) and not self.drawn and not self.cells and self.replay is None
 
     @property
     def specs(self) -> tuple[ImageSpec, ...]:
-        """The spec that was asked for, and those of the pictures where their words differ from it."""
-        return (self.spec, *self.images()) if self.drawn else (self.spec,)
+        """The spec that was asked for, and those of the pictures that differ by words; of a comparison, all of its."""
+        return self.cells or ((self.spec, *self.images()) if self.drawn else (self.spec,))
 
     def images(self) -> Iterator[ImageSpec]:
         """Yield the spec of each picture, in the order they are shown."""
-        for index in range(self.count):
+        for index in range(0 if self.cells else self.count):
             turned = _turn_seed(self.spec, index)
             yield replace(turned, **self.drawn[index]._asdict()) if self.drawn else turned
+        yield from self.cells or ()
 
 
 def _append_names(text: str, names: Iterable[str]) -> str:

@@ -80,9 +80,10 @@ class ActiveJob:
     ended: asyncio.Future[Job] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @classmethod
-    def of(cls, job: Job, work: Work) -> ActiveJob:
+    def of(cls, job: Job, work_of: Callable[[str], Work]) -> ActiveJob:
         trace = job.request.replay.trace if job.request.replay else None
-        return cls(job, {image.id: ActiveImage(image, trace, work) for image in job.images if not image.status.is_end})
+        going = (image for image in job.images if not image.status.is_end)
+        return cls(job, {image.id: ActiveImage(image, trace, work_of(image.spec.model)) for image in going})
 
     def started(self, image_id: str, attempt: int) -> None:
         self._update(image_id, status=Status.RUNNING, attempt=attempt)
@@ -133,7 +134,7 @@ class ActiveJobs:
         return iter(self._jobs.values())
 
     def add(self, job: Job) -> ActiveJob:
-        live_job = self._jobs[job.id] = ActiveJob.of(job, self._work_of(job.request.spec.model))
+        live_job = self._jobs[job.id] = ActiveJob.of(job, self._work_of)
         return live_job
 
     def get(self, job_id: str) -> ActiveJob | None:

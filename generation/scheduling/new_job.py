@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 
 from msgspec import UnsetType
 
 from generation.errors import AtelierError
 from generation.jobs.job import Image, Job, new_job_id
-from generation.models.catalog import Model
+from generation.models.catalog import Catalog
 from generation.models.samplers import require_sampler
 from generation.models.sizes import require_enlargeable, require_size
 from generation.owner import Owner
@@ -28,19 +29,21 @@ def build_job(
     request: GenerationRequest,
     owner: Owner,
     *,
-    work: Work,
+    work_of: Callable[[str], Work],
     created_at: datetime,
     is_from_upload: bool,
     boost: float = 1.0,
     handling: FlaggedHandling = FlaggedHandling(),  # noqa: B008 - frozen
 ) -> Job:
-    """Return a new job. `work`: of the request's model, for the price of each image."""
+    """Return a new job. `work_of`: the work of a model by its name, for the price of each image."""
     assert not request.is_undrawn, "its choices are drawn first"
     job_id = new_job_id()
     trace = request.replay.trace if request.replay else None
     alt = None if isinstance(request.alt, UnsetType) else request.alt
     images = tuple(
-        Image(job_id=job_id, index=index, spec=spec, reserved=image_cost(spec, trace, work=work), alt=alt)
+        Image(
+            job_id=job_id, index=index, spec=spec, reserved=image_cost(spec, trace, work=work_of(spec.model)), alt=alt
+        )
         for index, spec in enumerate(request.images())
     )
     return Job(
@@ -55,21 +58,21 @@ def build_job(
     )
 
 
-def require_paintable(request: GenerationRequest, model: Model) -> None:
-    """Raise `RefusedError` for what the model cannot paint. It depends on nothing that changes."""
-    spec = request.spec
-    for each in request.specs if request.drawn else (spec,):
-        check_known(model, each.adapters, each.embeddings)
-    if 0 < model.max_clip_skip < spec.clip_skip:
-        raise ClipSkipError(most=model.max_clip_skip)
-    if spec.upscale is None:
-        require_size(model, spec.result_size_px)
-        if request.replay is None:
-            require_sampler(model, spec.sampler)
-    else:
-        require_enlargeable(spec, model)
+def require_paintable(request: GenerationRequest, catalog: Catalog) -> None:
+    """Raise `RefusedError` for what its models cannot paint. It depends on nothing that changes."""
+    for spec in request.specs:
+        model = catalog.get(spec.model)
+        check_known(model, spec.adapters, spec.embeddings)
+        if 0 < model.max_clip_skip < spec.clip_skip:
+            raise ClipSkipError(most=model.max_clip_skip)
+        if spec.upscale is None:
+            require_size(model, spec.result_size_px)
+            if request.replay is None:
+                require_sampler(model, spec.sampler)
+        else:
+            require_enlargeable(spec, model)
     if request.replay is not None:
-        require_trace(spec, request.replay.trace)
+        require_trace(request.spec, request.replay.trace)
 
 
 def is_paintable(job: Job, image: Image) -> bool:

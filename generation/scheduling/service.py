@@ -125,12 +125,12 @@ class GenerationService:
             is_from_upload = await require_sources(request, owner, self._store, attached=attached)
         self.require_open()
         if not is_checked:
-            require_paintable(request, self.catalog.get(request.spec.model))
+            require_paintable(request, self.catalog)
         self._require_room(request.count, owner)
         job = build_job(
             request,
             owner,
-            work=self.catalog.work_of(request.spec.model),
+            work_of=self.catalog.work_of,
             created_at=asked_at or self._clock(),
             is_from_upload=is_from_upload,
             boost=self.get_boost(owner.guild_id, role_ids),
@@ -159,8 +159,8 @@ class GenerationService:
         if (begun := self._find_unseen(request.replay.original)) is not None:  # before a restart
             return await self.finished(begun)
         is_from_upload = await starts_from_upload(request.spec, owner, self._store)
-        work = self.catalog.work_of(request.spec.model)
-        job = build_job(request, owner, work=work, created_at=self._clock(), is_from_upload=is_from_upload)
+        work_of, at = self.catalog.work_of, self._clock()
+        job = build_job(request, owner, work_of=work_of, created_at=at, is_from_upload=is_from_upload)
         self._arriving[owner.guild_id, owner.user_id] += request.count
         await asyncio.shield(self._accept(job, None))
         return await self.finished(job.id)
@@ -178,7 +178,7 @@ class GenerationService:
     def check(self, request: GenerationRequest, owner: Owner) -> None:
         """Raise `RefusedError` if it is plain without asking the store that `submit` would refuse."""
         self.require_open()
-        require_paintable(request, self.catalog.get(request.spec.model))
+        require_paintable(request, self.catalog)
         self._require_room(request.count, owner)
 
     def _require_room(self, count: int, owner: Owner) -> None:

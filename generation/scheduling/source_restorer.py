@@ -15,7 +15,8 @@ from generation.images.store import ImageFiles
 from generation.jobs.job import Job
 from generation.jobs.ports import JobStore
 from generation.owner import Owner
-from generation.requests.spec import GenerationRequest, Replay
+from generation.requests.replay import Replay
+from generation.requests.spec import GenerationRequest
 
 log = logging.getLogger(__name__)
 Paint = Callable[[GenerationRequest, Owner], Awaitable[Job]]

@@ -49,6 +49,7 @@ from generation.policy.guild_preferences import MAX_NAMED, GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Allowance, Quota, Scope, Unit, Usage
 from generation.policy.usage import Day, GuildUsage, MemberUsage
+from generation.requests.comparison import Axis, Comparison
 from generation.requests.defaults import Defaults
 from generation.requests.prompt import MAX_PROMPT_CHARS
 from generation.requests.prompt_addons import PromptAddon
@@ -157,6 +158,15 @@ def job(draw: Draw, *, recipes: bool = False) -> Job:
     )
     with stored():
         request = GenerationRequest(spec=made, count=len(images))
+        if len(images) > 1 and flag(draw):
+            axis, other = draw(st.permutations(Axis))[:2]
+            has_rows = len(images) > 2 and flag(draw)
+            layout = Comparison(
+                columns=axis, num_columns=len(images) // (2 if has_rows else 1), rows=other if has_rows else None
+            )
+            cells = tuple(replace(made, prompt=f"{each.index} {made.prompt}"[:1500]) for each in images)
+            images = tuple(replace(each, spec=cell) for each, cell in zip(images, cells, strict=True))
+            request = replace(request, spec=cells[0], comparison=layout, cells=cells)
     return Job(id=JOB_ID, owner=Owner(ID, ID), request=request, created_at=NOW, images=images)
 
 
@@ -247,7 +257,13 @@ def result(draw: Draw) -> MessageSpec:
     verdict = ReplayVerdict(verdict=agreement, psnr_db=psnr_db, why=text(draw, 1000))
     notes = many(draw, 4, lambda number: f"{number} " + "ü" * 300)
     return replies.build_result(
-        made, pictures, notes=notes, verdict=verdict if flag(draw) else None, is_upscaled=flag(draw), is_part=flag(draw)
+        made,
+        pictures,
+        notes=notes,
+        verdict=verdict if flag(draw) else None,
+        is_upscaled=flag(draw),
+        is_part=flag(draw),
+        sheet=None if flag(draw) or len(pictures) > 9 else picture(99),
     )
 
 

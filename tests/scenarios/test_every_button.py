@@ -111,9 +111,9 @@ OFFLINE = load_offline_bot()
 
 async def test_the_table_above_leaves_out_no_button() -> None:
     walked = {*PAINTING, *PRIVATE, *STOPPING}
-    # Walked in test_ten_at_once, test_long_lists, test_looking_back, test_message_menus and test_settings_of_a_server.
+    # Walked in the tests of their own features, such as test_ten_at_once and test_long_lists.
     elsewhere = {Action.PAGE, Action.OPEN, Action.HISTORY, Action.START, Action.STYLE, Action.PURGE, Action.PICTURE}
-    elsewhere |= {Action.ORIGINALS}
+    elsewhere |= {Action.ORIGINALS, Action.ALT, Action.LIST}
     assert walked | elsewhere == {*OFFLINE.button_handlers, *OFFLINE.form_handlers, Action.PAGE}
 
 

@@ -23,7 +23,8 @@ from generation.jobs.job import Image, Job, Status
 from generation.owner import Owner
 from generation.requests.edits import Upscale, UpscaleNetwork
 from generation.requests.recipe import Fingerprint, Recipe
-from generation.requests.spec import GenerationRequest, ImageSpec, Replay
+from generation.requests.replay import Replay
+from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.safety.visibility import Shown
 from generation.scheduling.active_jobs import JobView
 from tests.messages import is_said

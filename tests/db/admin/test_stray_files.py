@@ -25,7 +25,8 @@ from generation.images.cleanup import sweep, sweep_periodically
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job, Outcome, Status
 from generation.requests.edits import StartImage, Upscale
-from generation.requests.spec import GenerationRequest, Replay
+from generation.requests.replay import Replay
+from generation.requests.spec import GenerationRequest
 from generation.retry import retry_write
 from tests.db.some_jobs import NOW, a_job, a_reply, a_spec, done, ended
 from tests.patience import PATIENCE_S

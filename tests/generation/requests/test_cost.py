@@ -14,7 +14,8 @@ from generation.models.catalog import Catalog, Model
 from generation.requests.cost import BY_PIXELS, UNITS_PER_STEP, WORK, compute_evaluations_cost, image_cost
 from generation.requests.defaults import Defaults
 from generation.requests.edits import Hires, Upscale, UpscaleNetwork
-from generation.requests.spec import GenerationRequest, ImageSpec, Replay
+from generation.requests.replay import Replay
+from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.scheduling.active_jobs import ActiveImage, ActiveJobs
 from tests.generation.service_harness import ADA, opened, spec
 

@@ -33,7 +33,8 @@ from generation.requests.errors import (
 )
 from generation.requests.prompt import MAX_PROMPT_CHARS, clean_prompt
 from generation.requests.ranges import MAX_SEED
-from generation.requests.spec import GenerationRequest, ImageSpec, Replay
+from generation.requests.replay import Replay
+from generation.requests.spec import GenerationRequest, ImageSpec
 from tests.messages import is_said
 
 GOOD: dict[str, Any] = {

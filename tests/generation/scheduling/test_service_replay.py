@@ -19,7 +19,8 @@ from generation.requests.cost import WORK, image_cost
 from generation.requests.edits import StartImage, Upscale
 from generation.requests.errors import RecipeUnusableError
 from generation.requests.recipe import Trace
-from generation.requests.spec import GenerationRequest, ImageSpec, Replay
+from generation.requests.replay import Replay
+from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.toy import save_toy, toy_model
 from tests.generation.service_harness import ADA, Place, opened, spec
