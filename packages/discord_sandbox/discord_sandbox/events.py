@@ -27,6 +27,8 @@ class EventDispatcher:
     def on_change(self, change: Change) -> None:
         if change.guild is not None and not change.guild.has_bot and change.kind != "guild_delete":
             return
+        if change.channel is not None and not change.channel.has_bot and change.kind != "channel_delete":
+            return
         topic = change.kind.partition("_")[0]
         if topic == "message" and change.message is not None:
             self._send_message_event(change, change.message)

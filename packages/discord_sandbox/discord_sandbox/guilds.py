@@ -14,6 +14,7 @@ from discord_sandbox.world_state import WorldState
 # https://discord.com/developers/docs/resources/channel#channel-object-channel-types
 TEXT = 0
 DIRECT = 1
+GROUP = 3
 PUBLIC_THREAD = 11
 
 
@@ -77,6 +78,7 @@ class Channel:
         self.guild = guild
         self.parent: Channel | None = None
         self.recipient: User | None = None
+        self.recipients: list[User] = []  # of a group; the bot never is
         self.topic: str | None = None
         self.position = 0
         self.overwrites: dict[int, tuple[int, int]] = {}
@@ -107,6 +109,15 @@ class Channel:
     @property
     def is_dm(self) -> bool:
         return self.type == DIRECT
+
+    @property
+    def is_group(self) -> bool:
+        return self.type == GROUP
+
+    @property
+    def has_bot(self) -> bool:
+        """Whether the bot is there: in direct messages with it, and in guilds that added it."""
+        return self.guild.has_bot if self.guild else not self.is_group
 
     @property
     def mention(self) -> str:

@@ -12,7 +12,7 @@ from discord_sandbox.payloads import serialize_guild, serialize_interaction_chan
 from discord_sandbox.permissions import DIRECT_MESSAGE
 
 DM_SIZE_LIMIT = 10 * 1024 * 1024
-GUILD, BOT_DM = 0, 1
+GUILD, BOT_DM, PRIVATE_CHANNEL = 0, 1, 2
 
 
 def serialize_interaction(interaction: Interaction, files: FileStore) -> Json:
@@ -33,7 +33,7 @@ def serialize_interaction(interaction: Interaction, files: FileStore) -> Json:
         "entitlements": [],
         "entitlement_sku_ids": [],
         "authorizing_integration_owners": interaction.integration_owners,
-        "context": BOT_DM if channel.guild is None else GUILD,
+        "context": get_context(channel),
         "attachment_size_limit": get_size_limit(channel),
     }
     payload |= _serialize_invoker(interaction)
@@ -62,9 +62,14 @@ def serialize_invoking_member(member: Member, channel: Channel) -> Json:
 
 def compute_bot_permissions(channel: Channel) -> int:
     """Return the permissions of the bot in the channel."""
-    if channel.guild is None or not channel.guild.has_bot:
+    if channel.guild is None or not channel.has_bot:
         return int(DIRECT_MESSAGE)
     return compute_channel_permissions(channel.guild.bot_member, channel)
+
+
+def get_context(channel: Channel) -> int:
+    """Return where an interaction happens: in a guild, in the bot's direct messages, or in another private channel."""
+    return GUILD if channel.guild is not None else PRIVATE_CHANNEL if channel.is_group else BOT_DM
 
 
 def get_size_limit(channel: Channel) -> int:

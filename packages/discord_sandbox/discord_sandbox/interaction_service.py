@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable
 
 from discord_sandbox.command_rules import check_choice
+from discord_sandbox.effective_permissions import compute_channel_permissions
 from discord_sandbox.errors import (
     AlreadyAcknowledgedError,
     InvalidFormBodyError,
@@ -49,6 +50,7 @@ from discord_sandbox.message_content import (
 )
 from discord_sandbox.message_service import MessageBody, MessageService
 from discord_sandbox.modals import check_modal
+from discord_sandbox.permissions import Permission
 from discord_sandbox.users import User
 from discord_sandbox.world import World
 
@@ -134,10 +136,8 @@ class InteractionService:
 
     def _find_owners(self, user: User, channel: Channel) -> dict[str, str]:
         owners: dict[str, str] = {}
-        if channel.guild is None:
-            owners["0"] = "0"
-        elif channel.guild.has_bot:
-            owners["0"] = str(channel.guild.id)
+        if channel.has_bot:
+            owners["0"] = str(channel.guild.id) if channel.guild else "0"
         if user.id in self._world.application.installed_by_users:
             owners["1"] = str(user.id)
         return owners
@@ -202,6 +202,8 @@ class InteractionService:
 
     def _post(self, message: Message, interaction: Interaction) -> None:
         message.interaction = interaction
+        if _is_forced_private(interaction):
+            message.flags |= EPHEMERAL
         if message.type != TYPE_REPLY:
             message.reference = None
         if message.is_ephemeral:
@@ -269,6 +271,13 @@ class InteractionService:
         if interaction.channel.is_archived:
             raise ThreadArchivedError()
         return self._messages.edit(message, body, size_limit=get_size_limit(interaction.channel))
+
+
+def _is_forced_private(interaction: Interaction) -> bool:
+    """Return whether only the invoker sees the answers of an app that is there for them alone."""
+    if not interaction.is_only_user_installed or interaction.member is None:
+        return False
+    return not compute_channel_permissions(interaction.member, interaction.channel) & Permission.USE_EXTERNAL_APPS
 
 
 def _choose_message_type(interaction: Interaction) -> int:

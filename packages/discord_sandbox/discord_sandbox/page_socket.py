@@ -91,7 +91,7 @@ class Tab:
                 self._push("typing", channel=str(change.channel.id), user=str(change.user.id))
         elif change.kind == "files_gone":
             self._push_files()
-        elif topic in ("channel", "role", "member", "guild", "user", "bot", "dm", "commands"):
+        elif topic in ("channel", "role", "member", "guild", "user", "bot", "dm", "group", "commands"):
             self._schedule_world_push()
 
     def _on_message_change(self, change: Change, message: Message) -> None:
@@ -150,6 +150,7 @@ class Tab:
             "dismiss": self._dismiss,
             "delete": self._delete,
             "inspect": self._inspect,
+            "install": self._install,
             "fault": self._make_fault,
             "load": self._control_load,
         }
@@ -219,6 +220,10 @@ class Tab:
         actor.client.messages.delete(message)
         return {}
 
+    async def _install(self, request: Json) -> Json:
+        self._world.install_for(self._user, is_installed=request["on"])
+        return {}
+
     async def _inspect(self, request: Json) -> Json:
         if self._stop_inspecting is not None:
             self._stop_inspecting()
@@ -255,7 +260,7 @@ class Tab:
     def _act_in(self, channel: Channel) -> ScriptedUser | None:
         if channel.guild is not None and self._user.id not in channel.guild.members:
             return None
-        if channel.is_dm and channel.recipient is not self._user:
+        if channel.guild is None and self._user not in (channel.recipient, *channel.recipients):
             return None
         return self._context.act_as(self._user, channel)
 
@@ -286,15 +291,4 @@ class Tab:
         return [self._parse_value(item) for item in value] if isinstance(value, list) else self._parse_value(value)
 
     def _parse_value(self, value: Any) -> Any:
-        """`{"user": id}`, `{"role": id}`, `{"channel": id}`, `{"file": key}`, or a plain value."""
-        if not isinstance(value, dict):
-            return value
-        ((kind, key),) = value.items()
-        if kind == "file":
-            return self._context.take_upload(key)
-        if kind == "channel":
-            return self._world.channels[int(key)]
-        if kind == "role":
-            guild = self._act_here().channel.guild
-            return guild.roles[int(key)] if guild else None
-        return self._world.users[int(key)]
+        return self._context.parse_value(value, self._act_here().channel.guild)

@@ -77,6 +77,7 @@ def build_world_view(world: World, you: User, *, is_connected: bool) -> Json:
     """Return all that `you` can see except messages."""
     mine = [(g, g.members[you.id]) for g in world.guilds.values() if you.id in g.members]
     direct = build_channel_view(world.open_direct_channel(you), None) | {"name": world.bot.display_name}
+    groups = [c for c in world.channels.values() if you in c.recipients]
     people = [u for u in world.users.values() if is_playable(world, u)]
     return {
         "you": build_person_view(you),
@@ -84,6 +85,8 @@ def build_world_view(world: World, you: User, *, is_connected: bool) -> Json:
         "people": [build_person_view(user) | {"about": describe_user(world, user)} for user in people],
         "guilds": [build_guild_view(guild, member) for guild, member in mine],
         "direct": direct,
+        "groups": [build_channel_view(channel, None) for channel in groups],
+        "hasApp": you.id in world.application.installed_by_users,
     }
 
 

@@ -120,6 +120,8 @@ def serialize_channel(channel: Channel) -> Json:
     """Return any channel: a guild's, a thread or a direct message."""
     if channel.is_dm:
         return _serialize_direct_channel(channel)
+    if channel.is_group:
+        return _serialize_group(channel)
     if channel.is_thread:
         return _serialize_thread(channel)
     return _serialize_common_channel(channel) | {
@@ -154,6 +156,20 @@ def _serialize_direct_channel(channel: Channel) -> Json:
         "last_message_id": str(messages[-1].id) if messages else None,
         "flags": 0,
         "recipients": [serialize_user(channel.recipient)],
+    }
+
+
+def _serialize_group(channel: Channel) -> Json:
+    messages = channel.messages
+    return {
+        "id": str(channel.id),
+        "type": channel.type,
+        "name": channel.name,
+        "icon": None,
+        "last_message_id": str(messages[-1].id) if messages else None,
+        "flags": 0,
+        "owner_id": str(channel.recipients[0].id),
+        "recipients": [serialize_user(user) for user in channel.recipients],
     }
 
 

@@ -16,6 +16,7 @@ from discord_sandbox.components import BUTTON, SELECTS, STRING_SELECT
 from discord_sandbox.effective_permissions import compute_channel_permissions
 from discord_sandbox.file_store import FileStore
 from discord_sandbox.guilds import Channel, Member, Message
+from discord_sandbox.interaction_payload import get_context
 from discord_sandbox.interaction_service import InteractionService
 from discord_sandbox.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL_SUBMIT, Interaction
 from discord_sandbox.json_types import Json
@@ -80,18 +81,20 @@ class ScriptedUser:
 
     def explain_unavailable(self, command: Json) -> str | None:
         """Return why the client does not offer a command here; None if it does."""
-        is_dm = self.channel.guild is None
+        is_dm = self.channel.is_dm
         contexts = command.get("contexts")
-        if contexts is not None and (1 if is_dm else 0) not in contexts:
+        if contexts is not None and get_context(self.channel) not in contexts:
             return "it cannot be used here"
         if is_dm and contexts is None and not command.get("dm_permission", True):
             return "it cannot be used in direct messages"
-        if command.get("nsfw") and not (is_dm or self.channel.nsfw):
+        if command.get("nsfw") and not (self.channel.guild is None or self.channel.nsfw):
             return "it works only in age-restricted channels"
         if is_dm:
             return None
         if not self._is_installed(command):
-            return "the bot is not in this server"
+            return "the bot is not in this server" if self.channel.guild else "the bot is not installed for you"
+        if self.channel.guild is None:
+            return None
         needed = command.get("default_member_permissions")
         if not self.permissions & Permission.USE_APPLICATION_COMMANDS:
             return "you may not use commands here"

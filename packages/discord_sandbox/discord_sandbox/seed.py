@@ -8,11 +8,12 @@ from discord_sandbox.world import World
 
 
 def seed_world(world: World) -> None:
-    """Add two guilds: Ada owns a busy one that Bo moderates, Kit owns a small one."""
+    """Add two guilds: Ada owns a busy one that Bo moderates, Kit owns a small one; and places without the bot."""
     ada = world.add_user("ada", global_name="Ada")
     kit = world.add_user("kit", global_name="Kit")
     _add_harbour(world, ada)
     _add_night_shift(world, kit)
+    _add_places_without_the_bot(world, ada, kit)
 
 
 def _add_harbour(world: World, ada: User) -> None:
@@ -39,3 +40,12 @@ def _add_night_shift(world: World, kit: User) -> None:
     guild.add_member(world.get_or_add_user("dev"))
     guild.add_channel("lobby", topic="A second server, with its own members and settings")
     guild.add_channel("studio")
+
+
+def _add_places_without_the_bot(world: World, ada: User, kit: User) -> None:
+    """Add a server and a group where only those have the bot who added it to their account."""
+    guild = world.add_guild("Elsewhere", owner=kit, has_bot=False)
+    guild.add_member(ada)
+    guild.add_member(world.get_or_add_user("dev"))
+    guild.add_channel("square", topic="A server that has not added the bot")
+    world.add_group("Weekend crew", ada, kit, world.get_or_add_user("dev"))

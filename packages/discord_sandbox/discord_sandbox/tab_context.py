@@ -7,7 +7,7 @@ from typing import Any
 
 from discord_sandbox.command_options import ActionRefusedError
 from discord_sandbox.fault_switches import FaultSwitches
-from discord_sandbox.guilds import Channel
+from discord_sandbox.guilds import Channel, Guild
 from discord_sandbox.load_generator import LoadGenerator
 from discord_sandbox.message_content import Upload
 from discord_sandbox.scripted_user import ScriptedUser
@@ -42,3 +42,16 @@ class TabContext:
         if key not in self._uploads:
             raise ActionRefusedError("That file was used or dropped. Choose it again.")
         return self._uploads.pop(key)
+
+    def parse_value(self, value: Any, guild: Guild | None) -> Any:
+        """`{"user": id}`, `{"role": id}`, `{"channel": id}`, `{"file": key}`, or a plain value."""
+        if not isinstance(value, dict):
+            return value
+        ((kind, key),) = value.items()
+        if kind == "file":
+            return self.take_upload(key)
+        if kind == "channel":
+            return self.world.channels[int(key)]
+        if kind == "role":
+            return guild.roles[int(key)] if guild else None
+        return self.world.users[int(key)]

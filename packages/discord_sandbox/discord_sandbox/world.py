@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from discord_sandbox.clock import Clock
-from discord_sandbox.guilds import DIRECT, Channel, Guild, Member, Message
+from discord_sandbox.guilds import DIRECT, GROUP, Channel, Guild, Member, Message
 from discord_sandbox.users import Role, User
 from discord_sandbox.world_state import WorldState
 
@@ -75,3 +75,17 @@ class World(WorldState):
             self.channels[channel.id] = channel
             self.publish("dm_open", channel=channel, user=user)
         return channel
+
+    def add_group(self, name: str, *users: User) -> Channel:
+        """Add a group of these users, in which the bot is not; who installed it for themselves may use it there."""
+        channel = Channel(self, self.make_id(), GROUP, name)
+        channel.recipients = list(users)
+        self.channels[channel.id] = channel
+        self.publish("group_create", channel=channel)
+        return channel
+
+    def install_for(self, user: User, *, is_installed: bool = True) -> None:
+        """Let a user have the bot's commands everywhere, or take them away again."""
+        installed = self.application.installed_by_users
+        (installed.add if is_installed else installed.discard)(user.id)
+        self.publish("commands", user=user)

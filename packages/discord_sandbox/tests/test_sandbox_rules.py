@@ -230,6 +230,49 @@ async def test_a_user_installed_bot_has_five_follow_ups(server: Sandbox, bot: Ra
     assert [status for status, _ in answers] == [200] * 5 + [400] and answers[5][1]["code"] == 40094
 
 
+async def test_in_a_group_only_those_who_installed_the_bot_have_it(
+    server: Sandbox, bot: RawBot, actor: ScriptedUser
+) -> None:
+    other, stranger = server.add_user("other"), server.add_user("stranger")
+    group = server.world.add_group("crew", actor.user, other)
+    everywhere = PING | {"integration_types": [0, 1], "contexts": [0, 1, 2]}
+    await bot.call("PUT", f"/applications/{server.application.id}/commands", [everywhere])
+    with pytest.raises(ActionRefusedError, match="not installed for you"):
+        await server.act_as(other, group).slash("ping")
+    server.world.install_for(actor.user)
+    waiting = await pending(bot, server.act_as(actor.user, group))
+    event = waiting.event
+    assert (event["context"], event["authorizing_integration_owners"]) == (2, {"1": str(actor.user.id)})
+    assert (event["channel"]["type"], len(event["channel"]["recipients"]), "guild_id" in event) == (3, 2, False)
+    await waiting.respond(4, {"content": "hello"})
+    assert [m.content for m in server.act_as(other, group).list_visible_messages()] == ["hello"]
+    before = len(server.journal.events)
+    server.act_as(other, group).say("the bot does not hear this")
+    status, answer = await bot.call("POST", f"/channels/{group.id}/messages", {"content": "nor writes here"})
+    assert (status, answer["code"]) == (403, 50001) and len(server.journal.events) == before
+    server.world.install_for(actor.user, is_installed=False)
+    with pytest.raises(ActionRefusedError, match="not installed for you"):
+        await server.act_as(actor.user, group).slash("ping")
+    assert stranger not in group.recipients and not server.violations
+
+
+async def test_without_use_external_apps_an_answer_is_seen_by_one_person(
+    server: Sandbox, bot: RawBot, actor: ScriptedUser
+) -> None:
+    guild = server.add_guild("Without bot", has_bot=False)
+    everywhere = PING | {"integration_types": [0, 1]}
+    await bot.call("PUT", f"/applications/{server.application.id}/commands", [everywhere])
+    server.world.install_for(actor.user)
+    there = server.act_as(guild.add_member(actor.user), guild.add_channel("x"))
+    for allowed in (True, False):
+        bits = guild.everyone.permissions | Permission.USE_EXTERNAL_APPS
+        guild.set_permissions(guild.everyone, bits if allowed else bits & ~Permission.USE_EXTERNAL_APPS)
+        waiting = await pending(bot, there)
+        await waiting.respond(4, {"content": "hello"})
+        (message,) = there.channel.messages[-1:]
+        assert message.is_ephemeral is not allowed
+
+
 async def test_an_edit_keeps_only_the_listed_attachments(bot: RawBot, actor: ScriptedUser, server: Sandbox) -> None:
     waiting = await pending(bot, actor)
     await waiting.respond(5)

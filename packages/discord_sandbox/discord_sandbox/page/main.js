@@ -215,7 +215,7 @@ function renderWelcome() {
   const host = $("#welcome");
   host.classList.toggle("small-welcome", state.messages.size > 0);
   fill(host, sign, h("h2", {}, guild ? `Welcome to ${titleOf(channel)}` : channel.name),
-    h("p", {}, guild ? channel.topic || "This is the beginning of the channel." : "This is the beginning of your direct messages with the bot."),
+    h("p", {}, guild ? channel.topic || "This is the beginning of the channel." : channel.type === 3 ? "This is the beginning of a group. The bot is not in it." : "This is the beginning of your direct messages with the bot."),
     best && channel.canSend ? h("p", { class: "hint" }, "Type ", h("code", { class: "inline" }, `/${best.path} …`), " and press Enter. This bot offers:") : h("p", { class: "hint" }, state.world.bot.connected ? "No commands can be used here." : "Commands appear here once the bot has started."),
     channel.canSend && h("div", { class: "offers" }, offers));
   toBottom(wasAtEnd);

@@ -25,10 +25,10 @@ const initials = (name) => name.split(/\s+/).map((word) => word[0]).join("").sli
 
 function renderRail() {
   const place = here();
-  const { guilds, direct, bot } = state.world;
+  const { guilds, direct, groups, bot } = state.world;
   const unreadIn = (channels) => channels.some((channel) => state.unread.has(channel.id));
   const item = (label, face, isHere, isUnread, act) => h("button", { class: `server ${isHere ? "here" : ""} ${isUnread ? "unread" : ""}`, type: "button", title: label, "aria-label": label + (isUnread ? ", unread" : ""), "aria-current": isHere ? "true" : null, onclick: act }, h("span", { class: "pill", "aria-hidden": "true" }), face);
-  const home = item("Direct messages", h("img", { src: bot.avatar, alt: "", width: 48, height: 48 }), place && !place.guild, unreadIn([direct]), () => app.open(direct.id));
+  const home = item("Direct messages", h("img", { src: bot.avatar, alt: "", width: 48, height: 48 }), place && !place.guild, unreadIn([direct, ...groups]), () => app.open(direct.id));
   const servers = guilds.map((guild) => item(guild.name, h("span", { class: "server-face" }, initials(guild.name)), place?.guild?.id === guild.id, unreadIn(guild.channels), () => app.open(app.lastIn(guild))));
   $("#rail").replaceChildren(home, h("hr"), ...servers);
 }
@@ -37,7 +37,7 @@ function renderChannels() {
   const place = here();
   const guild = place?.guild;
   $("#place").replaceChildren(h("h2", {}, guild ? guild.name : "Direct messages"));
-  const list = guild ? ordered(guild.channels) : [state.world.direct];
+  const list = guild ? ordered(guild.channels) : [state.world.direct, ...state.world.groups];
   const head = h("h3", { class: "section-title" }, guild ? "Text channels" : "Your direct messages");
   $("#channels").replaceChildren(head, h("ul", {}, list.map((channel) => h("li", {}, channelLink(channel, place)))));
 }
@@ -49,6 +49,7 @@ function ordered(channels) {
 
 export function signOf(channel) {
   if (channel.type === 1) return "at";
+  if (channel.type === 3) return "people";
   if (channel.parent) return "thread";
   return channel.nsfw ? "adult" : channel.canSend ? "hash" : "lock";
 }
@@ -69,7 +70,9 @@ function renderYou() {
     h("span", { class: "you-words" }, h("b", {}, you.name), h("small", {}, rankHere(you))), icon("chevron"));
   const entries = people.map((person) => ({ label: `${person.name}${person.id === you.id ? " (you)" : ""}`, below: person.about, face: person.avatar, act: () => app.become(person) }));
   const inTab = { label: "Open another user in a new tab…", icon: "open", act: () => openMenu({ currentTarget: opener, clientX: 90, clientY: innerHeight - 60 }, people.map((person) => ({ label: person.name, below: person.about, face: person.avatar, icon: "open", act: () => window.open(`/?as=${person.username}`, "_blank", "noopener") }))) };
-  opener.addEventListener("click", (event) => openMenu(event, [...entries, inTab]));
+  const { bot, hasApp } = state.world;
+  const install = { label: hasApp ? `Remove ${bot.name} from your account` : `Add ${bot.name} to your account`, below: hasApp ? "its commands are with you everywhere" : "to use it in groups and in servers without it", face: bot.avatar, act: () => app.act(null, null, "install", { on: !hasApp }) };
+  opener.addEventListener("click", (event) => openMenu(event, [...entries, inTab, install]));
   $("#you").replaceChildren(h("span", { class: "you-label" }, "You are"), opener);
 }
 

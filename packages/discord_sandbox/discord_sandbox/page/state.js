@@ -15,7 +15,8 @@ export const app = {}; // line, act, render functions: filled in by main.js
 
 export function findChannel(id) {
   if (!state.world) return null;
-  if (state.world.direct.id === id) return { channel: state.world.direct, guild: null };
+  const alone = [state.world.direct, ...state.world.groups].find((item) => item.id === id);
+  if (alone) return { channel: alone, guild: null };
   for (const guild of state.world.guilds) {
     const channel = guild.channels.find((item) => item.id === id);
     if (channel) return { channel, guild };
@@ -24,7 +25,7 @@ export function findChannel(id) {
 }
 
 // What a channel is called in words: #general, @Bot, and a thread by its bare name.
-export const titleOf = (channel) => (channel.type === 1 ? "@" : channel.parent ? "" : "#") + channel.name;
+export const titleOf = (channel) => (channel.type === 1 ? "@" : channel.parent || channel.type === 3 ? "" : "#") + channel.name;
 
 export const here = () => (state.channel ? findChannel(state.channel) : null);
 

@@ -20,9 +20,9 @@ def find_channel(call: Call) -> Channel:
     channel = call.services.world.channels.get(call.get_id("channel_id"))
     if channel is None:
         raise UnknownChannelError()
+    if not channel.has_bot:
+        raise MissingAccessError()
     if channel.guild is not None:
-        if not channel.guild.has_bot:
-            raise MissingAccessError()
         require(channel, Permission.VIEW_CHANNEL)
     return channel
 
