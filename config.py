@@ -110,6 +110,10 @@ class Settings(BaseModel):
     presence: bool = Field(
         True, description="Say in the bot's status how many pictures wait. It names no server and no member."
     )
+    allow_user_installs: bool = Field(
+        False,
+        description="Let people add the bot to their own account and paint anywhere; only they see its answers there.",
+    )
     guild_grace_days: int = Field(
         30, ge=1, le=3650, description="Days after which what is kept of a server that removed the bot is deleted."
     )

@@ -99,6 +99,12 @@ def build_invite_link(application_id: int) -> str:
     return str(_INVITE % query)
 
 
+def build_install_link(application_id: int) -> str:
+    """Return the link by which people add the bot to their own account."""
+    query = {"client_id": str(application_id), "scope": "applications.commands", "integration_type": "1"}
+    return str(_INVITE % query)
+
+
 async def fetch_application(settings: Settings, token: str) -> Application:
     """Return whose token it is. Raise `ConfigurationError` if Discord refuses it, or `DiscordUnreachableError`."""
     try:

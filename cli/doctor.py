@@ -233,7 +233,10 @@ async def _discord(settings: Settings) -> str:
             problem=wrong.details["problem"], remedy=f"{wrong.details['remedy']} The bot tries again."
         ) from None
     way, link = discord_api.describe_way(settings), discord_api.build_invite_link(found.id)
-    return f"the token is good{way}: {found.name}. Invite it: {link} Then type /imagine."
+    said = f"the token is good{way}: {found.name}. Invite it: {link} Then type /imagine."
+    if settings.allow_user_installs:
+        said += f" People add it to their account: {discord_api.build_install_link(found.id)}"
+    return said
 
 
 CHECKS = [

@@ -163,6 +163,7 @@ def build_services(
         personal=PersonalStore(database, clock=clock),
         owner_ids=settings.owners,
         allows_dms=settings.allow_dms,
+        allows_user_installs=settings.allow_user_installs,
         shows_presence=settings.presence,
         quotas=QuotaStore(database),
         usage=UsageStore(database),

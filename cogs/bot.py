@@ -59,6 +59,10 @@ EXTENSIONS: tuple[str, ...] = (
 """The features, each a package with discord.py's `async def setup(bot)`. See docs/decisions/0036."""
 
 
+SERVERS = app_commands.AppInstallationType(guild=True, user=False)
+"""Where commands that manage a server come from: who manages one has added the bot to it."""
+
+
 async def load_extensions(bot: BaseBot) -> None:
     """Set up every feature.
 
@@ -79,8 +83,10 @@ class AtelierBot(BaseBot):
             tree_cls=Tree,
             intents=discord.Intents(guilds=True),
             allowed_mentions=discord.AllowedMentions.none(),
-            allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=True),
-            allowed_installs=app_commands.AppInstallationType(guild=True),
+            allowed_contexts=app_commands.AppCommandContext(
+                guild=True, dm_channel=True, private_channel=services.allows_user_installs or None
+            ),
+            allowed_installs=app_commands.AppInstallationType(guild=True, user=services.allows_user_installs or None),
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             max_messages=None,
@@ -102,6 +108,9 @@ class AtelierBot(BaseBot):
         self.add_dynamic_items(PersistentButton, PersistentMenu)
         self.add_button_handlers({Action.PAGE: self._turn_page})
         await load_extensions(self)
+        for command in self.tree.get_commands():
+            if command.guild_only:
+                command.allowed_installs = SERVERS
         await self.tree.set_translator(Translator())
         self._registering = asyncio.create_task(self._register(), name="registration")
         await asyncio.wait((self._registering,), timeout=HEAD_START_S)

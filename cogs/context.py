@@ -13,7 +13,7 @@ from cogs.common.forms import Answers
 from cogs.common.messages import Action, MessageSpec
 from cogs.services import Services
 from generation.jobs.job import ReplyTo
-from generation.owner import DM_TENANT, Owner
+from generation.owner import DM_TENANT, USER_TENANT, Owner, is_server
 
 
 class JobTracker(Protocol):
@@ -73,8 +73,30 @@ ListBuilder = Callable[[Interaction, str], Awaitable[MessageSpec]]
 
 
 def get_owner(interaction: Interaction) -> Owner:
-    """Return who acts, and the tenant they act in."""
-    return Owner(guild_id=interaction.guild_id or DM_TENANT, user_id=interaction.user.id)
+    """Return who acts, and the tenant they act in: the server where the bot is, whoever brought it along there too;
+    else what stands for other places."""
+    guild_id = interaction.guild_id
+    if guild_id is not None:
+        is_there = interaction.is_guild_integration() or interaction.client.get_guild(guild_id) is not None
+        return Owner(guild_id if is_there else USER_TENANT, interaction.user.id)
+    return Owner(_find_tenant_of_messages(interaction), interaction.user.id)
+
+
+def _find_tenant_of_messages(interaction: Interaction) -> int:
+    """Return the tenant of direct messages, or that of user installs.
+
+    In the bot's own direct messages, a person who has installed it may ask even where these are switched off.
+    """
+    if interaction.context.private_channel:
+        return USER_TENANT
+    services = interaction.client.services
+    is_theirs = services.allows_user_installs and not services.allows_dms and interaction.is_user_integration()
+    return USER_TENANT if is_theirs else DM_TENANT
+
+
+def is_in_server(interaction: Interaction) -> bool:
+    """Return whether it is in a server that has the bot, and whose choices bind."""
+    return is_server(get_owner(interaction).guild_id)
 
 
 def is_operator(interaction: Interaction) -> bool:

@@ -87,3 +87,5 @@ class Services:
     """Whether the bot's status says how many pictures are painted and wait."""
     allows_dms: bool = False
     """Whether anything may be asked for in direct messages, where no server looks after what is painted."""
+    allows_user_installs: bool = False
+    """Whether people may bring the bot along to places that have not added it. Only they see its answers there."""

@@ -13,7 +13,7 @@ import discord
 
 from cogs.common.errors import ManagedInServerError, NotAManagerError, NotAModeratorError, RolesUnknownError
 from cogs.common.plain_text import build_plain
-from cogs.context import Interaction
+from cogs.context import Interaction, is_in_server
 from cogs.error_handler import LOST
 from cogs.i18n.gettext import format_value, get_guild_language, use_language
 from db.stores.audit_log import Entry
@@ -31,7 +31,7 @@ def require_moderator(interaction: Interaction) -> int:
 
 
 def _require(interaction: Interaction, needed: discord.Permissions, otherwise: type[NotAllowedError]) -> int:
-    if interaction.guild_id is None:
+    if interaction.guild_id is None or not is_in_server(interaction):
         raise ManagedInServerError
     if interaction.guild is None or interaction.guild.get_role(interaction.guild_id) is None:  # @everyone
         raise RolesUnknownError

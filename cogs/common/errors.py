@@ -182,8 +182,12 @@ class ServersOnlyError(NotAllowedError):
     """I paint in servers only, not in direct messages."""
 
 
+class UserInstallsOffError(NotAllowedError):
+    """I paint only in servers that have added me."""
+
+
 class ManagedInServerError(NotAllowedError):
-    """This command works in servers only, not in direct messages."""
+    """This command works only in servers that have added the bot."""
 
 
 class RolesUnknownError(NotAllowedError):

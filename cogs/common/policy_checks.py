@@ -18,6 +18,7 @@ from cogs.common.errors import (
     ModelsGoneError,
     RolesDeletedError,
     ServersOnlyError,
+    UserInstallsOffError,
     WithheldTooOftenError,
 )
 from cogs.context import Interaction, get_owner, list_role_ids
@@ -26,7 +27,7 @@ from generation.errors import BlockedByRuleError
 from generation.jobs.source_access import require_sources
 from generation.models.catalog import Catalog, Model
 from generation.models.sizes import choose_upscaler
-from generation.owner import Owner
+from generation.owner import DM_TENANT, NO_SERVERS, USER_TENANT, Owner
 from generation.policy.guild_preferences import Pressers
 from generation.policy.policy import ChannelContext, Policy, Requester, collect_texts
 from generation.requests.drawing import draw_prompts
@@ -63,7 +64,9 @@ async def fetch_context(interaction: Interaction) -> RequestContext:
     return RequestContext(
         owner=owner,
         requester=get_requester(interaction),
-        place=get_place(interaction),
+        place=build_place(
+            interaction.channel, channel_id=interaction.channel_id or 0, is_dm=owner.guild_id in NO_SERVERS
+        ),
         policy=await interaction.client.services.guild_policy.fetch(owner.guild_id),
     )
 
@@ -135,12 +138,20 @@ async def require_may_request(interaction: Interaction) -> RequestContext:
     """
     context, services = await fetch_context(interaction), interaction.client.services
     (await services.operator.admission()).require_admitted(context.owner.guild_id)
-    if context.place.is_dm and not services.allows_dms:
-        raise ServersOnlyError
+    if context.place.is_dm:
+        _require_open(services, context.owner)
     await _require_not_blocked(services, context.owner, context.policy, now=interaction.created_at)
     _require_possible(interaction, context.policy)
     context.policy.require_place(context.requester, context.place)
     return context
+
+
+def _require_open(services: Services, owner: Owner) -> None:
+    """Raise `NotAllowedError` outside servers, unless the operator wants requests there."""
+    if owner.guild_id == DM_TENANT and not services.allows_dms:
+        raise ServersOnlyError
+    if owner.guild_id == USER_TENANT and not services.allows_user_installs:
+        raise UserInstallsOffError
 
 
 def _require_possible(interaction: Interaction, policy: Policy) -> None:
@@ -177,16 +188,20 @@ def get_requester(interaction: Interaction) -> Requester:
 
 def get_place(interaction: Interaction) -> ChannelContext:
     """Return the channel as Discord describes it now; a thread is as age-restricted as what it lies in."""
-    return build_place(interaction.channel, channel_id=interaction.channel_id or 0, is_dm=interaction.guild_id is None)
+    channel_id, is_outside = interaction.channel_id or 0, get_owner(interaction).guild_id in NO_SERVERS
+    return build_place(interaction.channel, channel_id=channel_id, is_dm=is_outside)
 
 
 def build_place(channel: object, *, channel_id: int, is_dm: bool) -> ChannelContext:
+    """Return what counts of a channel. `is_dm`: outside the servers that have the bot, where nothing tells whether a
+    channel is age-restricted, so that it counts as not."""
+    if is_dm:
+        return ChannelContext(channel_ids=(channel_id,), is_dm=True)
     parent_id = channel.parent_id if isinstance(channel, discord.Thread) else None
     is_nsfw = getattr(channel, "is_nsfw", None)
     return ChannelContext(
         channel_ids=(channel_id,) if parent_id is None else (channel_id, parent_id),
         is_age_restricted=bool(is_nsfw()) if callable(is_nsfw) else False,
-        is_dm=is_dm,
     )
 
 

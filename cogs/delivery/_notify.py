@@ -18,6 +18,7 @@ from cogs.i18n.gettext import _
 from cogs.results import DONE
 from cogs.services import Services
 from generation.jobs.job import Job
+from generation.owner import USER_TENANT
 
 log = logging.getLogger(__name__)
 _DIGITS = string.digits + string.ascii_letters
@@ -41,9 +42,14 @@ async def notify_subscribers(client: BaseBot, services: Services, job_id: str, p
 
 
 async def notify_owner(client: BaseBot, services: Services, job: Job, text: str) -> bool:
-    """Write to a job's owner, if they asked to be told when it is done. Whether it could be said."""
-    asked = await services.favourites.fetch_notified(job.id)
-    return job.owner.user_id in asked and await _write_to(client, job.id, job.owner.user_id, text)
+    """Write to a job's owner, if they asked to be told when it is done. Whether it could be said.
+
+    Where they brought the bot along, they are told without asking: they may not use it again for long.
+    """
+    is_asked = job.owner.guild_id == USER_TENANT or job.owner.user_id in await services.favourites.fetch_notified(
+        job.id
+    )
+    return is_asked and await _write_to(client, job.id, job.owner.user_id, text)
 
 
 async def _send_mentions(client: BaseBot, job_id: str, user_ids: list[int], posted: Posted) -> None:

@@ -11,7 +11,7 @@ from cogs.delivery._visibility import recheck_visibility
 from cogs.results import MessageVariant, build_result_message
 from cogs.services import Services
 from generation.jobs.job import Job, ReplyTo
-from generation.owner import DM_TENANT
+from generation.owner import is_server
 
 
 class ResultPresenter:
@@ -47,5 +47,5 @@ class ResultPresenter:
         variant = self._variants.get(job.id, MessageVariant())
         if self._poster.has_token(reply_to):
             return variant
-        guild = None if job.owner.guild_id == DM_TENANT else self._client.get_guild(job.owner.guild_id)
+        guild = self._client.get_guild(job.owner.guild_id) if is_server(job.owner.guild_id) else None
         return variant.within(guild.filesize_limit if guild is not None else DEFAULT_SIZE_LIMIT)

@@ -10,7 +10,7 @@ from cogs.context import BaseBot
 from cogs.services import Services
 from generation.images.cleanup import remove_files
 from generation.jobs.job import Image, Job, ReplyTo, Status
-from generation.owner import DM_TENANT
+from generation.owner import is_server
 from generation.policy.policy import ChannelContext
 from generation.safety.visibility import Shown
 
@@ -25,7 +25,7 @@ async def recheck_visibility(
     Withholding cannot be undone, so only a known channel decides it. In an unknown channel, what may not be shown
     everywhere is left out of the message and stays in the history.
     """
-    is_dm = job.owner.guild_id == DM_TENANT
+    is_dm = not is_server(job.owner.guild_id)
     place = ChannelContext(channel_ids=(reply_to.channel_id,), is_dm=is_dm)
     if not is_dm and await _find_hidden(services, place, job):
         channel = await fetch_channel(client, reply_to.channel_id)

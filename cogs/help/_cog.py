@@ -10,7 +10,7 @@ from discord.ext import commands
 from cogs.common.checks import get_permissions_in_server
 from cogs.common.messages import MessageSpec
 from cogs.common.responses import send_reply
-from cogs.context import Interaction, ListBuilder, is_operator
+from cogs.context import Interaction, ListBuilder, is_in_server, is_operator
 from cogs.help import _messages
 
 AnyCommand = app_commands.Command[Any, ..., Any] | app_commands.Group
@@ -51,7 +51,7 @@ async def _build_about(interaction: Interaction, _: str) -> MessageSpec:
 def _is_useful(command: AnyCommand, interaction: Interaction) -> bool:
     """Return whether the person could do anything with it here: members are not shown what managers have."""
     needed = command.default_permissions
-    if command.guild_only and interaction.guild_id is None:
+    if command.guild_only and not is_in_server(interaction):
         return False
     if needed is None:
         return True

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import discord
 from discord import app_commands
 from discord.ext import commands
 
@@ -21,12 +22,15 @@ from cogs.i18n.gettext import N_, _
 from cogs.operator import _messages
 from cogs.operator._broadcast import MAX_ANNOUNCEMENT_CHARS, broadcast
 from generation.errors import UnknownJobError
+from generation.owner import NO_SERVERS
 from generation.policy.guild_access import AccessDecision
 from generation.policy.guild_settings import MAX_WEIGHT, MIN_WEIGHT
+from generation.policy.quota import MAX_WINDOW_HOURS, Quota, Scope, Unit
 from generation.translatable import Phrase
 
 WEIGHT_CHANGED = N_("the operator gave this server weight {value}")
 MAX_DAYS = 90
+Hours = app_commands.Range[int, 1, MAX_WINDOW_HOURS]
 
 
 class ServerOption(app_commands.Transformer[Any]):
@@ -177,6 +181,35 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
     )
     async def models(self, interaction: Interaction) -> None:
         await send_reply(interaction, await _build_models(interaction, ""))
+
+    @app_commands.command(description="Block a person from making requests outside servers.")
+    @app_commands.describe(user="The person.", hours="How long. If left out: until you unblock them.")
+    async def block(self, interaction: Interaction, user: discord.User, hours: Hours | None = None) -> None:
+        require_operator(interaction)
+        lasting = timedelta(hours=hours) if hours else None
+        entry = build_audit_entry(interaction, Phrase("blocked a person"))
+        for tenant in NO_SERVERS:
+            await interaction.client.services.moderation.block(tenant, user.id, entry, lasting=lasting)
+        await tell_privately(interaction, _messages.format_blocked(user.id, hours))
+
+    @app_commands.command(description="Let a blocked person make requests outside servers again.")
+    @app_commands.describe(user="The person.")
+    async def unblock(self, interaction: Interaction, user: discord.User) -> None:
+        require_operator(interaction)
+        entry = build_audit_entry(interaction, Phrase("unblocked a person"))
+        for tenant in NO_SERVERS:
+            await interaction.client.services.moderation.unblock(tenant, user.id, entry)
+        await tell_privately(interaction, _messages.format_unblocked(user.id))
+
+    @app_commands.command(description="Set how many pictures each person may make a day outside servers.")
+    @app_commands.describe(pictures="If left out, there is no limit.")
+    async def limit(self, interaction: Interaction, pictures: app_commands.Range[int, 0] | None = None) -> None:
+        require_operator(interaction)
+        quotas = interaction.client.services.quotas
+        for tenant in NO_SERVERS:
+            each = Quota(scope=Scope.ROLE, subject_id=tenant, unit=Unit.IMAGES, limit=pictures or 0)
+            await (quotas.remove_quota(tenant, each) if pictures is None else quotas.set_quota(tenant, each))
+        await tell_privately(interaction, _messages.format_limit(pictures))
 
 
 def require_operator(interaction: Interaction) -> None:

@@ -10,7 +10,7 @@ from cogs.common.model_lines import format_defaults, list_default_notes
 from cogs.i18n.gettext import N_, _, format_count, format_number, format_tenths, format_value, ngettext
 from generation.jobs.protocol import LoadedModelInfo
 from generation.models.catalog import Model
-from generation.owner import DM_TENANT
+from generation.owner import DM_TENANT, USER_TENANT
 from generation.policy.guild_access import AccessDecision, GuildAccess
 from generation.policy.quota import Unit
 from generation.policy.usage import GuildUsage
@@ -27,6 +27,7 @@ ALL_BUT_DENIED = N_("Every server may use the bot, except denied ones: {number} 
 NOT_SERVED = N_("may not use the bot")
 NOTHING_USED = N_("There were no requests.")
 DIRECT_MESSAGES = N_("direct messages")
+USER_INSTALLS = N_("user installs")
 GPU_SECONDS = N_("{number} GPU-seconds")
 CHECKED_TWICE = N_("The safety checkers look at every picture, and so does its own.")
 HARMLESS = N_(
@@ -155,6 +156,8 @@ def build_usage(
 def _name(guild_id: int, names: Mapping[int, str]) -> str:
     if guild_id == DM_TENANT:
         return _(DIRECT_MESSAGES)
+    if guild_id == USER_TENANT:
+        return _(USER_INSTALLS)
     return escape_markdown(names[guild_id], limit=60) if guild_id in names else _("`{id}` (bot removed)", id=guild_id)
 
 
@@ -222,3 +225,30 @@ def _format_checked(model: Model, *, checks_safety: bool) -> str:
 
 def _format_servers(number: int) -> str:
     return ngettext("{number} server.", "{number} servers.", number)
+
+
+def format_blocked(user_id: int, hours: int | None) -> str:
+    """Return what an operator reads who blocked a person outside servers."""
+    whom = f"<@{user_id}>"
+    if hours is None:
+        return _("{whom} cannot make requests outside servers until you unblock them.", whom=whom)
+    return ngettext(
+        "{whom} cannot make requests outside servers for {number} hour.",
+        "{whom} cannot make requests outside servers for {number} hours.",
+        hours,
+        whom=whom,
+    )
+
+
+def format_unblocked(user_id: int) -> str:
+    return _("{whom} can make requests outside servers.", whom=f"<@{user_id}>")
+
+
+def format_limit(pictures: int | None) -> str:
+    if pictures is None:
+        return _("Outside servers there is no limit of pictures a day.")
+    return ngettext(
+        "Outside servers each person may make {number} picture a day.",
+        "Outside servers each person may make {number} pictures a day.",
+        pictures,
+    )

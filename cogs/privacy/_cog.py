@@ -15,8 +15,9 @@ from cogs.common.formatting import format_pictures as in_pictures
 from cogs.common.formatting import format_small
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.messages import MessageSpec, Picture, Rule
+from cogs.common.policy_checks import fetch_policy
 from cogs.common.responses import send_reply, send_text
-from cogs.context import Interaction
+from cogs.context import Interaction, is_in_server
 from cogs.i18n.gettext import N_, _, ngettext
 from generation.images.cleanup import remove_files
 
@@ -64,8 +65,8 @@ async def _show(interaction: Interaction) -> None:
     await interaction.response.defer(ephemeral=True, thinking=True)
     services = interaction.client.services
     days = 0
-    if interaction.guild_id is not None:
-        days = (await services.guild_policy.fetch(interaction.guild_id)).choices.retention_days
+    if is_in_server(interaction):
+        days = (await fetch_policy(interaction)).choices.retention_days
     jobs, pictures = await services.personal.count(interaction.user.id)
     await send_reply(interaction, build_summary(days, jobs, pictures))
 

@@ -14,6 +14,7 @@ from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import _
 from cogs.queue import _messages
 from generation.errors import UnknownJobError
+from generation.owner import is_server
 
 
 class Queue(commands.Cog):
@@ -42,7 +43,7 @@ class Queue(commands.Cog):
 async def _build_queue(interaction: Interaction, _: str) -> MessageSpec:
     services, owner = interaction.client.services, get_owner(interaction)
     views = services.generation.list_guild_jobs(owner.guild_id)
-    if interaction.guild_id is None:  # direct messages share one tenant, and know nothing of each other
+    if not is_server(owner.guild_id):  # those who share such a tenant know nothing of each other
         views = [view for view in views if view.job.owner == owner]
     weight, part = services.generation.share_of(owner.guild_id)
     return _messages.build_queue(

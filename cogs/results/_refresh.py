@@ -13,7 +13,7 @@ from cogs.common.picture_visibility import fetch_channel
 from cogs.common.policy_checks import build_place, get_place
 from cogs.common.refused_messages import MessageRefusedError, UnreachableError
 from cogs.common.rendering import render_edit
-from cogs.context import Interaction, get_owner
+from cogs.context import Interaction, get_owner, is_in_server
 from cogs.error_handler import LOST
 from cogs.results._reduced_variants import MessageVariant
 from cogs.results._result import build_result_message
@@ -85,4 +85,4 @@ async def _edit_as_bot(interaction: Interaction, job: Job, place: ReplyTo, messa
 
 async def _fetch_context(interaction: Interaction, channel_id: int) -> ChannelContext:
     channel = await fetch_channel(interaction.client, channel_id)
-    return build_place(channel, channel_id=channel_id, is_dm=interaction.guild_id is None)
+    return build_place(channel, channel_id=channel_id, is_dm=not is_in_server(interaction))

@@ -14,7 +14,7 @@ from cogs.context import Interaction, ListBuilder, get_owner
 from cogs.i18n.gettext import _
 from cogs.settings import _style_messages as pages
 from cogs.settings._styles import keep_style, remove_style
-from generation.owner import DM_TENANT
+from generation.owner import is_server
 from generation.requests.style import MAX_NAME_CHARS, Style
 
 Name = app_commands.Range[str, 1, MAX_NAME_CHARS]
@@ -68,7 +68,7 @@ async def _answer(interaction: Interaction, guild_id: int, *, done: str | None =
 
 
 async def _build_styles(interaction: Interaction, guild_id: int, *, done: str | None = None) -> MessageSpec:
-    if guild_id == DM_TENANT:
+    if not is_server(guild_id):
         raise StylesInServerError
     return pages.build_styles(await interaction.client.services.styles.fetch_all(guild_id), done=done)
 

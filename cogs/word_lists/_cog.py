@@ -17,10 +17,9 @@ from cogs.common.modals import open_form
 from cogs.common.policy_checks import fetch_policy, require_lines_allowed
 from cogs.common.responses import send_reply
 from cogs.common.transformers import filter_choices
-from cogs.context import FormHandler, Interaction, ListBuilder, get_owner
+from cogs.context import FormHandler, Interaction, ListBuilder, is_in_server
 from cogs.i18n.gettext import N_, _
 from cogs.word_lists import _messages as pages
-from generation.owner import DM_TENANT
 from generation.requests.errors import NoWordListsError, UnknownWordListError
 from generation.requests.wildcards import Lists
 from generation.requests.word_lists import MAX_NAME_CHARS, check_lists, clean_lines, clean_name
@@ -92,7 +91,7 @@ async def keep_typed_list(interaction: Interaction, _subject: str, answers: Answ
 
 
 async def _fetch_lists(interaction: Interaction) -> dict[str, tuple[str, ...]]:
-    if get_owner(interaction).guild_id == DM_TENANT:
+    if not is_in_server(interaction):
         raise ListsInServerError
     return (await fetch_policy(interaction)).choices.word_lists
 

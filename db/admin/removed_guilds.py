@@ -13,7 +13,7 @@ from db.engine import Database
 from db.models import RemovedGuildRow
 from db.running_time import CONFIRMED_BY, EARLIEST
 from generation.clock import Clock
-from generation.owner import DM_TENANT
+from generation.owner import NO_SERVERS
 
 
 class RemovedGuildStore:
@@ -75,4 +75,4 @@ def _known(session: Session) -> set[int]:
     for table in list_guild_tables():
         if table.name != RemovedGuildRow.__tablename__:
             found.update(session.scalars(select(table.c.guild_id).distinct()))
-    return found - {DM_TENANT}
+    return found - NO_SERVERS

@@ -13,7 +13,7 @@ from db.stores.job_rows import build_job
 from db.stores.members import find_key
 from generation.jobs.history import HistoryFilter, Relatives
 from generation.jobs.job import Job, split_image_id
-from generation.owner import DM_TENANT, Owner
+from generation.owner import NO_SERVERS, Owner
 from generation.requests.drawing import list_prompts
 
 MAX_GENERATIONS = 8
@@ -78,8 +78,8 @@ def _conditions(session: Session, owner: Owner, look: HistoryFilter) -> list[Col
     key = find_key(session, owner.user_id)
     mine = JobRow.member_key == key
     liked = exists().where(FavouriteRow.job_id == JobRow.id, FavouriteRow.member_key == key)
-    # Direct messages are private: not even a favourite leads into them.
-    whose = [liked, or_(mine, JobRow.guild_id != DM_TENANT)] if look.favourites else [mine]
+    # What is asked outside servers is private: not even a favourite leads into them.
+    whose = [liked, or_(mine, JobRow.guild_id.not_in(NO_SERVERS))] if look.favourites else [mine]
     return [
         JobRow.guild_id == owner.guild_id,
         exists().where(ImageRow.job_id == JobRow.id, ImageRow.file_sha256.is_not(None)),

@@ -11,7 +11,7 @@ from db.models import ImageFileRow, ImageRow, JobRow, UploadRow
 from db.stores.image_files import IS_RESULT, IS_SOURCE
 from db.stores.members import find_key
 from generation.jobs.job import Source
-from generation.owner import DM_TENANT, Owner
+from generation.owner import Owner, is_server
 from generation.requests.spec import ImageSpec
 
 _PIXELS = literal_column("CASE WHEN json_valid(recipe) THEN json_extract(recipe, '$.pixels_sha256') END", String())
@@ -56,6 +56,6 @@ def keeps(session: Session, spec: ImageSpec, trace: str, pixels_sha256: str, own
 
 
 def _is_seen_by(owner: Owner, key: int | None) -> ColumnElement[bool]:
-    """Whether a job is of the owner's server: of direct messages, only their own (`generation.jobs.permissions`)."""
-    is_theirs = JobRow.member_key == key if owner.guild_id == DM_TENANT else true()
+    """Whether a job is of the owner's server: elsewhere, only their own (`generation.jobs.permissions`)."""
+    is_theirs = true() if is_server(owner.guild_id) else JobRow.member_key == key
     return and_(JobRow.guild_id == owner.guild_id, is_theirs)

@@ -7,7 +7,7 @@ from generation.jobs.errors import NotYourPicturesError
 from generation.jobs.history import Relatives
 from generation.jobs.job import Job
 from generation.jobs.ports import JobStore
-from generation.owner import DM_TENANT, Owner
+from generation.owner import Owner, is_server
 from generation.requests.recipe import Recipe, Trace
 
 
@@ -18,8 +18,8 @@ def require_visible(job: Job, to: Owner) -> None:
 
 
 def is_visible(job: Job, to: Owner) -> bool:
-    """Return whether it was requested in the same server, or in the user's own direct messages."""
-    if job.owner.guild_id == DM_TENANT:
+    """Return whether it was requested in the same server, or is the user's own, where there is none."""
+    if not is_server(job.owner.guild_id):
         return job.owner == to
     return job.owner.guild_id == to.guild_id
 

@@ -1,4 +1,4 @@
-"""Which guilds the operator lets the bot work for. Pure; direct messages have a setting of their own."""
+"""Which guilds the operator lets the bot work for. Pure; what is not a server has settings of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from generation.owner import DM_TENANT
+from generation.owner import is_server
 from generation.policy.errors import GuildDeniedError, GuildNotNamedError
 
 
@@ -28,7 +28,7 @@ class GuildAccess:
         """Return whether requests of that guild are taken."""
         standing = self.standings.get(guild_id)
         if standing is None:
-            return guild_id == DM_TENANT or not self.is_listed_only
+            return not self.is_listed_only or not is_server(guild_id)
         return standing is AccessDecision.ALLOWED
 
     def require_admitted(self, guild_id: int) -> None:

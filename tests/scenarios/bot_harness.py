@@ -103,8 +103,10 @@ class LivingBot:
         owner_ids: Collection[int] = (),
         checks_safety: bool = True,
         thresholds: CheckerThresholds = CheckerThresholds(),  # noqa: B008 - frozen
+        **chosen: Any,
     ) -> None:
-        """`checks_safety`: as ATELIER_SAFETY_CHECKER; `thresholds`: of the checkers of all models."""
+        """`checks_safety`: as ATELIER_SAFETY_CHECKER; `thresholds`: of the checkers of all models; `chosen`: further
+        `Settings`."""
         self.discord = discord
         self.data_dir = data_dir
         self.num_slots = num_slots
@@ -113,7 +115,7 @@ class LivingBot:
         self._models_dir, self._checks_safety = models_dir, checks_safety
         self._thresholds = thresholds
         owners = ",".join(map(str, owner_ids))
-        self.settings = Settings(data_dir=data_dir, allow_dms=True, owner_ids=owners)
+        self.settings = Settings(**{"data_dir": data_dir, "allow_dms": True, "owner_ids": owners} | chosen)
         self.failed_loads = self.settings.engine.failed_loads
         self._tasks: list[asyncio.Task[Any]] = []
         self.clock_ahead = timedelta(0)
