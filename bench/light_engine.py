@@ -11,6 +11,7 @@ import io
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -30,6 +31,7 @@ from generation.jobs.protocol import (
     Progress,
 )
 from generation.models.catalog import Model
+from generation.progress import advance
 from generation.requests.recipe import Fingerprint, Trace
 from generation.safety.checker_trust import SHARED
 from generation.workers.engine_settings import EngineSettings
@@ -38,6 +40,7 @@ ENGINE = "bench.light_engine:LightEngine"
 PACED_ENGINE = "bench.light_engine:PacedEngine"
 PACE_S = 0.1
 """What each turn of the paced engine takes."""
+LOAD_S = 4.0
 BUCKET = 4
 
 
@@ -54,7 +57,8 @@ class LightEngine:
     """Advances up to four images per evaluation, in admission order. Accepts any model but one named `unfit`.
 
     Words in a prompt: `crash-worker` kills the process, `hang-worker` never returns, `break-image` fails that image,
-    `withhold-image` is kept back by the safety check, `endless-image` never gets finished, `print-noise` prints.
+    `withhold-image` is kept back by the safety check, `endless-image` never gets finished, `print-noise` prints,
+    `load-slowly` gets on for `LOAD_S` without an event.
     """
 
     def __init__(self, models: Iterable[Model], settings: EngineSettings) -> None:
@@ -151,6 +155,11 @@ def light_pixels(order: GenerateCommand) -> bytes:
 def _misbehave(prompt: str) -> None:
     if "crash-worker" in prompt:
         os.kill(os.getpid(), signal.SIGKILL)
+    if "load-slowly" in prompt:
+        ends_at = time.monotonic() + LOAD_S
+        while time.monotonic() < ends_at:
+            advance()
+            threading.Event().wait(0.01)
     if "hang-worker" in prompt:
         threading.Event().wait()
     if "print-noise" in prompt:

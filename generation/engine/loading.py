@@ -19,6 +19,7 @@ from generation.errors import AtelierError
 from generation.models.families import FAMILIES
 from generation.models.json_file import read_json
 from generation.models.layout import ModelRefusedError, check_file, check_model, check_part, read_scheduler
+from generation.progress import advance
 
 _FETCH = "Fetch it again."
 _OTHER_SETTINGS = "Look for a whole copy of it, or name the settings of the same kind of model (--config)."
@@ -130,6 +131,7 @@ def ready(path: Path, model: Any, device: Device) -> Any:
     for name, weight in model.named_parameters():
         if not bool(torch.isfinite(weight).all()):
             raise refusal(path, f"the weight {name} is not finite.", "Look for another copy of it.")
+        advance()
     return model.to(device.home).eval().requires_grad_(False)
 
 

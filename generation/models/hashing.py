@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generation.models.layout import files_read
+from generation.progress import advance
 
 WHOLE = "."
 """The name of a single file among its own files."""
+_PIECE_BYTES = 2**20
 
 
 Stamp = tuple[int, int, int, int]
@@ -50,8 +52,12 @@ def digests(path: Path, known: Iterable[KnownFile] = ()) -> dict[str, str]:
 
 
 def digest_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest, piece = hashlib.sha256(), memoryview(bytearray(_PIECE_BYTES))
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(piece):
+            digest.update(piece[:size])
+            advance(size)
+    return digest.hexdigest()
 
 
 def compute_total_digest(files: Mapping[str, str], *, config: Mapping[str, str], vae: Mapping[str, str]) -> str:

@@ -37,7 +37,16 @@ from generation.models.catalog import Model
 from generation.requests.recipe import Fingerprint
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.environment import worker_environment
-from generation.workers.frames import HEADER, StartupFailed, decode_command, decode_config, encode, read_frame_length
+from generation.workers.frames import (
+    HEADER,
+    SIGN_OF_LIFE,
+    StartupFailed,
+    decode_command,
+    decode_config,
+    encode,
+    read_frame_length,
+)
+from generation.workers.sign_of_life import SignOfLife
 
 Send = Callable[[list[Event | ModelsReport]], None]
 EXIT_UNFIT = 3
@@ -63,6 +72,19 @@ class Engine(Protocol):
     def update(self, models: tuple[Model, ...]) -> None: ...
     def report(self) -> ModelsReport: ...
     def close(self) -> None: ...
+
+
+class Wire:
+    """Frames to the parent, whole, from any thread."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def write(self, frame: bytes) -> None:
+        with self._lock:
+            self._stream.write(frame)
+            self._stream.flush()
 
 
 class Inbox:
@@ -149,7 +171,7 @@ def _report(engine: Engine, reported: ModelsReport | None, send: Send) -> Models
 
 
 def main() -> int:
-    wire = _claim_stdout()
+    wire = Wire(_claim_stdout())
     # Unbuffered: a thread that waits in a buffered read holds a lock the interpreter wants when it shuts down.
     source = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -173,18 +195,17 @@ def main() -> int:
             if any(isinstance(event, Finished) for event in events):
                 failpoints.reached("encoded")
             wire.write(frame)
-            wire.flush()
 
-    try:
-        engine = _build(config.engine, config.models, config.settings)
-    except ConfigurationError as error:
-        wire.write(encode(StartupFailed(str(error))))
-        wire.flush()
-        return EXIT_UNFIT
-    sha256 = dict(engine.model_sha256)
-    send([Ready(num_slots=engine.num_slots, fingerprint=engine.fingerprint, model_sha256=sha256)])
-    serve(engine, Inbox(source), send, idle_s=config.settings.idle_s)
-    engine.close()
+    with SignOfLife(lambda: wire.write(SIGN_OF_LIFE), every_s=config.sign_s):
+        try:
+            engine = _build(config.engine, config.models, config.settings)
+        except ConfigurationError as error:
+            wire.write(encode(StartupFailed(str(error))))
+            return EXIT_UNFIT
+        sha256 = dict(engine.model_sha256)
+        send([Ready(num_slots=engine.num_slots, fingerprint=engine.fingerprint, model_sha256=sha256)])
+        serve(engine, Inbox(source), send, idle_s=config.settings.idle_s)
+        engine.close()
     return 0
 
 

@@ -1,7 +1,7 @@
 """Frames between the bot and a worker process: four bytes of length (big endian), then msgpack.
 
 The first frame to the child is its `WorkerConfig`; every later one is a `Command`. Every frame from the child is a
-list of events, or, before the first of them, `StartupFailed` if the engine cannot be built.
+list of events (none of them is a sign of life), or, before the first, `StartupFailed` if the engine cannot be built.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """For crash tests: see `generation.failpoints`."""
     parent_pid: int = 0
     """Filled in by the supervisor: a child that finds another parent was born an orphan, and leaves."""
+    sign_s: float = 0.0
+    """Filled in by the supervisor: how often the child says that work which takes long gets on; 0 is never."""
 
 
 class LoraQuestion(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,3 +119,5 @@ def _decode_path(kind: type, value: Any) -> Any:
 
 _COMMANDS: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command, dec_hook=_decode_path)
 _EVENTS: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+SIGN_OF_LIFE = encode([])
+"""The frame of a worker that has nothing to report and gets on."""

@@ -6,10 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
-import sys
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
@@ -33,7 +30,7 @@ from generation.jobs.protocol import (
 )
 from generation.models.catalog import Model, check_files
 from generation.requests.recipe import Fingerprint
-from generation.workers.environment import worker_environment
+from generation.workers.child_process import describe_exit, kill, spawn
 from generation.workers.frames import (
     DEFAULT_ENGINE,
     HEADER,
@@ -45,7 +42,8 @@ from generation.workers.frames import (
 )
 
 log = logging.getLogger(__name__)
-_ROOT = Path(__file__).resolve().parents[2]
+_SIGNS = 10
+"""Signs of life in the time that counts as dead."""
 
 
 class EngineStartError(ConfigurationError):
@@ -54,6 +52,8 @@ class EngineStartError(ConfigurationError):
 
 class LocalWorker:
     """The `Worker` of one machine. `hang_s`: silence while busy (or while starting: `start_s`) that counts as dead.
+
+    A model that loads for longer is no silence: the process gives signs of life as long as that gets on.
 
     A process that dies is started again at once, then after pauses that double from `first_pause_s` up to
     `longest_pause_s`; a picture that gets finished resets them. One that says it cannot be built is not: another try
@@ -152,7 +152,7 @@ class LocalWorker:
                         await self._send(Close())
                         await asyncio.wait([self._supervisor])
             if self._process is not None:
-                _kill(self._process)
+                kill(self._process)
             # Not cancelled: it is what waits for the end of the process, and no wait of its is longer than the kill's.
             await asyncio.wait([self._supervisor])
         self._ready = self._report = None
@@ -185,33 +185,23 @@ class LocalWorker:
 
     async def _run_once(self) -> str:
         """Run the process once, from start to end; return why it ended."""
-        process = await self._spawn()
+        process = await spawn()
         self._process = process
         if self._closing.is_set():
-            _kill(process)
+            kill(process)
         try:
-            config = msgspec.structs.replace(self._config, parent_pid=os.getpid(), failpoints=failpoints.take_armed())
+            config = msgspec.structs.replace(
+                self._config,
+                parent_pid=os.getpid(),
+                failpoints=failpoints.take_armed(),
+                sign_s=min(self._hang_s, self._start_s) / _SIGNS,
+            )
             await self._send(config)
             reason = await self._listen(process)
         finally:
             self._ready = self._report = None
             await self._reap(process)
-        return reason or _describe_exit(process.returncode)
-
-    async def _spawn(self) -> asyncio.subprocess.Process:
-        environment = worker_environment(os.environ)
-        # Threads that spin while they wait for each other starve others on the same cores: on a busy machine of two
-        # cores pictures took five times as long. How threads wait does not change bits.
-        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH"))))
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "generation.workers.child",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=environment,
-        )
+        return reason or describe_exit(process.returncode)
 
     async def _listen(self, process: asyncio.subprocess.Process) -> str | None:
         """Pass on events until the process ends; return the reason, if the exit status does not give it."""
@@ -242,7 +232,7 @@ class LocalWorker:
             is_owing = bool(self._resident) or self._ready is None
             left_s = self._heard_at + self._patience_s - loop.time() if is_owing else self._patience_s
             if left_s <= 0:
-                _kill(process)
+                kill(process)
                 return
             await asyncio.sleep(min(left_s, self._hang_s))
 
@@ -278,21 +268,10 @@ class LocalWorker:
         except TimeoutError:
             pass
         finally:
-            _kill(process)
+            kill(process)
         await process.wait()
         self._process = None
         if process.stdin is not None:
             process.stdin.close()
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 await process.stdin.wait_closed()
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-
-
-def _describe_exit(returncode: int | None) -> str:
-    if returncode is not None and returncode < 0:
-        return f"its process was ended by {signal.Signals(-returncode).name}"
-    return f"its process ended with status {returncode}"

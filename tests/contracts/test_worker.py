@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from bench.light_engine import ENGINE as LIGHT_ENGINE
+from bench.light_engine import LOAD_S
 from generation.errors import ConfigurationError, UnknownModelError
 from generation.jobs.protocol import (
     Cancel,
@@ -228,6 +229,21 @@ async def test_a_hanging_process_is_killed(make_light: MakeWorker) -> None:
     events = await ready(worker)
     await worker.admit(an_order(a_spec(prompt="hang-worker")))
     lost = await anext(events)
+    assert isinstance(lost, WorkerLost) and "silent" in lost.reason
+
+
+async def test_a_process_that_loads_for_long_is_left_alone(make_light: MakeWorker) -> None:
+    worker = make_light(hang_s=LOAD_S / 2)
+    events = await ready(worker)
+    await worker.admit(an_order(a_spec(prompt="load-slowly", steps=1)))
+    assert isinstance((await until(events, END))[-1], Finished)
+
+
+async def test_a_process_that_hangs_while_it_loads_is_killed(make_light: MakeWorker) -> None:
+    worker = make_light(hang_s=0.3)
+    events = await ready(worker)
+    await worker.admit(an_order(a_spec(prompt="load-slowly hang-worker")))
+    lost = (await until(events, WorkerLost))[-1]
     assert isinstance(lost, WorkerLost) and "silent" in lost.reason
 
 

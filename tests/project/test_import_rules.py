@@ -29,6 +29,7 @@ BASICS = {
         "loopback",
         "owner",
         "program",
+        "progress",
         "retry",
         "translatable",
         "validation",
