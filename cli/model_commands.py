@@ -70,6 +70,9 @@ def models_set(
     sampler: Annotated[str | None, typer.Option(help="As in /imagine, for example `Euler SGM Uniform`.")] = None,
     size: Annotated[int | None, typer.Option(metavar="PIXELS", help="The side of a square picture.")] = None,
     clip_skip: Annotated[int | None, typer.Option(help="1 uses the last layer of the text encoder.")] = None,
+    rescale: Annotated[
+        float | None, typer.Option(help="Guidance rescale, 0 to 1: for v-prediction that burns out. 0 is off.")
+    ] = None,
     negative: Annotated[str | None, typer.Option(help="For prompts without a negative one; '' for none.")] = None,
     prefix: Annotated[str | None, typer.Option(help="Words before every prompt; '' for none.")] = None,
     suffix: Annotated[str | None, typer.Option(help="Words behind every prompt; '' for none.")] = None,
@@ -80,7 +83,14 @@ def models_set(
 
     folder = load_settings().folder_of_models
     chosen: dict[str, Any] = {"steps": steps, "guidance": guidance, "sampler": sampler, "native_px": size}
-    chosen |= {"clip_skip": clip_skip, "negative": negative, "prefix": prefix, "suffix": suffix, "resets": reset}
+    chosen |= {
+        "clip_skip": clip_skip,
+        "rescale": rescale,
+        "negative": negative,
+        "prefix": prefix,
+        "suffix": suffix,
+        "resets": reset,
+    }
     _change_models(folder, lambda: model_defaults.set_defaults(folder, name, say=typer.echo, **chosen))
 
 

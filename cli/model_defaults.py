@@ -18,7 +18,7 @@ from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides, Default
 from generation.requests.prompt import clean_prompt, read_negative
 
 Say = Callable[[str], None]
-_OPTIONS = "--steps, --guidance, --sampler, --size, --clip-skip, --negative, --prefix, --suffix or --reset"
+_OPTIONS = "--steps, --guidance, --sampler, --size, --clip-skip, --rescale, --negative, --prefix, --suffix or --reset"
 
 
 def set_defaults(
@@ -98,7 +98,8 @@ def describe(own: Defaults) -> str:
     """Return the numbers of a model's defaults in one row."""
     steps = f"{own.steps} step{'' if own.steps == 1 else 's'}"
     clip_skip = f", clip skip {own.clip_skip}" if own.clip_skip > 1 else ""
-    return f"{steps}, guidance {own.guidance:g}, {own.sampler}, {own.native_px} px{clip_skip}"
+    rescale = f" rescaled by {own.rescale:g}" if own.rescale else ""
+    return f"{steps}, guidance {own.guidance:g}{rescale}, {own.sampler}, {own.native_px} px{clip_skip}"
 
 
 def describe_words(own: Defaults) -> str:

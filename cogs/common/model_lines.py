@@ -9,6 +9,7 @@ from generation.requests.defaults import Defaults
 UNGUIDED = N_("A negative prompt has no effect at guidance {guidance}.")
 NEGATIVE = N_("Without a negative prompt it avoids: {words}")
 AROUND = N_("Every prompt becomes: {words}")
+RESCALE = N_("guidance rescale {number}")
 CLIP_SKIP = N_("clip skip {number}")
 _MAX_WORDS = 120
 
@@ -23,6 +24,8 @@ def format_defaults(own: Defaults) -> str:
     ]
     if own.clip_skip > 1:
         parts.append(_(CLIP_SKIP, number=own.clip_skip))
+    if own.rescale:
+        parts.append(_(RESCALE, number=format_number(own.rescale)))
     return ", ".join(parts)
 
 

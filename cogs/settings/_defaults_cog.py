@@ -46,6 +46,7 @@ class DefaultsGroup(
         steps="The number of denoising steps.",
         guidance="How closely to follow the prompt. At 1 or below, negative prompts have no effect.",
         sampler="How noise becomes the picture (A1111 names).",
+        rescale="Guidance rescale, 0 to 1, for models with v-prediction that burn out. 0 is off.",
         negative="What to avoid where a member does not say it. A minus sign (-): nothing.",
     )
     @app_commands.choices(sampler=transformers.SAMPLER_CHOICES)
@@ -56,6 +57,7 @@ class DefaultsGroup(
         steps: transformers.Steps | None = None,
         guidance: transformers.Guidance | None = None,
         sampler: Choice[str] | None = None,
+        rescale: app_commands.Range[float, 0, 1] | None = None,
         negative: transformers.Prompt | None = None,
     ) -> None:
         require_manager(interaction)
@@ -64,6 +66,7 @@ class DefaultsGroup(
             steps=steps,
             guidance=guidance,
             sampler=sampler.value if sampler else None,
+            rescale=rescale,
             negative=read_negative(transformers.clean_typed_prompt(negative)) if negative else None,
         )
         if not given.given:

@@ -85,6 +85,8 @@ def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
         settings["Variation seed strength"] = f"{spec.variation.strength:g}"
     if spec.clip_skip > 1:
         settings["Clip skip"] = str(spec.clip_skip)
+    if spec.rescale:
+        settings["CFG Rescale"] = f"{spec.rescale:g}"
     for key, digits in (("Lora hashes", _list_lora_hashes(recipe)), ("TI hashes", _list_embedding_hashes(spec))):
         if digits:
             settings[key] = '"' + ", ".join(f"{name}: {short}" for name, short in digits.items()) + '"'

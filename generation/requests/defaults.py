@@ -23,6 +23,8 @@ class Defaults:
     sampler: str
     native_px: int
     clip_skip: int = 1
+    rescale: float = 0.0
+    """How far guidance is scaled back, 0 to 1, as `ImageSpec.rescale`."""
     negative: str = ""
     """The negative prompt of a request that has none, where there is guidance for one to work."""
     prefix: str = ""
@@ -51,6 +53,7 @@ class DefaultOverrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     sampler: str | None = None
     native_px: int | None = None
     clip_skip: int | None = None
+    rescale: float | None = None
     negative: str | None = None
     prefix: str | None = None
     suffix: str | None = None
@@ -60,6 +63,8 @@ class DefaultOverrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         check_ranges(*(each for each in numbers if each[1] is not None))
         if self.guidance is not None:
             check_number(Phrase("Guidance"), self.guidance, low=0, high=MAX_GUIDANCE)
+        if self.rescale is not None:
+            check_number(Phrase("Guidance rescale"), self.rescale, low=0, high=1)
         if self.sampler is not None and self.sampler not in SAMPLERS:
             raise UnknownSamplerError(name=self.sampler[:60], samplers=", ".join(SAMPLERS))
         if self.native_px is not None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from generation.requests.errors import NumberNotAboveError, NumberOutOfRangeError, OutOfRangeError, SizeOutOfRangeError
+from generation.requests.errors import (
+    NumberNotAboveError,
+    NumberOutOfRangeError,
+    OutOfRangeError,
+    SizeOutOfRangeError,
+    UnknownSamplerError,
+)
+from generation.requests.samplers import SAMPLERS
 from generation.translatable import Phrase
 
 MAX_SEED = 2**32 - 1
@@ -77,6 +84,15 @@ def check_size(width_px: Any, height_px: Any) -> None:
                 width=shorten(width_px),
                 height=shorten(height_px),
             )
+
+
+def check_sampler(name: str, steps: int) -> None:
+    """Raise `UnknownSamplerError` for a name that is none, or `OutOfRangeError` for more steps than it can do."""
+    if name not in SAMPLERS:
+        raise UnknownSamplerError(name=name, samplers=", ".join(SAMPLERS))
+    most = SAMPLERS[name].max_steps
+    if most is not None:
+        check_range(Phrase("Steps with {sampler}", sampler=name), steps, low=1, high=most)
 
 
 def is_number(value: Any, kinds: Any) -> bool:

@@ -14,12 +14,7 @@ from msgspec import UNSET, UnsetType
 from generation.requests.comparison import Comparison, require_layout
 from generation.requests.defaults import HasDefaults
 from generation.requests.edits import Hires, StartImage, Upscale, Variation
-from generation.requests.errors import (
-    HiresFromPictureError,
-    HiresTooLargeError,
-    MarginsTooLargeError,
-    UnknownSamplerError,
-)
+from generation.requests.errors import HiresFromPictureError, HiresTooLargeError, MarginsTooLargeError
 from generation.requests.passes import Pass, count_steps_run
 from generation.requests.prompt import NEGATIVE_NAME, PROMPT_NAME, check_alt, check_prompt
 from generation.requests.prompt_addons import Adapter, Embedding, ParsedPrompts, check_extras
@@ -35,9 +30,11 @@ from generation.requests.ranges import (
     SIDE_MULTIPLE_PX,
     STEPS,
     Range,
+    check_above,
     check_number,
     check_range,
     check_ranges,
+    check_sampler,
     check_size,
 )
 from generation.requests.replay import Replay as Replay
@@ -47,7 +44,7 @@ from generation.rules.folding import words_of_name
 from generation.translatable import Phrase
 from generation.validation import check, checked
 
-_GUIDANCE = Phrase("Guidance")
+_GUIDANCE, _RESCALE = Phrase("Guidance"), Phrase("Guidance rescale")
 _SYNTAX = Range(Phrase("The syntax of the prompt"), FIRST_SYNTAX, SYNTAX)
 _COUNT, _ONE = (Range(Phrase("Count"), 1, most) for most in (MAX_COUNT, 1))
 
@@ -82,6 +79,8 @@ class ImageSpec:
     syntax: int | UnsetType = UNSET
     """By which syntax its prompts are read (`generation.requests.prompt_weights`). Unset is the first, and is not
     written: a picture from before there was a second keeps its file, to the byte."""
+    rescale: float | UnsetType = UNSET
+    """How far guidance is scaled back to the spread of the prompt's own prediction; unset: not at all."""
     template: Template | UnsetType = UNSET
     """What its prompts were drawn from, if they were. In a request it is what they are to be drawn from, and not
     written where there is nothing to draw."""
@@ -112,6 +111,7 @@ class ImageSpec:
             guidance=own.guidance if guidance is None else guidance,
             sampler=sampler or own.sampler,
             clip_skip=own.clip_skip if clip_skip is None else clip_skip,
+            rescale=own.rescale or UNSET,
             **rest,
         )
 
@@ -122,12 +122,10 @@ class ImageSpec:
         check_size(self.width_px, self.height_px)
         check_ranges((STEPS, self.steps))
         check_number(_GUIDANCE, self.guidance, low=0, high=MAX_GUIDANCE)
-        if self.sampler not in SAMPLERS:
-            raise UnknownSamplerError(name=self.sampler, samplers=", ".join(SAMPLERS))
-        most = SAMPLERS[self.sampler].max_steps
-        if most is not None:
-            check_range(Phrase("Steps with {sampler}", sampler=self.sampler), self.steps, low=1, high=most)
+        check_sampler(self.sampler, self.steps)
         check_ranges((SEED, self.seed), (CLIP_SKIP, self.clip_skip), (_SYNTAX, self.syntax or FIRST_SYNTAX))
+        if self.rescale is not UNSET:
+            check_above(_RESCALE, self.rescale, low=0, high=1)
         if self.adapters or self.embeddings:
             check_extras(self.adapters, self.embeddings)
         if self.start is not None or self.hires is not None:

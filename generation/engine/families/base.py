@@ -24,6 +24,23 @@ MASK = "mask"
 """The input that the engine adds for a family that takes one: (rows, 1 + C, h, w), a mask and the latents it keeps."""
 
 
+def guide_rows(prediction: Tensor, spec: ImageSpec) -> Tensor:
+    """Return `u + g (c - u)` of `[negative,] positive` rows, rescaled where the spec says so."""
+    if prediction.shape[0] == 1:
+        return prediction
+    negative, positive = prediction.chunk(2)
+    return rescale_guidance(negative + spec.guidance * (positive - negative), positive, spec)
+
+
+def rescale_guidance(guided: Tensor, positive: Tensor, spec: ImageSpec) -> Tensor:
+    """Return a guided prediction nearer to the spread of the positive one (arXiv 2305.08891, section 3.4)."""
+    if not spec.rescale:
+        return guided
+    axes = tuple(range(1, guided.ndim))
+    rescaled = guided * (positive.std(dim=axes, keepdim=True) / guided.std(dim=axes, keepdim=True))
+    return spec.rescale * rescaled + (1 - spec.rescale) * guided
+
+
 class Words(Protocol):
     """What a family read from a spec's prompts."""
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from generation.engine.adapters import Adapters
 from generation.engine.embeddings import TextualInversions
-from generation.engine.families.base import MASK, Conditioning
+from generation.engine.families.base import MASK, Conditioning, guide_rows
 from generation.engine.samplers import Sampling
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
@@ -66,10 +66,7 @@ class Diffusion:
         return Sampling(spec, self.scheduler_config, strength=strength, generator=generator)
 
     def guide(self, prediction: Tensor, spec: ImageSpec) -> Tensor:
-        if prediction.shape[0] == 1:
-            return prediction
-        negative, positive = prediction.chunk(2)
-        return negative + spec.guidance * (positive - negative)
+        return guide_rows(prediction, spec)
 
 
 def join_mask(latents: Tensor, conditioning: Conditioning) -> Tensor:

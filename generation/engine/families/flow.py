@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import LanguageText, Read
@@ -74,11 +73,3 @@ class Flow:
         """Return the tokens of `[negative,] positive`."""
         prompts = (spec.negative, spec.prompt) if spec.is_guided else (spec.prompt,)
         return tuple(self._text.read(prompt) for prompt in prompts)
-
-
-def guide_rows(prediction: Tensor, guidance: float) -> Tensor:
-    """Return `u + g (c - u)` of `[negative,] positive` rows."""
-    if prediction.shape[0] == 1:
-        return prediction
-    negative, positive = prediction.chunk(2)
-    return negative + guidance * (positive - negative)

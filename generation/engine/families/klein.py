@@ -16,8 +16,8 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 from torch import Tensor
 
 from generation.engine.devices import Device
-from generation.engine.families.base import Conditioning
-from generation.engine.families.flow import Flow, guide_rows
+from generation.engine.families.base import Conditioning, guide_rows
+from generation.engine.families.flow import Flow
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import MAX_TOKENS, LanguageText, Read
 from generation.engine.loading import ModelFolder
@@ -76,7 +76,7 @@ class Klein(Flow):
         return mu
 
     def guide(self, prediction: Tensor, spec: ImageSpec) -> Tensor:
-        return guide_rows(prediction, spec.guidance)
+        return guide_rows(prediction, spec)
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         rows, _, height, width = latents.shape

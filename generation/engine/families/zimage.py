@@ -15,7 +15,7 @@ from diffusers.pipelines.z_image.pipeline_z_image import calculate_shift
 from torch import Tensor
 
 from generation.engine.devices import Device
-from generation.engine.families.base import Conditioning
+from generation.engine.families.base import Conditioning, rescale_guidance
 from generation.engine.families.flow import Flow
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import LanguageText, Read
@@ -80,7 +80,8 @@ class ZImage(Flow):
         if prediction.shape[0] == 1:
             return -prediction
         negative, positive = prediction.chunk(2)
-        return -(positive + (spec.guidance - 1) * (positive - negative))
+        guided = positive + (spec.guidance - 1) * (positive - negative)
+        return -rescale_guidance(guided, positive, spec)
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         lengths = conditioning["lengths"].tolist()

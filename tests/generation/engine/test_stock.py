@@ -55,6 +55,8 @@ def stock_picture(stock: StableDiffusionPipeline, spec: ImageSpec) -> np.ndarray
             options |= {"mask_image": picture_of(a_mask()), "width": spec.width_px, "height": spec.height_px}
     if spec.sampler == "TCD":
         options["eta"] = 0.3  # what TCD's authors and its class mean; the pipelines say 0 for every scheduler
+    if spec.rescale:
+        options["guidance_rescale"] = spec.rescale
     parts = stock.components | {"scheduler": build_scheduler(spec.sampler, config)}
     pipeline = kind(**parts, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)
@@ -85,6 +87,15 @@ def test_every_sampler_matches_the_stock_pipeline(
     engine: Engine, stock: StableDiffusionPipeline, sampler: str, start: Any
 ) -> None:
     assert levels_apart(engine, stock, a_spec(sampler=sampler, start=start, steps=5)) <= MAX_LEVELS_APART
+
+
+@pytest.mark.parametrize("rescale", [0.7, 1.0])
+def test_guidance_rescale_is_that_of_the_stock_pipeline(
+    engine: Engine, stock: StableDiffusionPipeline, rescale: float
+) -> None:
+    spec = a_spec(rescale=rescale, guidance=9.0)
+    assert levels_apart(engine, stock, spec) <= MAX_LEVELS_APART
+    assert np.abs(stock_picture(stock, spec) - stock_picture(stock, a_spec(guidance=9.0))).max() > MAX_LEVELS_APART
 
 
 @pytest.mark.parametrize(

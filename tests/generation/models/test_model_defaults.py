@@ -50,7 +50,9 @@ def change(folder: Path, name: str, **options: Any) -> str:
 
 def defaults_of(folder: Path, name: str) -> dict[str, Any]:
     own = Catalog.open("paintbox", folder).get(name).defaults
-    return {key: value for key in own.__slots__ if (value := getattr(own, key)) not in ("", 1) or key == "guidance"}
+    return {
+        key: value for key in own.__slots__ if (value := getattr(own, key)) not in ("", 0.0, 1) or key == "guidance"
+    }
 
 
 def ask(model: Model, prompt: str, negative: str = "", **options: Any) -> ImageSpec:
@@ -102,6 +104,13 @@ def test_set_changes_what_is_given_and_reset_guesses_again(toy: Path, tmp_path: 
     assert [entry.name for entry in ModelRegistry.read(tmp_path).entries] == ["other", "photo-lightning"]
 
 
+def test_a_request_takes_the_rescale_of_its_model_and_one_without_writes_none(toy: Path, tmp_path: Path) -> None:
+    add(tmp_path, toy, name="vivid")
+    assert b"rescale" not in msgspec.json.encode(ask(Catalog.open("paintbox", tmp_path).get("vivid"), "a cat"))
+    assert "guidance 7 rescaled by 0.7" in change(tmp_path, "vivid", rescale=0.7)
+    assert ask(Catalog.open("paintbox", tmp_path).get("vivid"), "a cat").rescale == 0.7
+
+
 @pytest.mark.parametrize(
     ("name", "options", "problem"),
     [
@@ -114,6 +123,7 @@ def test_set_changes_what_is_given_and_reset_guesses_again(toy: Path, tmp_path: 
         ("photo", {"guidance": float("nan")}, "Guidance must be a number"),
         ("photo", {"sampler": "euler"}, "no sampler named “euler”"),
         ("photo", {"native_px": 513}, "steps of 8"),
+        ("photo", {"rescale": 1.5}, "Guidance rescale must be a number from 0 to 1"),
         ("photo", {"clip_skip": 13}, "Clip skip must be"),
         ("photo", {"negative": "a" * 1501}, "The negative prompt may be at most"),
         ("photo", {"suffix": "good <lora:ink:1>"}, "cannot call a LoRA"),
