@@ -25,7 +25,7 @@ def unet_flops(engine: Engine, model: Model, side_px: int) -> float:
         encoded = counter.get_total_flops()
         assert slot.walk is not None
         dtype = engine._device.dtype
-        conditioning = {name: rows.to(dtype) for name, rows in slot.walk.conditioning.items()}
+        conditioning = {name: rows.to(dtype) for name, rows in slot.conditioning.items()}
         times = torch.tensor([slot.timestep()], device=engine._device.torch_device)
         family.denoise(slot.model_input().to(dtype), times, conditioning)
         return float(counter.get_total_flops() - encoded)

@@ -16,6 +16,7 @@ from torch import Tensor
 from generation.engine.devices import Device
 from generation.engine.families.base import Conditioning
 from generation.engine.slot import Key, Slot
+from generation.requests.prompt_schedule import Wording
 
 _MAX_BUFFERS = 24
 
@@ -24,7 +25,6 @@ class Batch:
     """The rows of one forward."""
 
     def __init__(self, bucket: int, like: Slot, device: Device) -> None:
-        assert like.walk is not None
         place, dtype = device.torch_device, device.dtype
         self.bucket = bucket
         self.latents = torch.zeros((bucket, *like.key.latent_shape), dtype=dtype, device=place)
@@ -33,10 +33,11 @@ class Batch:
             name: torch.zeros(
                 (bucket, *rows.shape[1:]), dtype=dtype if rows.is_floating_point() else rows.dtype, device=place
             )
-            for name, rows in like.walk.conditioning.items()
+            for name, rows in like.conditioning.items()
         }
-        self._owners: list[tuple[int, int] | None] = [None] * bucket
-        """Whose conditioning a row holds, and which part of it: an image that moves by one row leaves one behind."""
+        self._owners: list[tuple[int, int, Wording] | None] = [None] * bucket
+        """Whose conditioning a row holds, which part of it, and of which wording of its prompts: an image that moves by
+        one row leaves one behind, and an image may have other words in another step."""
 
     def fill(self, slots: Sequence[Slot]) -> None:
         """Copy in the images' inputs, in order from row 0, unless they are unchanged since last time."""
@@ -51,12 +52,12 @@ class Batch:
         self.timesteps.copy_(torch.tensor(times, dtype=torch.float32))
 
     def _fill_conditioning(self, slot: Slot, rows: slice) -> None:
-        owners = [(slot.serial, part) for part in range(slot.rows)]
+        owners = [(slot.serial, part, slot.wording) for part in range(slot.rows)]
         if self._owners[rows] == owners:
             return
-        assert slot.walk is not None
+        conditioning = slot.conditioning
         for name, buffer in self.conditioning.items():
-            buffer[rows] = slot.walk.conditioning[name]
+            buffer[rows] = conditioning[name]
         self._owners[rows] = owners
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -15,11 +15,12 @@ from generation.engine.initial_latents import Repaint, begin, begin_larger, buil
 from generation.engine.samplers import Sampling
 from generation.jobs.protocol import GenerateCommand
 from generation.requests.cost import BY_PIXELS, Work, compute_evaluations_cost
-from generation.requests.passes import Pass
 from generation.requests.prompt_addons import Adapter
+from generation.requests.prompt_schedule import Wording
 from generation.requests.recipe import Trace, require_trace
 from generation.requests.spec import ImageSpec
 from generation.safety.verdict import UNCHECKED, SafetyVerdict
+from generation.validation import stored
 
 
 class Key(NamedTuple):
@@ -49,7 +50,8 @@ class SamplingRun:
     """The state of an image once it has begun."""
 
     sampling: Sampling
-    conditioning: Conditioning
+    conditioning: Mapping[Wording, Conditioning]
+    """For each wording of its prompts, which may change from step to step."""
     latents: Tensor
     repaint: Repaint | None
     begun_at: int = 0
@@ -79,10 +81,16 @@ class Slot:
         self.start = start
         self.family = family
         self.serial = serial
-        self.words: Words = family.tokenize(spec)
+        self._plan = spec.plan
+        plain = Wording(spec.prompt, spec.negative)
+        self._words: dict[Wording, Words] = {
+            each: family.tokenize(_reword(spec, each)) for each in spec.wordings or (plain,)
+        }
         self.rows = spec.num_rows
         self.buckets: list[int] = []
-        self._coming = [_keyed(family, order, each, self.words, traits.serial) for each in spec.passes]
+        self._model_serial = traits.serial
+        self._coming = list(spec.passes)
+        self._shapes = [latent_shape(family, (each.width_px, each.height_px)) for each in self._coming]
         self._enter_pass()
         self.replay = _parse_replay(order)
         self.walk: SamplingRun | None = None
@@ -98,7 +106,7 @@ class Slot:
     def total(self) -> int:
         if self.walk is None:
             return self.order.spec.num_evaluations
-        later = sum(each.evaluations for each, _ in self._coming)
+        later = sum(each.evaluations for each in self._coming)
         return self.walk.begun_at + len(self.walk.sampling.times) + later
 
     @property
@@ -110,6 +118,29 @@ class Slot:
         """Of the coming evaluation in the present walk."""
         assert self.walk is not None
         return self.done - self.walk.begun_at
+
+    @property
+    def wording(self) -> Wording:
+        """What the prompts are in the coming evaluation; after the last one, what they were in it."""
+        if not self._plan:
+            return next(iter(self._words))
+        index = self._index if self.walk is not None else 0
+        return self._walk_plan[min(index, len(self._walk_plan) - 1)]
+
+    @property
+    def key(self) -> Key:
+        """What the images of its coming forward must have in common."""
+        return self._keys[self.wording]
+
+    @property
+    def conditioning(self) -> Conditioning:
+        assert self.walk is not None
+        return self.walk.conditioning[self.wording]
+
+    @property
+    def dropped(self) -> str:
+        """The end of the prompt that did not fit, to be shown to the user."""
+        return next((each.dropped for each in self._words.values() if each.dropped), "")
 
     @property
     def trace(self) -> str:
@@ -168,14 +199,14 @@ class Slot:
 
         Changes nothing unless it succeeds.
         """
-        before, spec, (coming, key) = self.walk, self.order.spec, self._coming[0]
+        before, spec, coming, shape = self.walk, self.order.spec, self._coming[0], self._shapes[0]
         assert before is not None and spec.hires is not None
         generator = before.sampling.generator
         drawn = generator.get_state()
         try:
             size_px, strength = (coming.width_px, coming.height_px), spec.hires.strength
             sampling = self.family.sampling(spec, size_px, strength=strength, generator=generator)
-            latents, clean = begin_larger(sampling, before.latents, (1, *key.latent_shape))
+            latents, clean = begin_larger(sampling, before.latents, (1, *shape))
             larger = replace(spec, width_px=coming.width_px, height_px=coming.height_px, hires=None)
             mask = build_mask_input(self.family, generator, latents.shape) if self.family.takes_mask else None
             conditioning = self._condition(larger, mask)
@@ -187,22 +218,33 @@ class Slot:
         self._enter_pass()
         self.walk = walk
 
-    def _condition(self, spec: ImageSpec, mask_input: Tensor | None) -> Conditioning:
-        conditioning = self.family.condition(spec, self.words)
-        return conditioning if mask_input is None else {**conditioning, MASK: mask_input.repeat(self.rows, 1, 1, 1)}
+    def _condition(self, spec: ImageSpec, mask_input: Tensor | None) -> Mapping[Wording, Conditioning]:
+        mask = {} if mask_input is None else {MASK: mask_input.repeat(self.rows, 1, 1, 1)}
+        return {
+            wording: {**self.family.condition(_reword(spec, wording), words), **mask}
+            for wording, words in self._words.items()
+        }
 
     def _enter_pass(self) -> None:
-        """Take on the size of the next pass."""
-        coming, self.key = self._coming.pop(0)
+        """Take on the size and the plan of the next pass."""
+        coming, shape = self._coming.pop(0), self._shapes.pop(0)
+        self._walk_plan = self._plan[-1 - len(self._coming)] if self._plan else ()
         self.size_px = (coming.width_px, coming.height_px)
         spec = self.order.spec
+        self._keys = {
+            wording: Key(spec.model, shape, words.key, spec.adapters, self._model_serial)
+            for wording, words in self._words.items()
+        }
         before, after = (compute_evaluations_cost(spec, self.done + more, work=self.work) for more in (0, 1))
         self._charge_of_row = (after - before) / self.rows
 
 
-def _keyed(family: Family, order: GenerateCommand, coming: Pass, words: Words, serial: int) -> tuple[Pass, Key]:
-    shape = latent_shape(family, (coming.width_px, coming.height_px))
-    return coming, Key(order.spec.model, shape, words.key, order.spec.adapters, serial)
+def _reword(spec: ImageSpec, wording: Wording) -> ImageSpec:
+    """Return the spec with those prompts, which may be empty."""
+    if wording == (spec.prompt, spec.negative):
+        return spec
+    with stored():
+        return replace(spec, prompt=wording.prompt, negative=wording.negative)
 
 
 def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from generation.requests.prompt_addons import Embedding, split
-from generation.requests.prompt_weights import Weighted, parse_weights
+from generation.requests.prompt_weights import BREAK, FIRST_SYNTAX_WITH_BREAK, Weighted, parse_weights
 from generation.requests.spec import ImageSpec
 
 
@@ -57,10 +57,10 @@ def tokenize_pair(
     """
     learned = {each.name.casefold(): ids_of(each) for each in spec.embeddings} if ids_of else {}
     wanted, avoided = (parse_weights(each, spec.syntax_version) for each in (spec.prompt, spec.negative))
-    positive = _read(tokenizer, learned, wanted, length - 2, max_chunks)
+    positive = _read(tokenizer, learned, wanted, length - 2, max_chunks, spec.syntax_version)
     prompts = [positive]
     if spec.is_guided:
-        prompts.insert(0, _read(tokenizer, learned, avoided, length - 2, max_chunks))
+        prompts.insert(0, _read(tokenizer, learned, avoided, length - 2, max_chunks, spec.syntax_version))
     num_chunks = max(len(prompt.chunks) for prompt in prompts)
     framed = torch.tensor([_frame_chunks(tokenizer, prompt.chunks, length, num_chunks) for prompt in prompts])
     ids, weights = framed.to(torch.float64).unbind(-1)
@@ -79,17 +79,27 @@ def apply_weights(embedding: Tensor, weights: Tensor) -> Tensor:
 
 
 def _read(
-    tokenizer: Any, learned: dict[str, list[int]], stretches: list[Weighted], size: int, max_chunks: int
+    tokenizer: Any, learned: dict[str, list[int]], stretches: list[Weighted], size: int, max_chunks: int, syntax: int
 ) -> _Prompt:
-    tokens: list[tuple[int, float]] = []
+    """Cut a prompt into chunks of `size` tokens. BREAK ends one, however little is in it."""
+    chunks: list[list[tuple[int, float]]] = [[]]
     for text, weight in stretches:
-        for piece, is_learned in split(text, learned):
-            ids = learned[piece.casefold()] if is_learned else _ids(tokenizer, piece)
-            tokens.extend((token, weight) for token in ids)
-    kept, rest = tokens[: size * max_chunks], tokens[size * max_chunks :]
-    chunks = [kept[start : start + size] for start in range(0, len(kept), size)] or [[]]
-    own = [token for token, _ in rest if token < len(tokenizer)]
-    return _Prompt(chunks, tokenizer.decode(own).strip() if own else "")
+        for index, part in enumerate(BREAK.split(text) if syntax >= FIRST_SYNTAX_WITH_BREAK else (text,)):
+            if index:
+                chunks.append([])
+            for token in _tokens(tokenizer, learned, part):
+                if len(chunks[-1]) == size:
+                    chunks.append([])
+                chunks[-1].append((token, weight))
+    if len(chunks) > 1 and not chunks[-1]:
+        chunks.pop()
+    own = [token for chunk in chunks[max_chunks:] for token, _ in chunk if token < len(tokenizer)]
+    return _Prompt(chunks[:max_chunks], tokenizer.decode(own).strip() if own else "")
+
+
+def _tokens(tokenizer: Any, learned: dict[str, list[int]], text: str) -> Iterator[int]:
+    for piece, is_learned in split(text, learned):
+        yield from learned[piece.casefold()] if is_learned else _ids(tokenizer, piece)
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:

@@ -38,9 +38,16 @@ def reroll(job: Job, *, seed: int) -> GenerationRequest:
     request, first = job.request, job.request.spec
     _require_painted(first)
     if not request.cells:
-        return replace(request, spec=_set_seed(first.as_asked, seed), replay=None, drawn=UNSET, alt=UNSET)
+        return replace(request, spec=_set_seed(ask_again(first), seed), replay=None, drawn=UNSET, alt=UNSET)
     cells = tuple(replace(each, seed=(each.seed - first.seed + seed) % (MAX_SEED + 1)) for each in request.cells)
     return replace(request, spec=cells[0], cells=cells)
+
+
+def ask_again(spec: ImageSpec) -> ImageSpec:
+    """Return the spec with the words it was asked for: what its prompts were drawn from, else themselves."""
+    if not spec.template:
+        return spec
+    return replace(spec, prompt=spec.template.prompt, negative=spec.template.negative, adapters=(), embeddings=())
 
 
 def vary(image: Image, *, seed: int) -> GenerationRequest:

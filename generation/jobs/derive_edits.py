@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from generation.images.region import mask_sha256
-from generation.jobs.derive import vary
+from generation.jobs.derive import ask_again, vary
 from generation.jobs.errors import PictureDeletedError, PictureEnlargedError, StrengthWithoutPictureError
 from generation.jobs.job import Image, Job
 from generation.requests.drawing import write_prompts
@@ -46,7 +46,7 @@ def vary_strongly(image: Image, *, seed: int) -> GenerationRequest:
 
 def get_remix_options(job: Job) -> RemixOptions:
     """Return the values that a remix of these pictures begins with."""
-    spec = job.request.spec.as_asked
+    spec = ask_again(job.request.spec)
     strength = spec.start.strength if spec.start else spec.variation.strength if spec.variation else None
     return RemixOptions(
         prompt=spec.written, negative=spec.negative, guidance=spec.guidance, seed=spec.seed, strength=strength

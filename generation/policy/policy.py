@@ -144,7 +144,10 @@ def collect_texts(
     """
     texts, names = list[str](), list[str]()
     for spec in request.specs:
-        texts += [spec.prompt, "" if spec.negative == own_negatives.get(spec.model) else spec.negative]
+        is_own = spec.negative == own_negatives.get(spec.model)
+        texts += [spec.prompt, "" if is_own else spec.negative]
+        if "[" in spec.prompt or "[" in spec.negative:
+            texts += [text for wording in spec.wordings for text in (wording[:1] if is_own else wording)]
         if spec.template:
             texts += [spec.template.prompt, spec.template.negative]
         names += spec.names if spec.model == default_model else (*spec.names, spec.model)

@@ -41,6 +41,10 @@ class Margins:
         if not any(sides) or any(side_px % SIDE_MULTIPLE_PX for side_px in sides):
             raise MarginStepError(step=SIDE_MULTIPLE_PX)
 
+    def inside(self, size_px: tuple[int, int]) -> tuple[int, int]:
+        """Return what is left of a canvas of that size: the picture in it."""
+        return size_px[0] - self.left - self.right, size_px[1] - self.top - self.bottom
+
 
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,3 +127,10 @@ class Hires:
     def __post_init__(self) -> None:
         check_above(Phrase("Hires factor"), self.factor, low=1, high=2)
         check_strength(Phrase("Hires strength"), self.strength)
+
+    def enlarge(self, size_px: tuple[int, int]) -> tuple[int, int]:
+        """Return the size of the second pass, rounded to 8 pixels."""
+        width, height = (
+            SIDE_MULTIPLE_PX * max(1, round(side_px * self.factor / SIDE_MULTIPLE_PX)) for side_px in size_px
+        )
+        return width, height

@@ -62,6 +62,15 @@ class FlagValueError(InvalidRequestError):
 `--cfg 7.5`, `--count 2`, `--no people`."""
 
 
+class PromptEditsTooDeepError(InvalidRequestError):
+    """Prompt edits such as `[a:b:0.5]` may nest up to {most} deep. Write this prompt with fewer."""
+
+
+class TooManyPromptEditsError(InvalidRequestError):
+    """This prompt has {number} wordings over the steps of the picture, and at most {most} are possible. Write it with \
+fewer `[a:b:0.5]` and `[a|b]`."""
+
+
 # Choices in a prompt, and lists of words.
 
 

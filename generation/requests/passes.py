@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 
 class Pass(NamedTuple):
-    """One walk from noise to picture: its size in pixels, and the model evaluations it takes."""
+    """One walk from noise to picture: its size in pixels, the model evaluations it takes, and the steps that run."""
 
     width_px: int
     height_px: int
     evaluations: int
+    steps: int
 
 
 def count_steps_run(steps: int, strength: float) -> int:

@@ -7,7 +7,8 @@ between 0 and 2: a thousand brackets are neither slow nor strong.
 A picture is painted again as it was read, so its spec names the syntax. The first took a number for none unless it was
 digits with a point. The second reads every number that `generation.requests.decimals` does; brackets that mean what
 is not read here (`(x:80%)`, `[a:b:0.5]`, `[a|b]`) are plain words with no weight, and named. The third has choices
-(`generation.requests.wildcards`), drawn before it is read here, so a back-slash makes their signs plain too.
+(`generation.requests.wildcards`) and edits (`generation.requests.prompt_schedule`), which are resolved before it is
+read here, so a back-slash makes their signs plain too; and BREAK, which is for who cuts a prompt into chunks.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from generation.requests.decimals import is_meant_as_number, read_decimal
 STEP = 1.1
 MIN_WEIGHT, MAX_WEIGHT = 0.0, 2.0
 FIRST_SYNTAX, SYNTAX = 1, 3
+FIRST_SYNTAX_WITH_BREAK = 3
+BREAK = re.compile(r"\s*\bBREAK\b\s*")
+"""Ends a chunk of the text encoder: what follows begins the next one."""
 _PARTS = {
     1: re.compile(r"\\[()\[\]\\]|[(\[\])]|:\s*\d{1,3}(?:\.\d{0,6})?\s*\)|[^\\()\[\]:]+|[\\:]"),
     2: re.compile(r"\\[()\[\]\\]|[(\[\])]|[:\uff1a][^\\()\[\]:\uff1a]*[)\]]|[^\\()\[\]:\uff1a]+|[\\:\uff1a]"),

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from generation.requests.errors import HiresFromPictureError, HiresTooLargeError
 from generation.requests.passes import Pass, count_steps_run
 from generation.requests.prompt import NEGATIVE_NAME, PROMPT_NAME, check_alt, check_prompt
 from generation.requests.prompt_addons import Adapter, Embedding, ParsedPrompts, check_extras
+from generation.requests.prompt_schedule import Wording, plan_wordings
 from generation.requests.prompt_weights import FIRST_SYNTAX, SYNTAX
 from generation.requests.ranges import (
     CLIP_SKIP,
@@ -27,7 +28,6 @@ from generation.requests.ranges import (
     MAX_SIDE_PX,
     MIN_INSIDE_PX,
     SEED,
-    SIDE_MULTIPLE_PX,
     STEPS,
     Range,
     check_above,
@@ -40,7 +40,7 @@ from generation.requests.ranges import (
 from generation.requests.replay import Replay as Replay
 from generation.requests.samplers import SAMPLERS
 from generation.requests.template import Template
-from generation.rules.folding import words_of_name
+from generation.rules.folding import append_names
 from generation.translatable import Phrase
 from generation.validation import check, checked
 
@@ -126,17 +126,12 @@ class ImageSpec:
         check_ranges((SEED, self.seed), (CLIP_SKIP, self.clip_skip), (_SYNTAX, self.syntax or FIRST_SYNTAX))
         if self.rescale is not UNSET:
             check_above(_RESCALE, self.rescale, low=0, high=1)
+        if "[" in self.prompt or "[" in self.negative:
+            _ = self.plan  # raises for too many wordings
         if self.adapters or self.embeddings:
             check_extras(self.adapters, self.embeddings)
         if self.start is not None or self.hires is not None:
             self._check_sizes()
-
-    @property
-    def as_asked(self) -> ImageSpec:
-        """The spec with the words it was asked for: what its prompts were drawn from, else themselves."""
-        if not self.template:
-            return self
-        return replace(self, prompt=self.template.prompt, negative=self.template.negative, adapters=(), embeddings=())
 
     @property
     def syntax_version(self) -> int:
@@ -180,12 +175,25 @@ class ImageSpec:
     @property
     def said(self) -> tuple[str, str]:
         """What is asked for and what is to be avoided, each with the names it calls taken apart into words."""
+        prompt, negative = self.prompt, self.negative
+        if "[" in prompt or "[" in negative:
+            prompt, negative = (" ".join(each) for each in zip((prompt, negative), *self.wordings, strict=True))
         if not self.adapters and not self.embeddings:
-            return self.prompt, self.negative
+            return prompt, negative
         wanted = [each.name for each in self.adapters]
         wanted += [each.name for each in self.embeddings if each.name.casefold() in self.prompt.casefold()]
         avoided = [each.name for each in self.embeddings if each.name.casefold() in self.negative.casefold()]
-        return _append_names(self.prompt, wanted), _append_names(self.negative, avoided)
+        return append_names(prompt, wanted), append_names(negative, avoided)
+
+    @property
+    def plan(self) -> tuple[tuple[Wording, ...], ...]:
+        """The wording of each model evaluation of each pass; none for prompts that never change."""
+        return plan_wordings(Wording(self.prompt, self.negative), self.passes, self.syntax_version)
+
+    @property
+    def wordings(self) -> tuple[Wording, ...]:
+        """What its prompts are at one time or another; none for prompts that never change."""
+        return tuple(dict.fromkeys(each for walk in self.plan for each in walk))
 
     @property
     def is_guided(self) -> bool:
@@ -206,31 +214,28 @@ class ImageSpec:
         """The walks that make this picture: none for an enlargement, two with hires fix, else one."""
         if self.upscale is not None:
             return ()
-        first = Pass(self.width_px, self.height_px, self._count_evaluations(self.start.strength if self.start else 1.0))
+        first = self._plan_pass((self.width_px, self.height_px), self.start.strength if self.start else 1.0)
         if self.hires is None:
             return (first,)
-        return first, Pass(*self.result_size_px, self._count_evaluations(self.hires.strength))
+        return first, self._plan_pass(self.result_size_px, self.hires.strength)
 
-    def _count_evaluations(self, strength: float) -> int:
-        return SAMPLERS[self.sampler].num_evaluations(count_steps_run(self.steps, strength), of=self.steps)
+    def _plan_pass(self, size_px: tuple[int, int], strength: float) -> Pass:
+        steps = count_steps_run(self.steps, strength)
+        return Pass(*size_px, SAMPLERS[self.sampler].num_evaluations(steps, of=self.steps), steps)
 
     @property
     def result_size_px(self) -> tuple[int, int]:
         """Width and height of the finished picture."""
         if self.hires is not None:
-            cells = (side_px * self.hires.factor / SIDE_MULTIPLE_PX for side_px in (self.width_px, self.height_px))
-            width, height = (SIDE_MULTIPLE_PX * max(1, round(cell)) for cell in cells)
-            return width, height
+            return self.hires.enlarge((self.width_px, self.height_px))
         factor = self.upscale.factor if self.upscale else 1
         return self.width_px * factor, self.height_px * factor
 
     @property
     def start_size_px(self) -> tuple[int, int]:
         """Width and height that the file of `start` (or `upscale`) must have."""
-        margins = self.start.margins if self.start else None
-        if margins is None:
-            return self.width_px, self.height_px
-        return self.width_px - margins.left - margins.right, self.height_px - margins.top - margins.bottom
+        margins, size_px = self.start.margins if self.start else None, (self.width_px, self.height_px)
+        return margins.inside(size_px) if margins else size_px
 
 
 @checked
@@ -285,10 +290,6 @@ class GenerationRequest:
             turned = _turn_seed(self.spec, index)
             yield replace(turned, **self.drawn[index]._asdict()) if self.drawn else turned
         yield from self.cells or ()
-
-
-def _append_names(text: str, names: Iterable[str]) -> str:
-    return " ".join((text, *map(words_of_name, names)))
 
 
 def _turn_seed(spec: ImageSpec, index: int) -> ImageSpec:

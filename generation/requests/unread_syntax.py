@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from generation.requests.prompt_weights import FIRST_SYNTAX, MAX_WEIGHT, MIN_WEIGHT, read_weights
+from generation.requests.prompt_weights import (
+    FIRST_SYNTAX,
+    FIRST_SYNTAX_WITH_BREAK,
+    MAX_WEIGHT,
+    MIN_WEIGHT,
+    read_weights,
+)
 from generation.requests.spec import ImageSpec
 from generation.translatable import Phrase
 
@@ -34,10 +40,14 @@ def list_prompt_notes(*specs: ImageSpec) -> tuple[Phrase, ...]:
     spec = specs[0]
     if spec.syntax_version == FIRST_SYNTAX:
         return ()
-    texts = list(dict.fromkeys(text for each in specs for text in (each.prompt, each.negative)))
+    texts = list(
+        dict.fromkeys(
+            text for each in specs for words in each.wordings or [(each.prompt, each.negative)] for text in words
+        )
+    )
     readings = [read_weights(text, spec.syntax_version) for text in texts]
     unread = [each for reading in readings for each in reading.unread]
-    unread += [each for text in texts for each in _find_foreign(text)]
+    unread += [each for text in texts for each in _find_foreign(text, spec.syntax_version)]
     unbounded = [each for reading in readings for each in reading.unbounded]
     notes = []
     if spec.negative and not spec.is_guided:
@@ -66,8 +76,9 @@ def list_prompt_notes(*specs: ImageSpec) -> tuple[Phrase, ...]:
     return tuple(notes)
 
 
-def _find_foreign(text: str) -> Iterator[str]:
-    return (match[0].strip() for match in _SYNTAX.finditer(text))
+def _find_foreign(text: str, syntax: int) -> Iterator[str]:
+    read = ("BREAK",) if syntax >= FIRST_SYNTAX_WITH_BREAK else ()
+    return (match[0].strip() for match in _SYNTAX.finditer(text) if match[0] not in read)
 
 
 def _named(parts: list[str]) -> str:

@@ -109,6 +109,11 @@ def words_of_name(name: str) -> str:
     return " ".join(_SEAM.sub(" ", name.replace("_", " ")).split())
 
 
+def append_names(text: str, names: Iterable[str]) -> str:
+    """Return the text with names behind it, taken apart into words."""
+    return " ".join((text, *map(words_of_name, names)))
+
+
 def unspaced(text: str) -> str:
     """Return a folded text with nothing between its letters, for scripts that write no spaces."""
     return "".join(words(text))

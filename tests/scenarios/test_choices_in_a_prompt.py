@@ -19,6 +19,7 @@ from generation.requests.errors import (
     OutOfRangeError,
     PromptTooLongError,
     TooManyDrawsError,
+    TooManyPromptEditsError,
     UnknownLoraError,
     UnknownWordListError,
     WordListLoopError,
@@ -219,3 +220,23 @@ async def test_flags_are_the_options_and_a_clash_is_told(harness: Harness) -> No
         await refuses(harness, kind, prompt=prompt)
     remixed = await remix(harness, await harness.paints(), prompt=f"{RED} --ar 3:2")
     assert remixed[1].request.spec.prompt.endswith("--ar 3:2"), "a form has fields for these"
+
+
+async def test_a_prompt_that_changes_by_the_step_is_painted_repeated_and_screened(harness: Harness) -> None:
+    guild_id, ada = harness.people.guild.id, harness.people.ada
+    prompt = "a [red|blue] circle BREAK [on a blue background:night:0.5]"
+    asked = await ada.slash("imagine", prompt=prompt, seed=5, steps=4)
+    message, job = await until_done(harness.discord, asked), await harness.bot.ended(asked)
+    recipe = Recipe.from_json(read_png_text(message.attachments[0].data)["atelier"])
+    assert (recipe.spec.prompt, recipe.spec.syntax) == (prompt, 3) and asked.followups == []
+    await harness.bot.stop()
+    await harness.bot.start()
+    for options in ({"picture": f"{job.id}-0"}, {"file": Upload("a.png", message.attachments[0].data)}):
+        again = await harness.bot.ended(await ada.slash("reproduce", **options))
+        assert read_pixels(again) == read_pixels(job)
+    await harness.bot.services.content_rules.add_rules(guild_id, [Rule(text="gremlin")], by=1)
+    [rule] = await harness.bot.services.content_rules.fetch_rules(guild_id)
+    await refuses(harness, BlockedByRuleError, prompt="a grem[lin:x:0.5]")
+    await refuses(harness, BlockedByRuleError, prompt="a {grem[lin|x]|grem[lin|y]}")
+    await harness.bot.services.content_rules.remove_rule(guild_id, rule.id or 0, by=1)
+    await refuses(harness, TooManyPromptEditsError, prompt="[a|b|c|d] [e|f|g|h|i]", steps=30)

@@ -26,7 +26,8 @@ def some_orders(rng: random.Random, number: int) -> Iterator[GenerateCommand]:
     for index in range(number):
         start = rng.choice([None, None, a_start(strength=0.5), a_start(strength=1.0), a_start(mask=True), outpainted])
         spec = a_spec(
-            prompt=rng.choice(["a red cat", "blue", "x y z"]),
+            prompt=rng.choice(["a red cat", "blue", "x y z", "[a red cat:blue:0.5]", "[x|[y:z:1]] a"]),
+            syntax=3,
             sampler=rng.choice(FIVE_SAMPLERS),
             steps=rng.randint(2, 5),
             guidance=rng.choice([1.0, 3.0, 7.5]),
@@ -107,7 +108,7 @@ def test_an_image_that_moves_by_one_row_and_back_takes_its_words_along(engine: E
         for slot in (guided, plain):
             slot.begin(torch.device("cpu"))
         assert guided.walk is not None
-        words = guided.walk.conditioning["encoder_hidden_states"]
+        words = guided.conditioning["encoder_hidden_states"]
         assert not torch.equal(words[0], words[1])
         batch = Batch(4, guided, Device(torch.device("cpu"), torch.float32, 1))
         for slots in ([plain, guided], [guided], [plain, guided]):

@@ -19,6 +19,7 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 from PIL import Image as PillowImage
+from torch import Tensor
 
 from generation.engine.engine import Engine
 from generation.engine.samplers import build_scheduler
@@ -126,3 +127,80 @@ def test_the_comparison_can_tell_pictures_apart(engine: Engine, stock: StableDif
     """The control: another seed gives a distant picture, so agreement within a level means something."""
     ours = as_array(paint(engine, an_order(a_spec(seed=6))))
     assert np.abs(ours - stock_picture(stock, a_spec(seed=5))).max() > 20 * MAX_LEVELS_APART
+
+
+# Prompts that change from step to step, and chunks: what stock has no syntax for, done by hand.
+
+
+def encode(stock: StableDiffusionPipeline, text: str) -> Tensor:
+    embeddings: Tensor = stock.encode_prompt(text, "cpu", 1, do_classifier_free_guidance=False)[0]
+    return embeddings
+
+
+def stock_picture_by_step(stock: StableDiffusionPipeline, spec: ImageSpec, words: list[tuple[str, str]]) -> np.ndarray:
+    """Return the stock pipeline's picture where each step has its own prompt and negative prompt."""
+    rows = [(encode(stock, prompt), encode(stock, negative)) for prompt, negative in words]
+    pipeline = StableDiffusionPipeline(
+        **stock.components | {"scheduler": build_scheduler(spec.sampler, dict(stock.scheduler.config))},
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+
+    def turn(_: Any, step: int, _time: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        prompt, negative = rows[min(step + 1, len(rows) - 1)]
+        return tensors | {"prompt_embeds": torch.cat([negative, prompt])}
+
+    output = pipeline(
+        prompt_embeds=rows[0][0],
+        negative_prompt_embeds=rows[0][1],
+        width=spec.width_px,
+        height=spec.height_px,
+        num_inference_steps=spec.steps,
+        guidance_scale=spec.guidance,
+        generator=torch.Generator().manual_seed(spec.seed),
+        output_type="np",
+        callback_on_step_end=turn,
+        callback_on_step_end_tensor_inputs=["prompt_embeds"],
+    )
+    return (output.images[0] * 255).round().astype(int)
+
+
+@pytest.mark.parametrize("sampler", ["DDIM", "Euler a", "DPM++ 2M Karras"])
+@pytest.mark.parametrize(
+    ("prompt", "negative", "words"),
+    [
+        ("[a red cat:blue:0.5]", "dog", [("a red cat", "dog")] * 2 + [("blue", "dog")] * 2),
+        ("a [cat|dog]", "[x::1]", [("a cat", "x"), ("a dog", ""), ("a cat", ""), ("a dog", "")]),
+    ],
+)
+def test_a_prompt_that_changes_is_conditioned_step_by_step(
+    engine: Engine,
+    stock: StableDiffusionPipeline,
+    sampler: str,
+    prompt: str,
+    negative: str,
+    words: list[tuple[str, str]],
+) -> None:
+    spec = a_spec(prompt=prompt, negative=negative, sampler=sampler, guidance=30.0, syntax=3)
+    ours = as_array(paint(engine, an_order(spec)))
+    apart = np.abs(ours - stock_picture_by_step(stock, spec, words))
+    assert apart.max() <= MAX_LEVELS_APART
+    for others in ([words[0]] * 4, words[::-1], [*words[1:], words[-1]]):
+        other = np.abs(ours - stock_picture_by_step(stock, spec, others))
+        assert other.mean() > 5 * apart.mean(), "which words are in which step counts"
+
+
+def test_break_begins_a_chunk(engine: Engine, stock: StableDiffusionPipeline) -> None:
+    spec = a_spec(prompt="a red cat BREAK blue", negative="dog", syntax=3)
+    ours = as_array(paint(engine, an_order(spec)))
+    output = stock(
+        prompt_embeds=torch.cat([encode(stock, "a red cat"), encode(stock, "blue")], dim=1),
+        negative_prompt_embeds=torch.cat([encode(stock, "dog"), encode(stock, "")], dim=1),
+        width=spec.width_px,
+        height=spec.height_px,
+        num_inference_steps=spec.steps,
+        guidance_scale=spec.guidance,
+        generator=torch.Generator().manual_seed(spec.seed),
+        output_type="np",
+    )
+    assert np.abs(ours - (output.images[0] * 255).round().astype(int)).max() <= MAX_LEVELS_APART

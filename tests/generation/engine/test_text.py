@@ -112,6 +112,40 @@ def test_the_engine_reads_by_the_syntax_of_the_spec(tokenizer: Any) -> None:
     assert [round(weight, 3) for weight in second.weights[1, 0, :6].tolist()] == [1.0, 1.0, 0.5, 0.5, 1.0, 1.0]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "chunks"),
+    [
+        ("ab BREAK c", ["ab", "c"]),
+        ("abBREAKc break d", ["abBREAKc break d"]),
+        ("(ab BREAK c:1.2)", ["ab", "c"]),
+        ("BREAK a", ["", "a"]),
+        ("a BREAK", ["a"]),
+        ("a BREAK BREAK b", ["a", "", "b"]),
+        ("x" * 75 + " BREAK b", ["x" * 75, "b"]),
+        ("x " * 76 + "BREAK b", ["x " * 75, "x", "b"]),
+        ("a BREAK b BREAK c BREAK d", ["a", "b", "c"]),
+    ],
+)
+def test_break_ends_a_chunk(tokenizer: Any, prompt: str, chunks: list[str]) -> None:
+    tokens, dropped = tokenize_pair(
+        tokenizer, a_spec(prompt=prompt, guidance=1.0, syntax=3), length=LENGTH, max_chunks=3
+    )
+    alone = [
+        tokenize_pair(tokenizer, a_spec(prompt=each or "a", guidance=1.0), length=LENGTH, max_chunks=3)[0].ids[0, 0]
+        if each
+        else tokenizer([""], padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids[0]
+        for each in chunks
+    ]
+    assert torch.equal(tokens.ids[0], torch.stack(alone))
+    assert dropped == ("d" if prompt.endswith("d") and len(chunks) == 3 else "")
+
+
+def test_an_older_prompt_has_no_break(tokenizer: Any) -> None:
+    for syntax in (1, 2):
+        spec = a_spec(prompt="ab BREAK c", guidance=1.0, syntax=syntax)
+        assert tokenize_pair(tokenizer, spec, length=LENGTH, max_chunks=3)[0].ids.shape[1] == 1
+
+
 def test_a_weight_changes_the_picture_and_no_weight_does_not(engine: Engine) -> None:
     pictures = {prompt: paint(engine, an_order(a_spec(prompt=prompt))).pixels for prompt in ("a b", "(a:1.0) b")}
     assert pictures["a b"] == pictures["(a:1.0) b"]

@@ -94,7 +94,7 @@ def test_words_after_a_colon_are_words_without_a_note(prompt: str) -> None:
 @pytest.mark.parametrize(
     "part",
     [
-        *("[a:b:0.5]", "[a:0.5]", "[a::.5]", "[a:b:10]", "[a|b]", "[a|b|c]", "[cat|(dog:1.2)]", "AND", "BREAK"),
+        *("[a|b:0.5]", "[a:b:c:0.5]", "AND"),
         *("{word}", "__a/b*__", "<wildcard:x>", "<lora:neon:1", "< lora:neon:1>"),
         *("＜lora:neon:1＞", "（word:0.5）", "embedding:foo", "--ar 16:9", "--no", "—ar 16:9", "::2", "::-.5"),
     ],
@@ -108,6 +108,21 @@ def test_syntax_that_is_not_read_is_plain_words_and_named(part: str) -> None:
     [note] = list_prompt_notes(spec)
     assert f"“{part}”" in note
     assert list_prompt_notes(replace(SPEC, prompt="b", negative=prompt, syntax=2)) == (note,)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("[a:b:0.5]", "[a:0.5]", "[a::.5]", "[a:b:10]", "[a|b]", "[a|b|c]", "[cat|(dog:1.2)]", "BREAK", "{a|b}"),
+        *("{2$$a|b}", "__wildcard__"),
+    ],
+)
+def test_the_second_syntax_names_what_the_third_reads(part: str) -> None:
+    prompt = f"a {part} b"
+    if "(dog" not in part:
+        assert parse_weights(prompt, 2) == [(prompt, 1.0)]
+    [note] = list_prompt_notes(replace(SPEC, prompt=prompt, syntax=2))
+    assert f"“{part}”" in note
 
 
 def test_a_note_stays_short() -> None:
