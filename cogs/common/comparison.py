@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cogs.common.formatting import SEED, escape_markdown, join_dotted
+from cogs.common.formatting import MAX_SHOWN, SEED, escape_markdown, join_dotted
 from cogs.i18n.gettext import N_, _, format_number, ngettext
 from generation.images.fonts import can_draw
 from generation.requests.comparison import Axis, Comparison
@@ -62,7 +62,10 @@ def quote_prompts(request: GenerationRequest) -> str:
     """Return the prompt as a quotation, several with their numbers; of a comparison also its rows and columns."""
     prompts = _list_shown_prompts(request)
     numbers = [f"**{number}** · " if len(prompts) > 1 else "" for number in range(1, len(prompts) + 1)]
-    quoted = (f"> {number}{escape_markdown(prompt)}" for number, prompt in zip(numbers, prompts, strict=True))
+    limit = max(MAX_LABEL, MAX_SHOWN // len(prompts))  # they share the room of a message with all else
+    quoted = (
+        f"> {number}{escape_markdown(prompt, limit=limit)}" for number, prompt in zip(numbers, prompts, strict=True)
+    )
     return "\n".join((*quoted, *format_axes(request)))
 
 

@@ -23,6 +23,7 @@ MAX_TEXT = 4000
 MAX_CONTENT = 2000
 """A message of plain text."""
 MAX_COMPONENTS = 40
+MAX_FILES = 10
 MAX_OPTIONS = 25
 """Of a menu, and choices offered while typing."""
 MAX_OPTION = 100
@@ -86,7 +87,8 @@ def fit_message(say: MessageSpec, page: int = 0) -> MessageSpec:
     listing = next((block for block in say.blocks if isinstance(block, Lines)), None)
     kept = measure_text("\n".join(map(_get_text, listing.lines))) if listing is not None else 0
     room = MAX_TEXT - min(PAGE_ROOM, kept)
-    shortened, files = _shorten(_merge(say.blocks), room)
+    max_files = MAX_FILES - sum(1 for _picture in say.pictures())
+    shortened, files = _shorten(_merge(say.blocks), room, max_files=max_files)
     blocks, rows = shortened, say.rows
     if listing is not None:
         left = MAX_TEXT - sum(measure_text(_get_text(block)) for block in shortened)
@@ -156,8 +158,11 @@ def _merge(blocks: Sequence[Block]) -> list[Block]:
     return merged
 
 
-def _shorten(blocks: list[Block], room: int) -> tuple[list[Block], list[Picture]]:
-    """Return the blocks with their longest texts cut so that all fit, and the files that hold those whole."""
+def _shorten(blocks: list[Block], room: int, *, max_files: int = MAX_FILES) -> tuple[list[Block], list[Picture]]:
+    """Return the blocks with their longest texts cut so that all fit, and the files that hold those whole.
+
+    Where a message has no place for a further file, because pictures take them all, a text is cut without one.
+    """
     sizes = [measure_text(_get_text(block)) for block in blocks]
     most = share_room(sizes, room)
     shown: list[Block] = []
@@ -166,11 +171,13 @@ def _shorten(blocks: list[Block], room: int) -> tuple[list[Block], list[Picture]
         if length <= most:
             shown.append(_get_text(block) if isinstance(block, Long) else block)
             continue
+        has_file = len(files) < max_files
         whole = block if isinstance(block, Long) else Long(_get_text(block), "text.txt", _("The whole text"))
         name = whole.filename if not files else f"{len(files) + 1}-{whole.filename}"
-        part = _part(whole, most, "\n-# " + _(IN_A_FILE, name=f"`{name}`"))
+        part = _part(whole, most, "\n-# " + _(IN_A_FILE, name=f"`{name}`") if has_file else "")
         shown.append(replace(block, text=part) if isinstance(block, Entry) else part)
-        files.append(Picture(name, whole.text.encode("utf-8", "replace"), whole.alt))
+        if has_file:
+            files.append(Picture(name, whole.text.encode("utf-8", "replace"), whole.alt))
     return shown, files
 
 

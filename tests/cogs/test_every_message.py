@@ -35,7 +35,7 @@ from cogs.settings._fields import MODELS, Installed
 from cogs.settings._views import list_offered
 from generation.requests.ranges import MAX_GUIDANCE, MAX_SEED
 from tests.cogs.judging import wrongs_of_choices, wrongs_of_modal, wrongs_of_text, wrongs_of_view
-from tests.cogs.messages import MESSAGES, SIGNS, Draw, many, text
+from tests.cogs.messages import MESSAGES, SIGNS, Draw, many, picture, text
 from tests.messages import is_said
 
 COGS = Path(cogs.__file__).parent
@@ -125,6 +125,15 @@ def test_a_short_message_is_left_as_it_is() -> None:
     assert fit_message(say) == say
     assert fit_text("c" * 2000) == ("c" * 2000, ())
     assert fit_message(MessageSpec(blocks=(Lines(("a", "b"), "rules"),))) == MessageSpec(blocks=("a\nb",))
+
+
+@pytest.mark.parametrize("number", range(11))
+def test_a_long_text_beside_many_pictures_takes_no_eleventh_file(number: int) -> None:
+    gallery = (Gallery(tuple(map(picture, range(number)))),) if number else ()
+    sent = render_new(MessageSpec(blocks=("a" * 3000, "b" * 3000, *gallery)))
+    assert wrongs_of_view(sent["view"], sent["files"]) == []
+    texts = [file.filename for file in sent["files"] if file.filename.endswith(".txt")]
+    assert len(texts) == min(2, 10 - number)
 
 
 @given(st.data())
