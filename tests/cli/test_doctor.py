@@ -325,6 +325,14 @@ async def test_a_refused_token_is_reported_before_the_start(tmp_path: Path) -> N
     assert [each.name for each in concerns] == ["Discord"], "it may come back"
 
 
+async def test_the_link_for_accounts_is_printed_where_they_may_have_it(tmp_path: Path) -> None:
+    async with Sandbox(bot_name="Atelier") as server:
+        for allowed in (True, False):
+            given = settings(tmp_path, discord_token=server.token, discord_url=server.url, allow_user_installs=allowed)
+            results = {each.name: each for each in await run_checks(given, doctor.AT_START)}
+            assert ("scope=applications.commands&integration_type=1" in results["Discord"].text) is allowed
+
+
 @pytest.mark.parametrize(
     "pasted", ["a.b.c \n", "\ta.b.c", "'a.b.c'", '"a.b.c"', "Bot a.b.c", '" Bot a.b.c"\r\n', "“a.b.c”"]
 )
