@@ -37,6 +37,7 @@ from db.stores.favourites import FavouriteStore
 from db.stores.guild_policy import GuildPolicyStore
 from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
+from db.stores.member_preferences import MemberPreferencesStore
 from db.stores.moderation import ModerationStore
 from db.stores.operator import OperatorStore
 from db.stores.quotas import QuotaStore
@@ -169,6 +170,7 @@ def build_services(
         usage=UsageStore(database),
         history=HistoryStore(database),
         favourites=FavouriteStore(database, clock=clock),
+        preferences=MemberPreferencesStore(database),
         styles=StyleStore(database),
         pending_uploads=PendingUploads(settings.data_dir / "forms", clock=lambda: clock().timestamp()),
         operator=OperatorStore(database),

@@ -21,6 +21,7 @@ from cogs.common.custom_ids import CustomId
 from cogs.common.discord_errors import LONGEST_LIMIT_S
 from cogs.common.errors import NotANumberError
 from cogs.common.forms import Answers
+from cogs.common.member_language import get_locale
 from cogs.common.messages import Action
 from cogs.common.modals import read_form
 from cogs.common.posting_turns import build_trace_config
@@ -39,6 +40,7 @@ EXTENSIONS: tuple[str, ...] = (
     "cogs.delivery",
     "cogs.imagine",
     "cogs.compare",
+    "cogs.me",
     "cogs.results",
     "cogs.queue",
     "cogs.history",
@@ -105,6 +107,7 @@ class AtelierBot(BaseBot):
     async def setup_hook(self) -> None:
         """Load the features and register the commands: logged in, not yet connected."""
         acknowledgement.install(self)
+        await self.services.preferences.load()
         self.add_dynamic_items(PersistentButton, PersistentMenu)
         self.add_button_handlers({Action.PAGE: self._turn_page})
         await load_extensions(self)
@@ -148,7 +151,7 @@ class AtelierBot(BaseBot):
 
     async def on_interaction(self, interaction: Interaction) -> None:
         """Forms; and buttons that no one else hears of: forged ones, and those of a message that does not hold them."""
-        set_language(interaction.locale)
+        set_language(get_locale(interaction))
         if (form := read_form(interaction)) is not None:
             await self._handle_form(interaction, *form)
             return
@@ -170,7 +173,7 @@ class Tree(app_commands.CommandTree[BaseBot]):
     """The slash commands, in the language of the person who types. Errors go through `cogs.error_handler`."""
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
-        set_language(interaction.locale)
+        set_language(get_locale(interaction))
         if (wrong := _find_bad_number(interaction.data)) is not None:
             # discord.py raises on it before our code sees the command, and the person would get no answer.
             await answer(interaction, wrong)

@@ -20,6 +20,7 @@ from db.stores.favourites import FavouriteStore
 from db.stores.guild_policy import GuildPolicyStore
 from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
+from db.stores.member_preferences import MemberPreferencesStore
 from db.stores.moderation import ModerationStore
 from db.stores.operator import OperatorStore
 from db.stores.quotas import QuotaStore
@@ -61,6 +62,7 @@ class Services:
     usage: UsageStore
     history: HistoryStore
     favourites: FavouriteStore
+    preferences: MemberPreferencesStore
     styles: StyleStore
     pending_uploads: PendingUploads
     operator: OperatorStore

@@ -11,6 +11,7 @@ import discord
 from discord import ui
 
 from cogs.common.custom_ids import PATTERNS, CustomId, Kind
+from cogs.common.member_language import get_locale
 from cogs.common.messages import Button, Menu, Weight
 from cogs.context import Interaction
 from cogs.error_handler import answer
@@ -48,7 +49,7 @@ class PersistentButton(ui.DynamicItem[ui.Button[ui.LayoutView]], template=PATTER
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
         """Call the handler of the button. discord.py would only log an exception, and the person would see nothing."""
-        set_language(interaction.locale)
+        set_language(get_locale(interaction))
         try:
             await interaction.client.handle_button(interaction, self.action, self.subject)
         except Exception as error:
@@ -74,7 +75,7 @@ class PersistentMenu(ui.DynamicItem[ui.Select[ui.LayoutView]], template=PATTERNS
         return cls(item)  # type: ignore[arg-type]
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
-        set_language(interaction.locale)
+        set_language(get_locale(interaction))
         chosen = self._chosen()
         if chosen is None:
             await answer(interaction, UnknownJobError())

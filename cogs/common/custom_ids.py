@@ -30,7 +30,7 @@ class Kind(StrEnum):
 PATTERNS = {
     Kind.BUTTON: re.compile(r"atelier:(?P<name>[a-z]+):(?P<subject>[0-9A-Za-z:]*)"),
     Kind.MENU: re.compile(r"atelier-menu:(?P<subject>[0-9A-Za-z:]*)"),
-    Kind.SETTING: re.compile(r"atelier-set:(?P<name>[a-z]+):(?P<subject>[a-z_]+)"),
+    Kind.SETTING: re.compile(r"atelier-set:(?P<name>[a-z]+):(?P<subject>[a-z_]+(?::[0-9]{1,19})?)"),
     Kind.REVIEW: re.compile(rf"atelier-mod:(?P<name>[a-z]+):(?P<subject>[0-9A-Za-z]{{{JOB_ID_LENGTH}}})"),
 }
 """discord.py finds the item of a component by these."""

@@ -12,7 +12,7 @@ import discord
 
 from cogs.common.errors import IdError, RoleDeletedError
 from cogs.i18n.gettext import N_, _
-from generation.policy.guild_preferences import GuildPreferences
+from generation.policy.guild_preferences import NO_CHANNEL_DEFAULTS, ChannelDefaults, GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 
 DELETED_ROLE = N_("role `{id}` (deleted)")
@@ -54,6 +54,10 @@ def find_deleted(
         "default_model": [each for each in wanted if each not in models],
         "default_upscaler": [each for each in (choices.default_upscaler,) if each and each not in upscalers],
         "model_defaults": [each for each in choices.model_defaults if each not in models],
+        "channel_defaults": [
+            *find_deleted_channels(guild, map(int, choices.channel_defaults)),
+            *(each.model for each in choices.channel_defaults.values() if each.model and each.model not in models),
+        ],
     }
     return {key: tuple(map(str, each)) for key, each in found.items() if each}
 
@@ -76,12 +80,22 @@ def remove_deleted(settings: GuildSettings, gone: dict[str, tuple[str, ...]]) ->
         model_defaults={
             name: each for name, each in choices.model_defaults.items() if name not in gone.get("model_defaults", ())
         },
+        channel_defaults=_keep_channel_defaults(choices, gone.get("channel_defaults", ())),
         log_channel_id=0 if "log_channel_id" in gone else choices.log_channel_id,
         channel_ids=kept("channel_ids"),
         role_ids=kept("role_ids"),
         start_image_role_ids=kept("start_image_role_ids"),
     )
     return replace(settings, choices=changed)
+
+
+def _keep_channel_defaults(choices: GuildPreferences, gone: Collection[str]) -> dict[str, ChannelDefaults]:
+    kept = {
+        channel_id: replace(each, model=None) if each.model in gone else each
+        for channel_id, each in choices.channel_defaults.items()
+        if channel_id not in gone
+    }
+    return {channel_id: each for channel_id, each in kept.items() if each != NO_CHANNEL_DEFAULTS}
 
 
 def format_role(role_id: int, gone: Collection[int]) -> str:

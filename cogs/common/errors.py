@@ -159,6 +159,10 @@ class NoDefaultsError(InvalidRequestError):
     """Choose at least one of steps, guidance, sampler and negative. `/defaults reset` removes what was chosen."""
 
 
+class NoPreferencesError(InvalidRequestError):
+    """Choose at least one of your defaults. `/me reset` forgets what you chose."""
+
+
 class NotOfferedError(InvalidRequestError):
     """{title}: this cannot be chosen. Choose from the menu."""
 

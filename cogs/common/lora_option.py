@@ -8,8 +8,8 @@ from typing import Any
 
 from discord import app_commands
 
+from cogs.common.member_defaults import fetch_default_model
 from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, cut_text, measure_text
-from cogs.common.policy_checks import fetch_default_model
 from cogs.context import Interaction
 from generation.models.catalog import Model
 from generation.requests.lora_option import complete_loras

@@ -39,6 +39,8 @@ PAGE_ROOM = 1500
 """What a list keeps for itself, however long the texts beside it are."""
 NOTE_ROOM = 150
 """For the line that says where the rest is."""
+MAX_IN_ROW = 5
+"""Buttons in one row."""
 MAX_THUMBNAILS = 5
 """On one page of a list: each is three components, and the texts between them are some more."""
 Line = str | Entry

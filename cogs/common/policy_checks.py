@@ -25,10 +25,12 @@ from cogs.context import Interaction, get_owner, list_role_ids
 from cogs.services import Services
 from generation.errors import BlockedByRuleError
 from generation.jobs.source_access import require_sources
-from generation.models.catalog import Catalog, Model
+from generation.models.catalog import Model
 from generation.models.sizes import choose_upscaler
 from generation.owner import DM_TENANT, NO_SERVERS, USER_TENANT, Owner
-from generation.policy.guild_preferences import Pressers
+from generation.policy.defaults import adapt_model, choose_server_model
+from generation.policy.guild_preferences import Pressers, Visibility
+from generation.policy.member_preferences import NO_PREFERENCES, MemberPreferences
 from generation.policy.policy import ChannelContext, Policy, Requester, collect_texts
 from generation.requests.drawing import draw_prompts
 from generation.requests.spec import GenerationRequest
@@ -51,6 +53,16 @@ class RequestContext:
     requester: Requester
     place: ChannelContext
     policy: Policy
+    own: MemberPreferences = NO_PREFERENCES
+    """What the person chose for themself."""
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the person alone sees the answer: the server's choice, or theirs where it leaves that to them."""
+        visibility = self.policy.settings.choices.visibility
+        if visibility is Visibility.PRIVATE or self.owner.guild_id == USER_TENANT:
+            return True
+        return visibility is Visibility.PUBLIC and self.own.is_private and not self.place.is_dm
 
 
 async def fetch_policy(interaction: Interaction) -> Policy:
@@ -68,6 +80,7 @@ async def fetch_context(interaction: Interaction) -> RequestContext:
             interaction.channel, channel_id=interaction.channel_id or 0, is_dm=owner.guild_id in NO_SERVERS
         ),
         policy=await interaction.client.services.guild_policy.fetch(owner.guild_id),
+        own=interaction.client.services.preferences.chosen.get(owner.user_id, NO_PREFERENCES),
     )
 
 
@@ -84,7 +97,7 @@ async def require_allowed(
     for model in {spec.model: catalog.get(spec.model) for spec in specs}.values():
         is_judged = is_vetted(model, checks_safety=services.generation.checks_safety, is_from_upload=is_from_upload)
         policy.require_vetted(context.place, is_vetted=is_judged, is_from_upload=is_from_upload)
-    if policy.choices.pressers is Pressers.OWNER:
+    if policy.settings.choices.pressers is Pressers.OWNER:
         await _require_own(interaction, context)
     policy.require_within_limits(request, context.requester)
     try:
@@ -94,9 +107,11 @@ async def require_allowed(
             protection().require_harmless((request.alt,))
         if not policy.rules.rules:
             return ()
-        default = choose_default_model(catalog, policy)
+        default = policy.choices.find_channel_defaults(context.place.channel_ids).model
+        if default is None or default not in {spec.model for spec in specs}:
+            default = choose_server_model(catalog, policy).name
         own = {spec.model: adapt_model(catalog.get(spec.model), policy).defaults.negative for spec in specs}
-        texts = collect_texts(request, default_model=default.name, own_negatives=own)
+        texts = collect_texts(request, default_model=default, own_negatives=own)
         return await _require_words_allowed(services, context, texts)
     except (BlockedByRuleError, MinorSafetyError):
         await services.moderation.record_refusal(owner.guild_id, owner.user_id)
@@ -156,7 +171,7 @@ def _require_open(services: Services, owner: Owner) -> None:
 
 def _require_possible(interaction: Interaction, policy: Policy) -> None:
     """Raise `NotAllowedError` where everything that a choice names is gone: no member can do what it asks for."""
-    choices = policy.choices
+    choices = policy.settings.choices
     if not (choices.channel_ids or choices.role_ids or choices.models):
         return
     models = [model.name for model in interaction.client.services.generation.catalog.models]
@@ -170,7 +185,7 @@ async def _require_not_blocked(services: Services, owner: Owner, policy: Policy,
 
     `now`: by Discord, which dates what people do; the clock of this machine may be wrong.
     """
-    choices = policy.choices
+    choices = policy.settings.choices
     if (until := await services.moderation.fetch_blocked_until(owner.guild_id, owner.user_id, now=now)) is not None:
         is_short = until - now < timedelta(days=1000)
         raise BlockedUntilError(when=f"<t:{int(until.timestamp())}:f>") if is_short else BlockedError()
@@ -215,24 +230,6 @@ async def _require_own(interaction: Interaction, context: RequestContext) -> Non
     context.policy.require_may_press(job.owner, context.requester)
 
 
-async def fetch_default_model(interaction: Interaction) -> Model:
-    """Return the model that paints here where none is named."""
-    return choose_default_model(interaction.client.services.generation.catalog, await fetch_policy(interaction))
-
-
 async def fetch_default_upscaler(interaction: Interaction, model: Model) -> Upscaler | None:
     """Return what enlarges that model's pictures here where none is named; None is what the model itself has."""
     return choose_upscaler(model, (await fetch_policy(interaction)).choices.default_upscaler)
-
-
-def choose_default_model(catalog: Catalog, policy: Policy) -> Model:
-    """Return the model that paints where none is named: the guild's choice, else the installation's."""
-    choices = policy.choices
-    name = choices.choose_default_model([model.name for model in catalog.models])
-    model = catalog.default if name is None else catalog.get(name)
-    return adapt_model(model, policy) if choices.model_defaults else model
-
-
-def adapt_model(model: Model, policy: Policy) -> Model:
-    """Return the model with the defaults that the guild has chosen for it."""
-    return model.with_defaults(policy.choices.model_defaults.get(model.name))

@@ -15,6 +15,7 @@ from functools import partial
 
 import discord
 
+from cogs.common.member_language import get_locale
 from cogs.common.plain_text import build_plain
 from cogs.common.policy_checks import RequestContext, draw_from_lists, require_allowed, require_may_request
 from cogs.common.posting_permissions import require_can_post
@@ -25,7 +26,6 @@ from cogs.i18n.gettext import get_guild_language, match_language
 from generation.errors import RefusedError
 from generation.jobs.job import Job, ReplyTo
 from generation.owner import USER_TENANT, Owner
-from generation.policy.guild_preferences import Visibility
 from generation.requests.spec import GenerationRequest
 from generation.requests.unfetched import hide_files
 from generation.rules.rule import Rule
@@ -92,9 +92,8 @@ async def _acknowledge(
 
 
 async def _defer(interaction: Interaction, context: RequestContext, *, received_s: float) -> ReplyTo:
-    """Show “thinking…”, to everyone or to the person alone as the server chose. Return where the answer goes."""
-    choices = context.policy.choices
-    is_private = choices.visibility is Visibility.PRIVATE or context.owner.guild_id == USER_TENANT
+    """Show “thinking…”, to everyone or to the person alone. Return where the answer goes."""
+    is_private = context.is_private
     is_alone = is_private or context.place.is_dm
     response = await interaction.response.defer(thinking=True, ephemeral=is_private)
     return ReplyTo(
@@ -104,9 +103,9 @@ async def _defer(interaction: Interaction, context: RequestContext, *, received_
         token_expires_at=interaction.expires_at,
         received_s=received_s,
         message_id=response.message_id if response is not None else None,
-        locale=match_language(str(interaction.locale))
+        locale=match_language(get_locale(interaction))
         if is_alone
-        else get_guild_language(choices.language, interaction.guild_locale),
+        else get_guild_language(context.policy.settings.choices.language, interaction.guild_locale),
         is_private=is_private,
     )
 

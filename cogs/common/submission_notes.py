@@ -9,6 +9,7 @@ from cogs.i18n.gettext import N_, _, format_value
 from generation.requests.spec import GenerationRequest
 from generation.requests.unread_syntax import list_prompt_notes
 from generation.rules.rule import Rule
+from generation.translatable import Phrase
 
 WARNING = N_("A note about your prompt: {reasons}.")
 
@@ -28,3 +29,11 @@ def list_word_notes(request: GenerationRequest) -> list[str]:
         return []
     painted = request.specs[1:] if request.drawn else request.specs
     return [escape_markdown(format_value(note), limit=MAX_NOTE) for note in list_prompt_notes(*painted)]
+
+
+def format_ignored(ignored: Sequence[Phrase]) -> tuple[str, ...]:
+    """Return what to say of defaults that were passed over."""
+    return tuple(
+        _(each.template, value=escape_markdown(str(each.values["value"]), limit=60), why=each.values["why"])
+        for each in ignored
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -10,20 +10,23 @@ from typing import Any
 from discord import app_commands
 from discord.app_commands import Choice, Transform
 from discord.ext import commands
+from msgspec import UNSET, UnsetType
 
 from cogs.common import transformers
 from cogs.common.errors import NothingToCompareError, TooManyAxesError, TooManyCellsError
 from cogs.common.lora_option import build_choices
-from cogs.common.policy_checks import adapt_model, choose_default_model, fetch_policy
+from cogs.common.policy_checks import fetch_policy
 from cogs.common.submission import acknowledge_and_submit
 from cogs.compare import _values
 from cogs.context import Interaction
 from cogs.i18n.gettext import _, join_list
-from cogs.imagine import Typed, build_request
+from cogs.imagine import Typed, build_request, fill_in, tell_notes
 from generation.models.catalog import Catalog
+from generation.policy.defaults import adapt_model
 from generation.policy.policy import Policy
 from generation.requests.comparison import MAX_CELLS, Axis, Comparison
 from generation.requests.drawing import draw_prompts
+from generation.requests.origin import SAMPLER, Origin
 from generation.requests.samplers import SAMPLERS
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest, ImageSpec
@@ -118,16 +121,13 @@ class Compare(commands.Cog):
             Axis.GUIDANCE: guidance,
             Axis.SEED: seed,
         }
-        base = Typed(
-            prompt=prompt,
-            model=choose_default_model(catalog, policy),
-            aspect=aspect.value if aspect else policy.choices.default_aspect,
-            seed=draw_seed(),
-            negative=negative,
-            clip_skip=clip_skip,
-        )
+        options = {"aspect": aspect.value if aspect else None, "negative": negative, "clip_skip": clip_skip}
+        base = await fill_in(interaction, prompt, options | {"seed": draw_seed(), "has_picture": False})
+        if model is not None:  # a sampler of one's own need not be one of these models
+            base = replace(base, sampler=None)
         values = read_values({axis: text for axis, text in written.items() if text is not None}, catalog, policy)
-        await acknowledge_and_submit(interaction, build_comparison(base, values, policy.choices.word_lists))
+        job = await acknowledge_and_submit(interaction, build_comparison(base, values, policy.choices.word_lists))
+        await tell_notes(interaction, base, job)
 
 
 def read_values(written: dict[Axis, str], catalog: Catalog, policy: Policy) -> dict[Axis, list[Any]]:
@@ -173,9 +173,19 @@ def build_comparison(base: Typed, values: dict[Axis, list[Any]], lists: Lists) -
         for chosen in product(*(values[axis] for axis in axes))
     )
     layout = Comparison(columns=axes[-1], num_columns=len(values[axes[-1]]), rows=axes[0] if len(axes) == 2 else None)
-    return GenerationRequest(spec=cells[0], count=len(cells), comparison=layout, cells=cells)
+    chosen_by = _keep_origins(base, values)
+    return GenerationRequest(spec=cells[0], count=len(cells), comparison=layout, cells=cells, chosen_by=chosen_by)
+
+
+def _keep_origins(base: Typed, values: Mapping[Axis, object]) -> dict[str, Origin] | UnsetType:
+    """Return who chose what is the same in all cells, where a default chose any of it."""
+    kept = {name: by for name, by in base.shown.get("chosen_by", {}).items() if name not in values}
+    if SAMPLER in kept and base.sampler is None:
+        del kept[SAMPLER]
+    return kept if set(kept.values()) - {Origin.TYPED} else UNSET
 
 
 def _build_cell(typed: Typed, lists: Lists) -> ImageSpec:
     """Return the spec of one picture, with the choices in its prompts drawn by its seed."""
+    typed = replace(typed, prompt=transformers.clean_typed_prompt(typed.prompt))
     return next(draw_prompts(build_request(typed), typed.model, lists).images())

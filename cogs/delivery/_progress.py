@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from cogs.common.messages import MessageSpec
 from cogs.common.posting_turns import PostingTurns
 from cogs.common.refused_messages import MessageRefusedError, UnreachableError
+from cogs.delivery._notify import note_long_wait
 from cogs.delivery._poster import MessagePoster, Posted, TokenRefusedError
 from cogs.delivery._tracked_job import TrackedJob, settle
 from cogs.error_handler import LOST
@@ -33,6 +34,8 @@ class ProgressMessages:
         """Best effort: a progress message that fails is not worth a second try."""
         going.changed.clear()
         view = self._services.generation.view(job_id)
+        if view is not None and not going.is_owner_noted:
+            going.is_owner_noted = await note_long_wait(self._services, view)
         if view is None or going.is_message_gone:
             return
         generation = self._services.generation

@@ -32,8 +32,10 @@ class TrackedJob:
     """The edit that is showing progress right now."""
     posted: Posted | None = None
     """Where the result stands, once it does. While the storage cannot take that down, it is not posted again."""
-    num_told: int | None = None
-    """How many were told of it; None before."""
+    is_owner_noted: bool = False
+    """Whether it is noted that the owner is to be told, because the wait is a long one."""
+    told: set[int] = field(default_factory=set)
+    """Who was told that it is done. While the storage cannot take that down, they are not told again."""
     refused: Counter[Step] = field(default_factory=Counter)
     """How often Discord refused the result in a way that may pass."""
 

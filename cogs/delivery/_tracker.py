@@ -241,9 +241,7 @@ class DeliveryTracker:
         settle(going.first, True)
         if posted.message_id != reply_to.message_id:
             await services.deliveries.set_message(job_id, channel_id=posted.channel_id, message_id=posted.message_id)
-        if going.num_told is None:
-            going.num_told = await notify_subscribers(self._client, services, job_id, posted)
-        if going.num_told:
+        if await notify_subscribers(self._client, services, job_id, posted, going.told):
             await services.favourites.clear_notifications(job_id)
         await services.deliveries.mark_posted(job_id)
         self._reopening.forget(job_id)
@@ -266,7 +264,7 @@ class DeliveryTracker:
 
     async def _tell_owner(self, job: Job, reason: str) -> bool:
         try:
-            return await notify_owner(self._client, self._services, job, format_undelivered([reason]))
+            return await notify_owner(self._client, self._services, job, lambda: format_undelivered([reason]))
         except (*LOST, AtelierError):
             return False
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from cogs.context import BaseBot
-from cogs.imagine._cog import DEFAULT_STRENGTH, Imagine, Typed, build_request, submit_from_image
+from cogs.imagine._cog import DEFAULT_STRENGTH, Imagine, build_request, submit_from_image
 from cogs.imagine._from_image import FromImage, submit_upscale
+from cogs.imagine._typed import Typed, fill_in, tell_notes
 
-__all__ = ["DEFAULT_STRENGTH", "Typed", "build_request", "setup", "submit_from_image", "submit_upscale"]
+__all__ = [
+    "DEFAULT_STRENGTH",
+    "Typed",
+    "build_request",
+    "fill_in",
+    "setup",
+    "submit_from_image",
+    "submit_upscale",
+    "tell_notes",
+]
 
 
 async def setup(bot: BaseBot) -> None:

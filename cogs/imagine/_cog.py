@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import discord
@@ -17,11 +17,11 @@ from cogs.common.forms import Attached
 from cogs.common.lookups import Found
 from cogs.common.lora_option import ADDITIONS, LoraOption
 from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_source
-from cogs.common.policy_checks import choose_default_model, fetch_default_model, fetch_policy, require_words_allowed
-from cogs.common.submission import accepted, acknowledge, acknowledge_and_submit, send_note, submit
+from cogs.common.policy_checks import require_words_allowed
+from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.context import Interaction
 from cogs.imagine._flags import join_flags
-from cogs.imagine._messages import format_rounded_size
+from cogs.imagine._typed import Typed, fill_in, tell_notes
 from generation.jobs.derive_edits import start_from_image
 from generation.jobs.job import Job
 from generation.models.catalog import Model
@@ -40,34 +40,6 @@ SHOWN = {
     "spoiler": "Show the pictures behind a spoiler.",
     "alt": "Say what is to be seen, for those who cannot see it. Your prompt if left out.",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Typed:
-    """The options of one /imagine, as they came; None for those left out."""
-
-    prompt: str
-    model: Model
-    aspect: str | None = None
-    size: str | None = None
-    count: int | None = None
-    seed: int | None = None
-    negative: str | None = None
-    steps: int | None = None
-    guidance: float | None = None
-    sampler: str | None = None
-    lora: str | None = None
-    clip_skip: int | None = None
-    spoiler: bool | None = None
-    alt: str | None = None
-    notes: tuple[str, ...] = ()
-    """What to tell of flags in the prompt."""
-
-    @property
-    def shown(self) -> dict[str, Any]:
-        """How the pictures are shown: what the request has of it."""
-        alt = transformers.clean_typed_prompt(self.alt)
-        return ({"is_spoiler": True} if self.spoiler else {}) | ({"alt": alt} if alt else {})
 
 
 class Imagine(commands.Cog):
@@ -136,15 +108,8 @@ class Imagine(commands.Cog):
             prompt, options, notes = await join_flags(interaction, prompt, options)
         if style is not None:
             await require_words_allowed(interaction, (style.name, words_of_name(style.name)))
-            prompt, options["negative"] = style.around(
-                transformers.clean_typed_prompt(prompt), transformers.clean_typed_prompt(options["negative"])
-            )
-        policy = await fetch_policy(interaction)
-        if options["model"] is None:
-            options["model"] = choose_default_model(interaction.client.services.generation.catalog, policy)
-        if options["aspect"] is None and not (options["size"] or image or source):
-            options["aspect"] = policy.choices.default_aspect
-        typed = Typed(prompt=prompt, notes=notes, **options)
+        options["has_picture"] = image is not None or source is not None
+        typed = await fill_in(interaction, prompt, options, style=style, takes_style=True, notes=notes)
         if image is None and source is None:
             job = await acknowledge_and_submit(interaction, build_request(typed))
         else:
@@ -153,34 +118,9 @@ class Imagine(commands.Cog):
         await tell_notes(interaction, typed, job)
 
 
-async def read_typed(interaction: Interaction, prompt: str, options: dict[str, Any]) -> Typed:
-    """Return what was typed where a picture is started from, with the flags in the prompt.
-
-    `options`: None for those left out, the model too, which is then the default. Raise `InvalidRequestError`.
-    """
-    notes: tuple[str, ...] = ()
-    if "--" in prompt or "\u2014" in prompt:
-        prompt, options, notes = await join_flags(interaction, prompt, options)
-    model = options["model"] or await fetch_default_model(interaction)
-    return Typed(prompt=prompt, notes=notes, **options | {"model": model})
-
-
-async def tell_notes(interaction: Interaction, typed: Typed, job: Job) -> None:
-    """Tell the person what became of their flags, and of a size that had to be changed."""
-    rounded = format_rounded_size(typed.size, job) if typed.size is not None else None
-    notes = [*typed.notes, *([rounded] if rounded is not None else [])]
-    if notes:
-        async with accepted(interaction, job):
-            await send_note(interaction, "\n".join(notes), job_id=job.id)
-
-
 def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None) -> GenerationRequest:
     """Return the request, with the model's own choices where none was made. Raise `InvalidRequestError`."""
-    prompt, negative = typed.model.defaults.complete(
-        transformers.clean_typed_prompt(typed.prompt),
-        transformers.clean_typed_prompt(typed.negative),
-        typed.guidance,
-    )
+    prompt, negative = typed.model.defaults.complete(typed.prompt, typed.negative, typed.guidance)
     written = write_prompts(typed.model, prompt, negative, split_loras(typed.lora) if typed.lora else ())
     spec = ImageSpec.for_model(
         typed.model,
@@ -215,7 +155,8 @@ async def submit_from(
     if isinstance(source, Attached):
         return await submit_from_image(interaction, typed, source, strength=strength, mask=mask)
     if mask is None:
-        return await acknowledge_and_submit(interaction, build_from_picture(typed, source, strength=strength))
+        request = build_from_picture(typed, source, strength=strength)
+        return await acknowledge_and_submit(interaction, request)
     return await _submit_with_mask(interaction, typed, source, mask, strength=strength)
 
 
@@ -229,7 +170,7 @@ def build_from_picture(
     job, picture = found
     size_px = picture.spec.result_size_px
     if typed.spoiler is None and job.request.is_spoiler is True:
-        typed = replace(typed, spoiler=True)
+        typed = replace(typed, shown={**typed.shown, "is_spoiler": True})
     if typed.size is not None or typed.aspect is not None:
         raise KeepsSizeError(width=size_px[0], height=size_px[1])
     request = build_request(typed, start_size_px=size_px)

@@ -6,11 +6,13 @@ from typing import Any
 
 from cogs.common import transformers
 from cogs.common.formatting import escape_markdown
-from cogs.common.policy_checks import adapt_model, choose_default_model, fetch_policy
+from cogs.common.member_defaults import fetch_default_model
+from cogs.common.policy_checks import fetch_policy
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _
 from generation.models.catalog import Model
 from generation.models.sizes import find_closest_aspect
+from generation.policy.defaults import adapt_model
 from generation.requests.flags import Flags, read_flags
 from generation.requests.prompt import join_words
 
@@ -61,8 +63,7 @@ async def _find_model(interaction: Interaction, name: str) -> Model:
 
 async def _fit_aspect(interaction: Interaction, joined: dict[str, Any], flags: Flags) -> list[str]:
     """Put the nearest shape there is in place of the typed one, and tell so."""
-    catalog = interaction.client.services.generation.catalog
-    model = joined.get("model") or choose_default_model(catalog, await fetch_policy(interaction))
+    model = joined.get("model") or await fetch_default_model(interaction)
     typed, joined["aspect"] = joined["aspect"], find_closest_aspect(model, joined["aspect"])
     return [] if joined["aspect"] == typed else [_(OTHER_SHAPE, shape=joined["aspect"], typed=flags.written["aspect"])]
 

@@ -19,12 +19,14 @@ from cogs.common.errors import EnlargeSizeError
 from cogs.common.forms import Attached
 from cogs.common.lookups import Found
 from cogs.common.lora_option import ADDITIONS, LoraOption
+from cogs.common.member_defaults import fetch_default_model
 from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_source
-from cogs.common.policy_checks import fetch_default_model, fetch_default_upscaler
+from cogs.common.policy_checks import fetch_default_upscaler
 from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
-from cogs.imagine._cog import DEFAULT_STRENGTH, SHOWN, read_typed, submit_from, tell_notes
+from cogs.imagine._cog import DEFAULT_STRENGTH, SHOWN, submit_from
+from cogs.imagine._typed import read_typed, tell_notes
 from generation.images.errors import NotAPictureError
 from generation.jobs.derive import enlarge
 from generation.jobs.derive_edits import REGION_STRENGTH

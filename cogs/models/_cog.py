@@ -7,8 +7,9 @@ import asyncio
 from discord import app_commands
 from discord.ext import commands
 
+from cogs.common.member_defaults import fetch_default_model
 from cogs.common.messages import MessageSpec
-from cogs.common.policy_checks import choose_default_model, fetch_policy, get_place
+from cogs.common.policy_checks import fetch_policy, get_place
 from cogs.common.responses import send_reply
 from cogs.context import Interaction, ListBuilder
 from cogs.models import _messages
@@ -83,7 +84,7 @@ def list_trigger_words(catalog: Catalog) -> dict[str, tuple[str, ...]]:
 async def _fetch_models(interaction: Interaction) -> list[Model]:
     """Return the models that this server allows, the one that paints by default first."""
     catalog, policy = interaction.client.services.generation.catalog, await fetch_policy(interaction)
-    default, allowed = choose_default_model(catalog, policy), policy.choices.models
+    default, allowed = (await fetch_default_model(interaction)), policy.choices.models
     found = [model for model in catalog.models if not allowed or model.name in allowed]
     return sorted(found, key=lambda model: model.name != default.name)
 

@@ -24,6 +24,7 @@ from cogs.common.custom_ids import PATTERNS, CustomId, Kind, find_job_id
 from cogs.common.deleted_references import read_id
 from cogs.common.errors import OneMemberError
 from cogs.common.lookups import fetch_job
+from cogs.common.member_language import get_locale
 from cogs.common.messages import Action, Gallery, Picture
 from cogs.common.plain_text import build_plain
 from cogs.common.rendering import New, render_new
@@ -181,7 +182,7 @@ class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=PATTERNS[Kin
         return cls(item, verb=match["name"], job_id=match["subject"])  # type: ignore[arg-type]
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
-        set_language(interaction.locale)
+        set_language(get_locale(interaction))
         try:
             await _apply_decision(interaction, self.verb, self.job_id)
         except Exception as error:

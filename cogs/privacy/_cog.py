@@ -30,8 +30,8 @@ _DELETED = N_("All your data is deleted: requests, pictures, history and your ow
 _KEPT = N_(
     "**What I store about you**\n"
     "Your requests (prompts, settings, seeds), their pictures, pictures that you attach, your "
-    "favourites, and how much you use the bot. All of it is stored under a random key. Only one table"
-    " connects that key to you.\n"
+    "favourites, your defaults (`/me`), and how much you use the bot. All of it is stored under a "
+    "random key. Only one table connects that key to you.\n"
     "**How long I store it**\n"
     "Until you or the managers of your server delete it. {retention} Logs do not contain your "
     "prompts. Backups that the operator made earlier contain your data until they are deleted.\n"
@@ -133,6 +133,7 @@ async def _delete(interaction: Interaction, sure: str | None) -> None:
     async for gone in services.personal.erase(user_id):
         await remove_files(services.generation.files, gone)
         number += len(gone)
+    await services.preferences.refresh(user_id)
     services.jobs.forget_withheld()
     interaction.client.tracker.take_kept(user_id)
     await send_text(interaction, format_deleted(number))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from msgspec import UnsetType
+
 from cogs.common.comparison import MAX_LABEL, format_axes, format_cell
 from cogs.common.formatting import bind_words, escape_markdown, format_settings, format_small, join_dotted
 from cogs.common.messages import Block, Long, MessageSpec, Rule
@@ -16,6 +18,7 @@ from generation.jobs.history import Relatives
 from generation.jobs.job import Image, Job
 from generation.jobs.job_kind import get_job_kind
 from generation.requests.comparison import Comparison
+from generation.requests.origin import GUIDANCE, MODEL, NEGATIVE, SAMPLER, SHAPE, STEPS, STYLE, Origin
 from generation.requests.recipe import Recipe
 
 WORDS_ONLY = N_(
@@ -36,6 +39,23 @@ FROM_TOOL = N_(
 )
 UNREAD_SETTINGS = N_("I cannot read these settings, so I do not use them: {names}.")
 SEED_CUT = N_("I use {here} instead of its seed {there}: only 32 bits of a seed count here.")
+ORIGINS = {
+    Origin.TYPED: N_("Typed: {values}"),
+    Origin.MEMBER: N_("from the member's own defaults: {values}"),
+    Origin.CHANNEL: N_("from the channel's defaults: {values}"),
+    Origin.SERVER: N_("from the server's defaults: {values}"),
+}
+BY_MODEL = N_("the rest: from the model")
+VALUES = {
+    MODEL: N_("model"),
+    SHAPE: N_("shape"),
+    STYLE: N_("style"),
+    SAMPLER: N_("sampler"),
+    NEGATIVE: N_("what to avoid"),
+    STEPS: N_("steps"),
+    GUIDANCE: N_("guidance"),
+}
+"""What the values that have defaults are called."""
 MAX_KIN = 6
 Places = Mapping[str, Delivery]
 """Where the messages of a family stand, by job id."""
@@ -45,7 +65,7 @@ def build_recipe(job: Job, kin: Relatives, places: Places) -> MessageSpec:
     """All that is needed to make these pictures again; for one person's eyes. Some picture of `job` has a recipe."""
     done = [(image, image.recipe) for image in job.images if image.recipe is not None]
     first = done[0][1]
-    blocks: list[Block] = [_(TITLE), _format_settings(job, first), Rule()]
+    blocks: list[Block] = [_(TITLE), _format_settings(job, first), *_list_origins(job), Rule()]
     layout = job.request.comparison or None
     blocks += format_axes(job.request)
     blocks.append(_build_parameters(*(made for _image, made in (done if layout else done[:1]))))
@@ -139,6 +159,16 @@ def _build_template(made: Sequence[Recipe]) -> list[Block]:
 
 def _format_settings(job: Job, made: Recipe) -> str:
     return _(SETTINGS_LINE, line=format_settings(job.request)) + "\n" + _format_facts(made)
+
+
+def _list_origins(job: Job) -> list[str]:
+    """Return who chose which value, where a default chose any."""
+    chosen_by = job.request.chosen_by
+    if isinstance(chosen_by, UnsetType) or not chosen_by:
+        return []
+    by = {origin: [_(VALUES[name]) for name in VALUES if chosen_by.get(name) is origin] for origin in ORIGINS}
+    parts = [_(ORIGINS[origin], values=", ".join(names)) for origin, names in by.items() if names]
+    return [format_small("; ".join((*parts, _(BY_MODEL))))]
 
 
 def _format_facts(made: Recipe) -> str:

@@ -12,8 +12,8 @@ from msgspec import UNSET
 
 from cogs.common.attachments import lend_files, open_attachment
 from cogs.common.errors import NoSettingsError, OnePictureError
+from cogs.common.member_defaults import fetch_default_model
 from cogs.common.picture_links import parse_picture_id
-from cogs.common.policy_checks import fetch_default_model
 from cogs.common.submission import (
     Acknowledged,
     accepted,

@@ -15,12 +15,12 @@ from cogs.common.lookups import fetch_image_to_change, fetch_job
 from cogs.common.message_images import find_pictures
 from cogs.common.messages import Action
 from cogs.common.modals import open_form
-from cogs.common.policy_checks import fetch_default_model, require_may_request
+from cogs.common.policy_checks import require_may_request
 from cogs.common.submission import acknowledge_and_submit
 from cogs.common.transformers import clean_typed_prompt
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
-from cogs.imagine import DEFAULT_STRENGTH, Typed, submit_from_image, submit_upscale
+from cogs.imagine import DEFAULT_STRENGTH, fill_in, submit_from_image, submit_upscale, tell_notes
 from cogs.recipe import show_file, show_recipe
 from cogs.results._buttons import submit_enlargement
 from cogs.results._form_fields import (
@@ -66,8 +66,8 @@ async def send_start(interaction: Interaction, subject: str, answers: Answers) -
     if len(subject) != JOB_ID_LENGTH:
         held, now_s = interaction.client.services.pending_uploads, interaction.created_at.timestamp()
         file = await asyncio.to_thread(held.get, subject, get_owner(interaction), now_s=now_s)
-        typed = Typed(prompt=prompt, model=await fetch_default_model(interaction))
-        await submit_from_image(interaction, typed, file, strength=strength)
+        typed = await fill_in(interaction, prompt, {"has_picture": True})
+        await tell_notes(interaction, typed, await submit_from_image(interaction, typed, file, strength=strength))
         return
     job = await fetch_job(interaction, subject)
     image = _choose_image(job, answers.texts.get(NUMBER, "1"))

@@ -16,12 +16,14 @@ from cogs.common.custom_ids import PATTERNS, Kind
 from cogs.common.deleted_references import find_deleted, remove_deleted
 from cogs.common.errors import ModelsInFileError, NotOfferedError
 from cogs.common.forms import Answers
+from cogs.common.member_language import get_locale
 from cogs.common.messages import Action
 from cogs.common.policy_checks import require_lines_allowed
 from cogs.common.responses import send_reply
 from cogs.context import FormHandler, Interaction
 from cogs.error_handler import answer
 from cogs.i18n.gettext import N_, get_guild_language, set_language, use_language
+from cogs.settings import _channels as channel_page
 from cogs.settings import _notes as settings_notes
 from cogs.settings import _styles as style_page
 from cogs.settings._audit_log import show_changes
@@ -89,7 +91,7 @@ class SettingItem(ui.DynamicItem[ui.Item[ui.LayoutView]], template=PATTERNS[Kind
         return cls(item, page=match["name"], key=match["subject"])
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
-        set_language(interaction.locale)
+        set_language(get_locale(interaction))
         try:
             await handle_component(interaction, self.page, self.key)
         except Exception as error:
@@ -112,10 +114,13 @@ async def handle_component(interaction: Interaction, page: str, key: str) -> Non
         for name in _read_values(interaction):
             await style_page.remove_style(interaction, guild_id, name)
         await interaction.response.edit_message(view=await build_panel(interaction, page))
-    elif key in FIELDS:
-        values = _read_values(interaction)
-        await change_setting(interaction, guild_id, FIELDS[key], values)
-        await interaction.response.edit_message(view=await build_panel(interaction, page))
+    elif key == channel_page.CHANNEL.key:
+        opened = await _read_channel(interaction)
+        await interaction.response.edit_message(view=await build_panel(interaction, page, channel_id=opened))
+    elif (field := FIELDS.get(key) or channel_page.find_field(key)) is not None:
+        values, channel_id = _read_values(interaction), channel_page.find_channel(key)
+        await change_setting(interaction, guild_id, field, values)
+        await interaction.response.edit_message(view=await build_panel(interaction, page, channel_id=channel_id))
     else:
         await interaction.response.edit_message(view=await build_panel(interaction, page))
 
@@ -141,10 +146,11 @@ def _read_values(interaction: Interaction) -> list[str]:
 async def change_setting(interaction: Interaction, guild_id: int, field: Field, values: Sequence[str]) -> None:
     """Apply one choice, record it, and tell the log channel. Raise `InvalidRequestError` for what cannot be chosen."""
     services = interaction.client.services
-    installed = _list_installed(interaction)
+    installed = await _list_installed(interaction)
+    title = field.title if isinstance(field.title, Phrase) else Phrase(field.title)
     if not _offers(interaction, field, values, installed):
-        raise NotOfferedError(title=Phrase(field.title))
-    said = Phrase(CHOSEN, title=Phrase(field.title), chosen=describe_choice(field, values, installed))
+        raise NotOfferedError(title=title)
+    said = Phrase(CHOSEN, title=title, chosen=describe_choice(field, values, installed))
     before, after = await services.guild_policy.change_settings(
         guild_id, lambda old: field.change(old, values), build_audit_entry(interaction, said)
     )
@@ -154,7 +160,7 @@ async def change_setting(interaction: Interaction, guild_id: int, field: Field, 
 
 async def _remove_gone(interaction: Interaction, guild_id: int) -> None:
     """Take out of the choices what was deleted or removed."""
-    installed = _list_installed(interaction)
+    installed = await _list_installed(interaction)
     said = Phrase("removed deleted channels, roles and models from the settings")
     before, after = await interaction.client.services.guild_policy.change_settings(
         guild_id,
@@ -165,10 +171,19 @@ async def _remove_gone(interaction: Interaction, guild_id: int) -> None:
         await tell_log_channel(interaction, said)
 
 
-def _list_installed(interaction: Interaction) -> Installed:
-    catalog = interaction.client.services.generation.catalog
+async def _list_installed(interaction: Interaction) -> Installed:
+    services = interaction.client.services
+    catalog, styles = services.generation.catalog, await services.styles.fetch_all(interaction.guild_id or 0)
     upscalers = [each.name for each in catalog.default.upscalers]
-    return Installed([model.name for model in catalog.models], upscalers)
+    return Installed([model.name for model in catalog.models], upscalers, [style.name for style in styles])
+
+
+async def _read_channel(interaction: Interaction) -> int:
+    """Return the channel that was chosen. Raise `NotOfferedError` if it is none of this server."""
+    values, field = _read_values(interaction), channel_page.CHANNEL
+    if not _offers(interaction, field, values, await _list_installed(interaction)):
+        raise NotOfferedError(title=Phrase(field.title))
+    return int(values[0])
 
 
 def _find_gone(interaction: Interaction, choices: GuildPreferences, installed: Installed) -> dict[str, tuple[str, ...]]:
@@ -178,6 +193,10 @@ def _find_gone(interaction: Interaction, choices: GuildPreferences, installed: I
 def _offers(interaction: Interaction, field: Field, values: Sequence[str], installed: Installed) -> bool:
     """Return whether a menu offers this choice: what is chosen is only words until it is looked up in this server."""
     if not int(field.is_required) <= len(values) <= field.most or interaction.guild is None:
+        return False
+    if (channel_id := channel_page.find_channel(field.key)) is not None and interaction.guild.get_channel(
+        channel_id
+    ) is None:
         return False
     if field.of is Of.OPTIONS:
         return set(values) <= {value for _, value in field.options(installed)}
@@ -189,21 +208,21 @@ def _offers(interaction: Interaction, field: Field, values: Sequence[str], insta
     return all(channel is not None and channel.type in list_channel_types(field) for channel in channels)
 
 
-async def build_panel(interaction: Interaction, page: str) -> ui.LayoutView:
-    """Return the panel, opened at a page, as of now."""
+async def build_panel(interaction: Interaction, page: str, *, channel_id: int | None = None) -> ui.LayoutView:
+    """Return the panel, opened at a page, as of now. `channel_id`: the channel whose defaults are shown."""
     services, guild_id = interaction.client.services, interaction.guild_id or 0
     settings = await services.guilds.fetch(guild_id)
     if page == SETUP_PAGE:  # a message that everybody reads
         with use_language(get_guild_language(settings.choices.language, interaction.guild_locale)):
             return build_setup_view(settings)
-    installed = _list_installed(interaction)
+    installed = await _list_installed(interaction)
     styles = await services.styles.fetch_all(guild_id) if page == STYLES_PAGE else ()
     gone = _find_gone(interaction, settings.choices, installed)
     notes = {
         key: settings_notes.list_notes(field, settings, gone.get(key, ()), interaction.guild)
         for key, field in FIELDS.items()
     }
-    return build_panel_view(page, settings, installed, styles, gone=gone, notes=notes)
+    return build_panel_view(page, settings, installed, styles, channel_id=channel_id, gone=gone, notes=notes)
 
 
 async def _send_export(interaction: Interaction, guild_id: int) -> None:

@@ -13,12 +13,13 @@ from cogs.common import transformers
 from cogs.common.checks import build_audit_entry, require_manager, tell_log_channel
 from cogs.common.errors import NoDefaultsError
 from cogs.common.messages import MessageSpec
-from cogs.common.policy_checks import adapt_model, fetch_policy, require_words_allowed
+from cogs.common.policy_checks import fetch_policy, require_words_allowed
 from cogs.common.responses import send_reply
 from cogs.context import Interaction, ListBuilder
 from cogs.i18n.gettext import N_, _
 from cogs.settings import _defaults_messages as pages
 from generation.models.samplers import check_defaults
+from generation.policy.defaults import adapt_model
 from generation.policy.guild_preferences import GuildPreferences
 from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides
 from generation.requests.prompt import read_negative

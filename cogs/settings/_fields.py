@@ -29,10 +29,12 @@ Option = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """The names of what the operator has added, for menus that list them."""
+    """The names of what there is, for menus that list them."""
 
     models: Sequence[str] = ()
     upscalers: Sequence[str] = ()
+    styles: Sequence[str] = ()
+    """Of the server."""
 
 
 NOTHING_INSTALLED = Installed()
@@ -156,7 +158,8 @@ VISIBILITY = _read_choice(
     N_("Who sees results"),
     Visibility,
     _fixed(
-        (Phrase("everyone"), Visibility.PUBLIC.value),
+        (Phrase("everyone, but members may prefer private answers (`/me`)"), Visibility.PUBLIC.value),
+        (Phrase("always everyone"), Visibility.ALWAYS_PUBLIC.value),
         (Phrase("only the member who made the request"), Visibility.PRIVATE.value),
     ),
 )

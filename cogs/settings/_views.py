@@ -13,11 +13,20 @@ import discord
 from discord import ui
 
 from cogs.common.custom_ids import CustomId, Kind
-from cogs.common.formatting import format_small
-from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, MAX_PLACEHOLDER, MAX_TEXT, cut_text, measure_text
+from cogs.common.formatting import escape_markdown, format_small
+from cogs.common.message_limits import (
+    MAX_IN_ROW,
+    MAX_OPTION,
+    MAX_OPTIONS,
+    MAX_PLACEHOLDER,
+    MAX_TEXT,
+    cut_text,
+    measure_text,
+)
 from cogs.common.messages import MessageSpec, Picture, Tone
 from cogs.common.rendering import create_view
 from cogs.i18n.gettext import N_, _, format_count
+from cogs.settings import _channels as channel_page
 from cogs.settings import _styles as style_page
 from cogs.settings._fields import (
     CHANNELS,
@@ -33,6 +42,7 @@ from cogs.settings._fields import (
     Of,
     Option,
 )
+from cogs.settings._notes import NO_LONGER_THERE
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.style import Style
 from generation.translatable import Phrase
@@ -66,20 +76,25 @@ def build_panel_view(
     installed: Installed,
     styles: Sequence[Style],
     *,
+    channel_id: int | None = None,
     gone: Mapping[str, Sequence[str]] = _NONE,
     notes: Mapping[str, Sequence[str]] = _NONE,
 ) -> ui.LayoutView:
     """Return the panel, opened at a page; another one than there is opens the first.
 
-    By the key of a menu: `gone`, what of its choice is no longer there; `notes`, what there is to say of it.
+    `channel_id`: the channel whose defaults are shown. By the key of a menu: `gone`, what of its choice is no longer
+    there; `notes`, what there is to say of it.
     """
-    titles = {key: titled[0] for key, titled in PAGES.items()} | {STYLES_PAGE: style_page.TITLE}
+    titles = {key: titled[0] for key, titled in PAGES.items()}
+    titles |= {channel_page.PAGE: channel_page.TITLE, STYLES_PAGE: style_page.TITLE}
     page = page if page in titles else FIRST_PAGE
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
     head, foot = _(PANEL_TITLE, page=_(titles[page])), format_small(_(FOOT))
     container.add_item(ui.TextDisplay(head))
     if page == STYLES_PAGE:
         _add_styles(container, styles, room=MAX_TEXT - measure_text(head) - measure_text(foot))
+    elif page == channel_page.PAGE:
+        _add_channels(container, settings, installed, channel_id, gone.get(channel_page.CHOICES, ()))
     else:
         for field in PAGES[page][1]:
             if field is UPSCALER and not (installed.upscalers or field.chosen(settings)):
@@ -87,10 +102,12 @@ def build_panel_view(
             left = [each for each in field.chosen(settings) if each not in gone.get(field.key, ())]
             add_field(container, field, left, page=page, installed=installed, notes=notes.get(field.key, ()))
     container.add_item(ui.Separator())
-    tabs = [(key, _(title), key == page) for key, title in titles.items()]
-    container.add_item(ui.ActionRow(*(_build_button(key, "open", title, is_on=is_on) for key, title, is_on in tabs)))
+    tabs = [_build_button(key, "open", _(title), is_on=key == page) for key, title in titles.items()]
+    for first in range(0, len(tabs), MAX_IN_ROW):
+        container.add_item(ui.ActionRow(*tabs[first : first + MAX_IN_ROW]))
     export, changes = _build_button(page, "export", _("Export")), _build_button(page, "changes", _("Who changed what"))
     is_untidy = page in PAGES and any(field.key in gone for field in PAGES[page][1])
+    is_untidy |= page == channel_page.PAGE and channel_page.CHOICES in gone
     tidy = [_build_button(page, TIDY, _("Remove what is gone"))] if is_untidy else []
     container.add_item(ui.ActionRow(export, changes, *tidy))
     container.add_item(ui.TextDisplay(foot))
@@ -103,6 +120,25 @@ def build_export(data: bytes) -> MessageSpec:
     """Return the settings as a file."""
     attached = (Picture("settings.json", data, _("The settings")),)
     return MessageSpec(blocks=(_("### Settings as a file\nTo import them: `/settings file:`."),), attached=attached)
+
+
+def _add_channels(
+    container: ui.Container[Any],
+    settings: GuildSettings,
+    installed: Installed,
+    channel_id: int | None,
+    gone: Sequence[str],
+) -> None:
+    """Add the channel, and what is painted in it; before one is chosen, the list of those that have defaults."""
+    if channel_id is None:
+        container.add_item(ui.TextDisplay(channel_page.format_list(settings.choices, gone, room=MAX_TEXT // 2)))
+    add_field(container, channel_page.CHANNEL, [str(channel_id)] if channel_id else [], page=channel_page.PAGE)
+    for field in channel_page.build_fields(channel_id) if channel_id else ():
+        chosen = field.chosen(settings)
+        away = [each for each in chosen if each not in dict(field.options(installed))]
+        notes = [_(NO_LONGER_THERE, listed=f"`{escape_markdown(each, limit=60)}`") for each in away]
+        left = [each for each in chosen if each not in away]
+        add_field(container, field, left, page=channel_page.PAGE, installed=installed, notes=notes)
 
 
 def _add_styles(container: ui.Container[Any], styles: Sequence[Style], *, room: int) -> None:

@@ -12,6 +12,7 @@ from db.column_types import EnumText, JsonOf
 from db.models.base import DELETED, Base, where
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import JOB_ID_LENGTH, Status
+from generation.policy.member_preferences import NO_PREFERENCES, MemberPreferences
 from generation.requests.recipe import Recipe
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.requests.unreadable import UNREADABLE_REQUEST, UNREADABLE_SPEC
@@ -37,6 +38,19 @@ class MemberRow(Base):
     user_id: Mapped[int] = mapped_column(unique=True, info=DELETED)
     """Below zero once its person is being erased: it leads to no one, and is what is left to do
     (`db.admin.erasure`)."""
+
+
+class MemberPreferencesRow(Base):
+    """What a member has chosen for themself, in every server."""
+
+    __tablename__ = "member_preferences"
+
+    member_key: Mapped[int] = mapped_column(
+        ForeignKey("members.key", ondelete="CASCADE"), primary_key=True, autoincrement=False, info=DELETED
+    )
+    choices: Mapped[MemberPreferences] = mapped_column(
+        JsonOf(MemberPreferences, NO_PREFERENCES, by_field=True), info=DELETED
+    )
 
 
 class JobRow(Base):

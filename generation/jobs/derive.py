@@ -38,9 +38,10 @@ def reroll(job: Job, *, seed: int) -> GenerationRequest:
     request, first = job.request, job.request.spec
     _require_painted(first)
     if not request.cells:
-        return replace(request, spec=_set_seed(ask_again(first), seed), replay=None, drawn=UNSET, alt=UNSET)
+        spec = _set_seed(ask_again(first), seed)
+        return replace(request, spec=spec, replay=None, drawn=UNSET, alt=UNSET, chosen_by=UNSET)
     cells = tuple(replace(each, seed=(each.seed - first.seed + seed) % (MAX_SEED + 1)) for each in request.cells)
-    return replace(request, spec=cells[0], cells=cells)
+    return replace(request, spec=cells[0], cells=cells, chosen_by=UNSET)
 
 
 def ask_again(spec: ImageSpec) -> ImageSpec:

@@ -25,6 +25,10 @@ class LanguageCodeError(InvalidRequestError):
     """Choose a language by its code, such as de, or auto."""
 
 
+class ChannelIdError(InvalidRequestError):
+    """Name a channel with defaults by its id, a number."""
+
+
 class DefaultModelNotAllowedError(InvalidRequestError):
     """The default model “{name}” is not among the models allowed here. Choose one of these, or allow it."""
 

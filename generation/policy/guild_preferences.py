@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from generation.policy.errors import DefaultModelNotAllowedError, LanguageCodeError, TooManyNamedError
+from generation.policy.errors import ChannelIdError, DefaultModelNotAllowedError, LanguageCodeError, TooManyNamedError
 from generation.requests.defaults import DefaultOverrides
 from generation.requests.errors import UnknownAspectError
 from generation.requests.ranges import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS, MIN_SIDE_PX, check_range
@@ -30,7 +30,8 @@ MAX_NAMED = 25
 class Visibility(StrEnum):
     """Who sees results."""
 
-    PUBLIC = "public"
+    PUBLIC = "public"  # everyone, but for members who prefer to be answered privately
+    ALWAYS_PUBLIC = "always_public"
     PRIVATE = "private"  # only the one who asked
 
 
@@ -49,6 +50,19 @@ class Pressers(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelDefaults:
+    """What is painted in one channel where a member leaves it open; None leaves it to the server and the model."""
+
+    model: str | None = None
+    shape: str | None = None
+    style: str | None = None
+    """A style of the server, by its name."""
+
+
+NO_CHANNEL_DEFAULTS = ChannelDefaults()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GuildPreferences:
     """Raise `InvalidRequestError`. Ids of channels and roles; nothing named means no limit."""
 
@@ -57,6 +71,8 @@ class GuildPreferences:
     model_defaults: dict[str, DefaultOverrides] = field(default_factory=dict)
     """What members who leave it open are painted with, by the name of the model."""
     default_aspect: str | None = None
+    channel_defaults: dict[str, ChannelDefaults] = field(default_factory=dict)
+    """By the id of the channel; they hold in its threads, too."""
     default_upscaler: str | None = None
     """What enlarges pictures where none is named; one that is no longer here counts as none."""
     max_steps: int = MAX_STEPS
@@ -97,6 +113,7 @@ class GuildPreferences:
         for name, named in (
             (Phrase("Models"), self.models),
             (Phrase("Models with defaults"), self.model_defaults),
+            (Phrase("Channels with defaults"), self.channel_defaults),
             (Phrase("Channels"), self.channel_ids),
             (Phrase("Roles"), self.role_ids),
             (Phrase("Roles for start images"), self.start_image_role_ids),
@@ -105,12 +122,19 @@ class GuildPreferences:
                 raise TooManyNamedError(name=name, most=MAX_NAMED, number=len(named))
         if self.word_lists:
             check_lists(self.word_lists)
+        if not all(each.isascii() and each.isdecimal() and len(each) <= 20 for each in self.channel_defaults):
+            raise ChannelIdError
         if self.language != AUTO and not _LANGUAGE.fullmatch(self.language):
             raise LanguageCodeError
         if self.default_aspect is not None and self.default_aspect not in ASPECTS:
             raise UnknownAspectError(name=self.default_aspect[:20], aspects=", ".join(ASPECTS))
         if self.default_model is not None and self.models and self.default_model not in self.models:
             raise DefaultModelNotAllowedError(name=self.default_model[:60])
+
+    def find_channel_defaults(self, channel_ids: Iterable[int]) -> ChannelDefaults:
+        """Return those of the first of these channels that has any: a thread, then what it lies in."""
+        found = (self.channel_defaults.get(str(each)) for each in channel_ids)
+        return next((each for each in found if each is not None), NO_CHANNEL_DEFAULTS)
 
     def choose_default_model(self, known: Collection[str]) -> str | None:
         """Return the model, among those `known` in order, to use if none was named; None for the default."""

@@ -15,6 +15,7 @@ from generation.requests.comparison import Comparison, require_layout
 from generation.requests.defaults import HasDefaults
 from generation.requests.edits import Hires, StartImage, Upscale, Variation
 from generation.requests.errors import HiresFromPictureError, HiresTooLargeError, MarginsTooLargeError
+from generation.requests.origin import Origin
 from generation.requests.passes import Pass, count_steps_run
 from generation.requests.prompt import NEGATIVE_NAME, PROMPT_NAME, check_alt, check_prompt
 from generation.requests.prompt_addons import Adapter, Embedding, ParsedPrompts, check_extras
@@ -249,13 +250,13 @@ class GenerationRequest:
     """The id of the image this was made from (reroll, variation, upscale), for the family tree of a recipe."""
     replay: Replay | None = None
     """Set when the point is to get the very same bytes again; then `count` is 1."""
-    drawn: tuple[ParsedPrompts, ...] | UnsetType = UNSET
-    """What was drawn of `spec.template` for each picture (`generation.requests.drawing`)."""
+    drawn: tuple[ParsedPrompts, ...] | UnsetType = UNSET  # of `spec.template`: see `generation.requests.drawing`
     is_spoiler: bool | UnsetType = UNSET
     alt: str | UnsetType = UNSET
     """What its member says for those who cannot see the pictures. Unset, as for a spoiler, it is not written."""
     comparison: Comparison | UnsetType = UNSET
     cells: tuple[ImageSpec, ...] | UnsetType = UNSET
+    chosen_by: dict[str, Origin] | UnsetType = UNSET  # unset, and not written, where no default chose anything
 
     def __post_init__(self) -> None:
         check(self.spec)  # it may have been read from storage

@@ -190,7 +190,13 @@ def test_every_column_that_can_name_a_file_is_known_here() -> None:
     found = {str(column) for column in columns if "sha256" in column.name or isinstance(column.type, JsonOf)}
     looked_at = {"image_files.sha256", "uploads.sha256", "reviews.sha256"}
     repeated = {"images.spec", "images.recipe", "jobs.request"}  # image_files has what these name
-    nameless = {"jobs.handling", "images.judgement", "guild_settings.choices", "content_rules.rule"}
+    nameless = {
+        "jobs.handling",
+        "images.judgement",
+        "guild_settings.choices",
+        "content_rules.rule",
+        "member_preferences.choices",
+    }
     assert found == looked_at | repeated | nameless
 
 

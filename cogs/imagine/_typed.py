@@ -1,0 +1,103 @@
+"""The options of a command that paints: as they were typed, with flags and defaults joined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import UNSET
+
+from cogs.common import transformers
+from cogs.common.member_defaults import choose_defaults
+from cogs.common.submission import accepted, send_note
+from cogs.common.submission_notes import format_ignored
+from cogs.context import Interaction
+from cogs.imagine._flags import join_flags
+from cogs.imagine._messages import format_rounded_size
+from generation.jobs.job import Job
+from generation.models.catalog import Model
+from generation.policy.defaults import Wishes
+from generation.requests.style import Style
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """The options of one /imagine, with what was chosen for those left out; None leaves it to the model."""
+
+    prompt: str
+    model: Model
+    aspect: str | None = None
+    size: str | None = None
+    count: int | None = None
+    seed: int | None = None
+    negative: str = ""
+    steps: int | None = None
+    guidance: float | None = None
+    sampler: str | None = None
+    lora: str | None = None
+    clip_skip: int | None = None
+    spoiler: bool | None = None
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    """How the pictures are shown, and who chose what: as the request has it."""
+    notes: tuple[str, ...] = ()
+    """What to tell of flags in the prompt, and of defaults that were passed over."""
+
+
+async def read_typed(interaction: Interaction, prompt: str, options: dict[str, Any]) -> Typed:
+    """Return what was typed where a picture is started from, with the flags in the prompt.
+
+    `options`: None for those left out. Raise `InvalidRequestError`.
+    """
+    notes: tuple[str, ...] = ()
+    if "--" in prompt or "\u2014" in prompt:
+        prompt, options, notes = await join_flags(interaction, prompt, options)
+    return await fill_in(interaction, prompt, options | {"has_picture": True}, notes=notes)
+
+
+async def tell_notes(interaction: Interaction, typed: Typed, job: Job) -> None:
+    """Tell the person what became of their flags, and of a size that had to be changed."""
+    rounded = format_rounded_size(typed.size, job) if typed.size is not None else None
+    notes = [*typed.notes, *([rounded] if rounded is not None else [])]
+    if notes:
+        async with accepted(interaction, job):
+            await send_note(interaction, "\n".join(notes), job_id=job.id)
+
+
+async def fill_in(
+    interaction: Interaction,
+    prompt: str,
+    options: dict[str, Any],
+    *,
+    style: Style | None = None,
+    takes_style: bool = False,
+    notes: tuple[str, ...] = (),
+) -> Typed:
+    """Return what is to be painted; what was left open comes from the defaults that hold here.
+
+    `options`: by their names, None for those left out; `has_picture`: whether it starts from one.
+    """
+    has_picture, negative = options.pop("has_picture"), options.get("negative")
+    wishes = Wishes(
+        prompt=transformers.clean_typed_prompt(prompt),
+        model=options.get("model"),
+        shape=options.get("aspect"),
+        style=style,
+        sampler=options.get("sampler"),
+        negative=transformers.clean_typed_prompt(negative) if negative else "",
+        steps=options.get("steps"),
+        guidance=options.get("guidance"),
+        has_shape=has_picture or options.get("size") is not None,
+        takes_style=takes_style,
+        is_from_upload=has_picture,
+    )
+    chosen = await choose_defaults(interaction, wishes)
+    if chosen.ignored:
+        notes += format_ignored(chosen.ignored)
+    values = {"model": chosen.model, "aspect": chosen.shape, "sampler": chosen.sampler, "negative": chosen.negative}
+    shown: dict[str, Any] = {"is_spoiler": True} if options.get("spoiler") else {}
+    if alt := options.pop("alt", None):
+        shown["alt"] = transformers.clean_typed_prompt(alt) or UNSET
+    if chosen.chosen_by:
+        shown["chosen_by"] = chosen.chosen_by
+    return Typed(prompt=chosen.prompt, notes=notes, shown=shown, **options | values)
