@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from cogs.common import transformers
-from cogs.common.formatting import escape_markdown
 from cogs.common.member_defaults import fetch_default_model
 from cogs.common.policy_checks import fetch_policy
 from cogs.context import Interaction
@@ -13,13 +12,13 @@ from cogs.i18n.gettext import N_, _
 from generation.models.catalog import Model
 from generation.models.sizes import find_closest_aspect
 from generation.policy.defaults import adapt_model
-from generation.requests.flags import Flags, read_flags
+from generation.requests.flags import MAX_SHOWN_CHARS, Flags, read_flags
 from generation.requests.prompt import join_words
 
 LEFT_OUT = N_("I left these out, because there is nothing like them here: {flags}.")
 CLASH = N_("I used the options of the command, not these in the prompt: {flags}.")
 OTHER_SHAPE = N_("I paint {shape} instead of {typed}, because it is the nearest shape.")
-MAX_NOTE_CHARS = 500
+MAX_NAMED = 10
 
 
 async def join_flags(
@@ -65,8 +64,13 @@ async def _fit_aspect(interaction: Interaction, joined: dict[str, Any], flags: F
     """Put the nearest shape there is in place of the typed one, and tell so."""
     model = joined.get("model") or await fetch_default_model(interaction)
     typed, joined["aspect"] = joined["aspect"], find_closest_aspect(model, joined["aspect"])
-    return [] if joined["aspect"] == typed else [_(OTHER_SHAPE, shape=joined["aspect"], typed=flags.written["aspect"])]
+    return (
+        []
+        if joined["aspect"] == typed
+        else [_(OTHER_SHAPE, shape=joined["aspect"], typed=f"`{flags.written['aspect']}`")]
+    )
 
 
 def _format(text: str, flags: tuple[str, ...]) -> str:
-    return _(text, flags=escape_markdown(", ".join(flags), limit=MAX_NOTE_CHARS))
+    shown = (f"`{flag[:MAX_SHOWN_CHARS].replace('`', '')}`" for flag in flags[:MAX_NAMED])
+    return _(text, flags=", ".join((*shown, *["…"] * (len(flags) > MAX_NAMED))))

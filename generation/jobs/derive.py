@@ -107,7 +107,7 @@ def apply_hires_fix(image: Image, factor: float = 2.0, *, strength: float = 0.6)
     if image.spec.start is not None or image.spec.upscale is not None or image.spec.hires is not None:
         raise NotFromWordsError
     hires = Hires(factor=factor, strength=strength)
-    return GenerationRequest(spec=replace(image.spec, hires=hires), parent=image.id)
+    return GenerationRequest(spec=replace(image.spec, hires=hires, template=UNSET), parent=image.id)
 
 
 def reproduce(recipe: Recipe, *, parent: str | None = None, original: str | None = None) -> GenerationRequest:

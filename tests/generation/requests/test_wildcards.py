@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generation.errors import InvalidRequestError
-from generation.jobs.derive import reroll, reuse_settings, vary
-from generation.jobs.derive_edits import RemixOptions, get_remix_options, remix, replace_prompt
+from generation.jobs.derive import apply_hires_fix, enlarge, outpaint, reroll, reuse_settings, vary, zoom_out
+from generation.jobs.derive_edits import RemixOptions, get_remix_options, remix, replace_prompt, vary_strongly
 from generation.jobs.job import Image, Job
 from generation.owner import Owner
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.policy import collect_texts
 from generation.requests.drawing import draw_prompts, write_prompts
+from generation.requests.edits import Margins
 from generation.requests.errors import (
     ChoicesTooDeepError,
     OutOfRangeError,
@@ -214,6 +215,21 @@ def test_requests_from_pictures_that_were_drawn() -> None:
     assert not reuse_settings(made, MODEL).is_undrawn
     with pytest.raises(OutOfRangeError):
         replace(request, count=3)
+
+
+def test_what_is_made_of_a_picture_keeps_its_words() -> None:
+    request = draw_prompts(ask("a {b|c|d}", "{x|y}"), MODEL, LISTS)
+    picture = replace(job_of(request).images[0], file_sha256="f" * 64)
+    for made in (
+        vary(picture, seed=5),
+        vary_strongly(picture, seed=5),
+        enlarge(picture),
+        zoom_out(picture, 1.5, seed=5),
+        outpaint(picture, Margins(left=8), seed=5),
+        apply_hires_fix(picture),
+    ):
+        assert not made.is_undrawn and not made.spec.template
+        assert (made.spec.prompt, made.spec.negative) == (picture.spec.prompt, picture.spec.negative)
 
 
 # Lists of a server.
