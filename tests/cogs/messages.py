@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cogs.common.messages import MessageSpec, Picture
 from cogs.help import _messages as help_pages
 from cogs.history import _messages as history_pages
+from cogs.me import _messages as me_pages
 from cogs.models import _messages as model_pages
 from cogs.moderation import _messages as moderation_pages
 from cogs.operator import _messages as operating_pages
@@ -45,8 +46,9 @@ from generation.models.catalog import Model
 from generation.owner import Owner
 from generation.policy.audit import Change
 from generation.policy.guild_access import AccessDecision, GuildAccess
-from generation.policy.guild_preferences import MAX_NAMED, GuildPreferences
+from generation.policy.guild_preferences import MAX_NAMED, ChannelDefaults, GuildPreferences, Visibility
 from generation.policy.guild_settings import GuildSettings
+from generation.policy.member_preferences import MemberPreferences, NotifyBy
 from generation.policy.quota import Allowance, Quota, Scope, Unit, Usage
 from generation.policy.usage import Day, GuildUsage, MemberUsage
 from generation.requests.comparison import Axis, Comparison
@@ -517,11 +519,41 @@ def panel(draw: Draw) -> ui.LayoutView:
     return settings_view.build_panel_view(opened, chosen, Installed(names, names), styles, gone=gone, notes=notes)
 
 
+def channel_panel(draw: Draw) -> ui.LayoutView:
+    long = text(draw, 32)
+    each = ChannelDefaults(model="m" * 64, shape="16:9", style=long)
+    of_channels = {str(ID - number): each for number in range(draw(st.sampled_from((0, 1, MAX_NAMED))))}
+    chosen = GuildSettings(guild_id=1, choices=GuildPreferences(channel_defaults=of_channels))
+    names = many(draw, 40, lambda number: f"{number}{long}")
+    opened = draw(st.sampled_from((None, ID, 5)))
+    gone = {"channel_defaults": (str(ID), "m" * 64)} if flag(draw) else {}
+    return settings_view.build_panel_view(
+        "channels", chosen, Installed(names, names, names), (), channel_id=opened, gone=gone
+    )
+
+
+def own_defaults(draw: Draw) -> MessageSpec:
+    own = MemberPreferences(
+        model=text(draw, 64) or None,
+        shape=text(draw, 20) or None,
+        sampler=text(draw, 60) or None,
+        negative=text(draw, MAX_PROMPT_CHARS) or None,
+        is_private=flag(draw),
+        language=draw(st.sampled_from(("auto", "de", "xx"))),
+        notify_by=draw(st.sampled_from(list(NotifyBy))),
+        notify_over_s=draw(st.sampled_from((None, 0, 3600))),
+    )
+    choices = GuildPreferences(visibility=draw(st.sampled_from(list(Visibility))))
+    return me_pages.build_preferences(own, choices, ["m"], done=text(draw, 100) if flag(draw) else None)
+
+
 def word_lists(draw: Draw) -> dict[str, tuple[str, ...]]:
     return {f"{number}-{text(draw, 20)}": (text(draw, 200), text(draw, 200)) for number in range(MAX_LISTS)}
 
 
 MESSAGES: dict[str, Callable[[Draw], MessageSpec | ui.LayoutView]] = {
+    "me._messages.build_preferences": own_defaults,
+    "settings._views.build_panel_view: channels": channel_panel,
     "settings._audit_log.build_page": changed,
     "moderation._messages.build_nothing_to_review": lambda draw: moderation_pages.build_nothing_to_review(),
     "moderation._messages.build_review": review,
