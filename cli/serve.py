@@ -43,6 +43,7 @@ from db.stores.operator import OperatorStore
 from db.stores.quotas import QuotaStore
 from db.stores.reviews import ReviewStore
 from db.stores.settings import SettingsStore
+from db.stores.shares import ShareStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
 from generation.clock import Clock, utc_now
@@ -153,6 +154,8 @@ def build_services(
     return Services(
         generation=parts.generation,
         jobs=parts.jobs,
+        shares=ShareStore(database),
+        retention=RetentionStore(database, clock=clock),
         alt_texts=AltTextStore(database),
         deliveries=DeliveryStore(database),
         guilds=SettingsStore(database),

@@ -55,6 +55,7 @@ EXTENSIONS: tuple[str, ...] = (
     "cogs.operator",
     "cogs.onboarding",
     "cogs.models",
+    "cogs.share",
     "cogs.help",
     "cogs.presence",
 )

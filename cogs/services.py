@@ -12,6 +12,7 @@ from cogs.common.load_shedding import AdmissionLimiter
 from cogs.common.pending_uploads import PendingUploads
 from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import RemovedGuildStore
+from db.admin.retention import RetentionStore
 from db.stores.alt_texts import AltTextStore
 from db.stores.audit_log import AuditLogStore
 from db.stores.content_rules import ContentRuleStore
@@ -26,6 +27,7 @@ from db.stores.operator import OperatorStore
 from db.stores.quotas import QuotaStore
 from db.stores.reviews import ReviewStore
 from db.stores.settings import SettingsStore
+from db.stores.shares import ShareStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
 from generation.clock import Clock, utc_now
@@ -49,6 +51,8 @@ class Services:
 
     generation: GenerationService
     jobs: JobStore
+    shares: ShareStore
+    retention: RetentionStore
     alt_texts: AltTextStore
     deliveries: DeliveryStore
     guilds: SettingsStore

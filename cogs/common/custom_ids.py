@@ -45,6 +45,10 @@ class CustomId:
     subject: str
 
     @classmethod
+    def of_button(cls, action: str, subject: str) -> Self:
+        return cls(Kind.BUTTON, action, subject)
+
+    @classmethod
     def parse(cls, text: str) -> Self | None:
         """Return what a `custom_id` says; None for one that is not ours."""
         for kind, pattern in PATTERNS.items():

@@ -35,6 +35,13 @@ def find_deleted_channels(guild: discord.Guild | None, channel_ids: Iterable[int
     return frozenset(each for each in channel_ids if guild.get_channel_or_thread(each) is None)
 
 
+def find_deleted_tags(guild: discord.Guild | None, choices: GuildPreferences) -> frozenset[int]:
+    """Return the chosen tags that the forum for sharing has no more; none where it is not known."""
+    forum = guild.get_channel(choices.share_channel_id) if guild is not None else None
+    known = {tag.id for tag in forum.available_tags} if isinstance(forum, discord.ForumChannel) else None
+    return frozenset() if known is None else frozenset(choices.share_tags) - known
+
+
 def find_deleted(
     choices: GuildPreferences,
     guild: discord.Guild | None,
@@ -49,6 +56,8 @@ def find_deleted(
     found: dict[str, Iterable[object]] = {
         "channel_ids": channels,
         "log_channel_id": log,
+        "share_channel_id": find_deleted_channels(guild, filter(None, (choices.share_channel_id,))),
+        "share_tags": find_deleted_tags(guild, choices),
         **{key: find_deleted_roles(guild, getattr(choices, key)) for key in _ROLES},
         "models": [each for each in choices.models if each not in models],
         "default_model": [each for each in wanted if each not in models],
@@ -81,6 +90,8 @@ def remove_deleted(settings: GuildSettings, gone: dict[str, tuple[str, ...]]) ->
             name: each for name, each in choices.model_defaults.items() if name not in gone.get("model_defaults", ())
         },
         channel_defaults=_keep_channel_defaults(choices, gone.get("channel_defaults", ())),
+        share_channel_id=0 if "share_channel_id" in gone else choices.share_channel_id,
+        share_tags=kept("share_tags"),
         log_channel_id=0 if "log_channel_id" in gone else choices.log_channel_id,
         channel_ids=kept("channel_ids"),
         role_ids=kept("role_ids"),

@@ -51,6 +51,7 @@ class Refusal:
 
 
 GONE = N_("the channel was deleted")
+NO_TAG = N_("a post there needs a tag, which someone with “Manage Server” can choose in `/settings`")
 NO_PERMISSION = N_("I do not have the permission to post there")
 NOT_TAKEN = N_("Discord refused the message")
 BUSY = N_("Discord did not accept the message for a long time")
@@ -234,8 +235,6 @@ def _list_rows() -> Iterator[tuple[Step, str, tuple[int, ...]]]:
         (
             20001,  # not for bots
             40058,  # a forum
-            40066,  # no tag that could be set
-            40067,  # a tag is required
             50002,  # account type
             50003,  # not in direct messages
             50008,  # not a text channel
@@ -246,6 +245,7 @@ def _list_rows() -> Iterator[tuple[Step, str, tuple[int, ...]]]:
             220004,
         ),
     )
+    yield Step.KEEP, NO_TAG, (40066, 40067)
     yield Step.KEEP, _LOCKED, (160005,)
 
 

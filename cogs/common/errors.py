@@ -218,6 +218,35 @@ class HiddenSourceError(NotAllowedError):
     """That picture may not be shown in this channel, so nothing can be made from it here."""
 
 
+class NoShowcaseError(NotAllowedError):
+    """This server has chosen no channel for sharing. Someone with “Manage Server” can choose one in `/settings`."""
+
+
+class ShowcaseClosedError(NotAllowedError):
+    """I cannot share in {channel}: I do not have the permission {names} there."""
+
+
+class SharedHereError(NotAllowedError):
+    """The pictures are in {channel} already, where this server shares them."""
+
+
+class AgeRestrictedShareError(NotAllowedError):
+    """These pictures are from an age-restricted channel, and {channel} is not age-restricted."""
+
+
+class NothingToShareError(NotAllowedError):
+    """None of these pictures may be shown in {channel}, or none is on disk any more."""
+
+
+class NotYourShareError(NotAllowedError):
+    """Only the person who asked for these pictures, or a moderator, can share them or take them back. \
+Private pictures can be shared by their owner only."""
+
+
+class ShareRefusedError(NotAllowedError):
+    """Discord did not take the post in {channel}: {reason}."""
+
+
 class CannotPostError(NotAllowedError):
     """I cannot post pictures here: I do not have the permission {names} in this channel."""
 

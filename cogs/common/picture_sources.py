@@ -93,7 +93,8 @@ async def fetch_source(interaction: Interaction, text: str) -> Found | Attached:
     shown = find_shown_job(interaction, message)
     if shown is None:
         return await _choose_attached(interaction, message, number)
-    return await _fetch_usable(interaction, shown, number)
+    await _require_place(interaction, message.channel.id)
+    return await _fetch_picture(interaction, await fetch_job(interaction, shown), number)
 
 
 async def _fetch_last(interaction: Interaction) -> Found:
@@ -109,6 +110,10 @@ async def _fetch_usable(interaction: Interaction, job_id: str, number: int | Non
     """Return a picture of a job, by its number from 1. Raise `RefusedError` unless the member may see and use it."""
     job = await fetch_job(interaction, job_id)
     await _require_usable(interaction, job)
+    return await _fetch_picture(interaction, job, number)
+
+
+async def _fetch_picture(interaction: Interaction, job: Job, number: int | None) -> Found:
     image = _choose(job.images, number)
     if image.file_sha256 is None:
         raise PictureDeletedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import discord
 
-from cogs.common.errors import CannotPostError
+from cogs.common.errors import CannotPostError, ShowcaseClosedError
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _, join_list
 
@@ -20,6 +20,15 @@ def can_write_in(channel: discord.TextChannel | discord.Thread) -> bool:
     """Return whether the bot may write text in a channel of a server."""
     have = channel.permissions_for(channel.guild.me)
     return not _list_missing(have, is_thread=isinstance(channel, discord.Thread), sends_files=False)
+
+
+def require_can_share(channel: discord.abc.GuildChannel) -> None:
+    """Raise `ShowcaseClosedError` naming what the bot lacks to post pictures there. A forum takes posts as messages."""
+    have = channel.permissions_for(channel.guild.me)
+    missing = _list_missing(have, is_thread=False, sends_files=True)
+    if missing:
+        names = join_list([_("“{permission}”", permission=_(name)) for name in missing])
+        raise ShowcaseClosedError(names=names, channel=channel.mention)
 
 
 def require_can_post(interaction: Interaction) -> None:

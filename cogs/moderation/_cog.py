@@ -152,7 +152,18 @@ async def handle_purge(interaction: Interaction, subject: str) -> None:
     await send_text(interaction, _messages.format_purged(number))
 
 
-PRESSES: dict[Action, ButtonHandler] = {Action.PURGE: handle_purge}
+async def press_report(interaction: Interaction, subject: str) -> None:
+    """Report the pictures under whose shared post the button is."""
+    await _report(interaction, await fetch_job(interaction, subject))
+
+
+async def _report(interaction: Interaction, job: Job) -> None:
+    store = interaction.client.services.moderation
+    is_new = await store.report(job.owner.guild_id, job.id, by=interaction.user.id, reason=N_("Reported by a member."))
+    await tell_privately(interaction, _(_messages.REPORTED if is_new else _messages.REPORTED_ALREADY))
+
+
+PRESSES: dict[Action, ButtonHandler] = {Action.PURGE: handle_purge, Action.REPORT: press_report}
 
 
 @app_commands.context_menu(name="Report picture")
@@ -162,10 +173,7 @@ async def report_picture(interaction: Interaction, message: discord.Message) -> 
     job_id = find_job_id(list_custom_ids(message))
     if job_id is None or message.author.id != interaction.application_id:
         raise UnknownJobError
-    job = await fetch_job(interaction, job_id)
-    store = interaction.client.services.moderation
-    is_new = await store.report(job.owner.guild_id, job.id, by=interaction.user.id, reason=N_("Reported by a member."))
-    await tell_privately(interaction, _(_messages.REPORTED if is_new else _messages.REPORTED_ALREADY))
+    await _report(interaction, await fetch_job(interaction, job_id))
 
 
 class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=PATTERNS[Kind.REVIEW]):

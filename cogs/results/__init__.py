@@ -6,6 +6,7 @@ from cogs.context import BaseBot
 from cogs.results import _alt, _buttons, _context_menus, _more_buttons, _pictures, _remix
 from cogs.results._messages import DONE, build_progress, format_undelivered
 from cogs.results._reduced_variants import MessageVariant
+from cogs.results._refresh import refresh_messages
 from cogs.results._result import build_result_message
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "build_progress",
     "build_result_message",
     "format_undelivered",
+    "refresh_messages",
     "setup",
 ]
 

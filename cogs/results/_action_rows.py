@@ -32,17 +32,25 @@ _FOR_EACH = (
 
 
 def build_action_rows(
-    job: Job, done: Sequence[Image], *, is_upscaled: bool = True, is_part: bool = False
+    job: Job,
+    done: Sequence[Image],
+    *,
+    is_upscaled: bool = True,
+    is_part: bool = False,
+    share: Action | None = None,
 ) -> tuple[tuple[Row, ...], tuple[Menu, ...]]:
     """Rows of buttons and the menus, for the pictures of an ended job that came to be.
 
     `is_upscaled`: there is an upscaler for them; else they can only be resized. `is_part`: the job is one picture of
-    several (`Job.only`): what concerns them all is under the message of all.
+    several (`Job.only`): what concerns them all is under the message of all. `share`: what may be done about a shared
+    post of them.
     """
     there = [image for image in done if image.file_sha256 is not None]
+    rows: tuple[Row, ...]
     if len(job.images) > MAX_WITH_BUTTONS:
         row = (*_build_again(job, job.id, bool(done)), *(_build_keep(job, job.id) if done else ()))
-        return ((row,) if row else ()), _build_menus_of_many(job, there, is_upscaled=is_upscaled)
+        rows = (row, _build_share(job, share) if there else ())
+        return tuple(each for each in rows if each), _build_menus_of_many(job, there, is_upscaled=is_upscaled)
     is_one = len(job.images) == 1
     is_painted = job.request.spec.upscale is None
     ups = [
@@ -58,11 +66,11 @@ def build_action_rows(
     subject = f"{job.id}:{job.images[0].index}" if is_part else job.id
     again, keep = _build_again(job, subject, bool(done)), _build_keep(job, subject) if done else ()
     keep = keep[:1] if is_part else keep
-    publish = _build_publish(job, subject) if there else ()
-    rows: tuple[Row, ...] = (first, second, (*again, *keep), publish)
+    publish = (*_build_alt(subject), *(() if is_part else _build_share(job, share))) if there else ()
+    rows = (first, second, (*again, *keep), publish)
     if is_one:
         new, rest = (*first, *second, *again[:1]), (*again[1:], *keep, *publish)
-        rows = ((*new, *rest),) if len(new) + len(rest) <= MAX_IN_ROW else (new, rest)
+        rows = ((*new, *rest),) if len(new) + len(rest) <= MAX_IN_ROW else (new, rest[:MAX_IN_ROW], rest[MAX_IN_ROW:])
     return tuple(row for row in rows if row), _build_more(job, there)
 
 
@@ -127,8 +135,12 @@ def _build_more(job: Job, there: Sequence[Image]) -> tuple[Menu, ...]:
     return (Menu(job.id, _("More …"), (*buttons, *_build_originals(job, there))),) if buttons else ()
 
 
-def _build_publish(job: Job, subject: str) -> Row:
+def _build_alt(subject: str) -> Row:
     return (Button(Action.ALT, subject, _("Alt text")),)
+
+
+def _build_share(job: Job, share: Action | None) -> Row:
+    return () if share is None else (Button(share, job.id, _("Share") if share is Action.SHARE else _("Take back")),)
 
 
 def _is_offered(action: Action, image: Image) -> bool:

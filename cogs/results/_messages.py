@@ -144,11 +144,11 @@ def build_result(
     is_upscaled: bool = True,
     is_part: bool = False,
     sheet: Picture | None = None,
+    share: Action | None = None,
 ) -> MessageSpec:
     """Return the message of a job that has ended. `pictures` by index of their image; `notes` go to the small print.
 
-    `is_upscaled`: there is an upscaler for its model; else pictures can only be resized. `is_part`: the job is one
-    picture of several. `sheet`: of a comparison.
+    `is_upscaled`, `is_part`, `share`: see `build_action_rows`. `sheet`: of a comparison.
     """
     blocks: list[Block] = [quote_prompts(job.request)]
     if (title := _get_title(job, verdict)) is not None:
@@ -165,7 +165,7 @@ def build_result(
         )
     )
     tone = Tone.DONE if len(done) == len(job.images) else Tone.TROUBLE if _has_failed(job) else Tone.WAITING
-    rows, menus = build_action_rows(job, done, is_upscaled=is_upscaled, is_part=is_part)
+    rows, menus = build_action_rows(job, done, is_upscaled=is_upscaled, is_part=is_part, share=share)
     return MessageSpec(blocks=tuple(blocks), rows=rows, menus=menus, tone=tone)
 
 

@@ -15,6 +15,7 @@ from cogs.common.refused_messages import MessageRefusedError, UnreachableError
 from cogs.common.rendering import render_edit
 from cogs.context import Interaction, get_owner, is_in_server
 from cogs.error_handler import LOST
+from cogs.i18n.gettext import match_language, use_language
 from cogs.results._reduced_variants import MessageVariant
 from cogs.results._result import build_result_message
 from generation.errors import UnknownJobError
@@ -33,11 +34,25 @@ async def refresh_messages(interaction: Interaction, subject: str) -> None:
         await interaction.response.defer()
     services = interaction.client.services
     part = await fetch_job_or_part(interaction, subject)
+    place = await _fetch_reply_to(interaction, part.id)
+    is_posted = interaction.message is not None and place is not None and place.message_id == interaction.message.id
     async with services.drawing.turn(get_owner(interaction)):
         if interaction.message is not None:
             variant = MessageVariant(interaction.filesize_limit or DEFAULT_SIZE_LIMIT)
-            await _edit_pressed(interaction, part, variant, is_part=":" in subject)
-        await _edit_posted(interaction, await services.jobs.fetch_job(part.id))
+            with use_language(
+                place.locale if is_posted and place is not None else match_language(str(interaction.locale))
+            ):
+                await _edit_pressed(interaction, part, variant, is_part=":" in subject)
+        if place is not None and not is_posted:
+            with use_language(place.locale):
+                await _edit_posted(interaction, await services.jobs.fetch_job(part.id), place)
+
+
+async def _fetch_reply_to(interaction: Interaction, job_id: str) -> ReplyTo | None:
+    try:
+        return (await interaction.client.services.deliveries.fetch(job_id)).reply_to
+    except UnknownJobError:
+        return None
 
 
 async def _edit_pressed(interaction: Interaction, job: Job, variant: MessageVariant, *, is_part: bool) -> None:
@@ -52,15 +67,9 @@ async def _edit_pressed(interaction: Interaction, job: Job, variant: MessageVari
         await _edit_pressed(interaction, job, variant.after(refused, say), is_part=is_part)
 
 
-async def _edit_posted(interaction: Interaction, job: Job) -> None:
+async def _edit_posted(interaction: Interaction, job: Job, place: ReplyTo) -> None:
     """Edit the message of the channel, if the button was under another one. Best effort: it may be gone or closed."""
-    client = interaction.client
-    try:
-        place = (await client.services.deliveries.fetch(job.id)).reply_to
-    except UnknownJobError:
-        return
-    is_here = interaction.message is not None and interaction.message.id == place.message_id
-    if place.message_id is None or place.is_private or is_here:
+    if place.message_id is None or place.is_private:
         return
     try:
         await _edit_as_bot(interaction, job, place, place.message_id)

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import UNSET
 
 from cogs.common.message_limits import share_room
-from cogs.common.messages import MessageSpec, Picture
+from cogs.common.messages import Action, MessageSpec, Picture
 from cogs.common.picture_visibility import fetch_visibility, is_flagged
 from cogs.i18n.gettext import _
 from cogs.results import _messages
@@ -28,6 +28,7 @@ from generation.images.store import ImageFiles
 from generation.jobs.job import Image, Job, Status
 from generation.models.catalog import PAINTBOX
 from generation.models.sizes import is_upscaled
+from generation.owner import DM_TENANT
 from generation.paintbox.vocabulary import find_unknown_words, suggest_known_words
 from generation.policy.policy import ChannelContext
 from generation.requests.recipe import Fingerprint, Recipe
@@ -47,6 +48,8 @@ class ResultContext:
     credentials: Credentials | None
     is_upscaled: bool
     is_part: bool = False
+    share: Action | None = None
+    """What may be done about a shared post of it."""
 
 
 async def build_result_message(
@@ -67,6 +70,7 @@ async def build_result_message(
             if each.name in {spec.model for spec in job.request.specs}
         ),
         is_part=is_part,
+        share=await _find_share_action(job, services),
     )
     return await asyncio.to_thread(_build_message, job, variant, shown, context)
 
@@ -101,7 +105,19 @@ def _build_message(
         is_upscaled=context.is_upscaled,
         is_part=context.is_part,
         sheet=sheet,
+        share=context.share,
     )
+
+
+async def _find_share_action(job: Job, services: Services) -> Action | None:
+    """Return what its button does: share it, where the server chose where, or take back what is shared."""
+    if job.owner.guild_id == DM_TENANT:
+        return None
+    share = await services.shares.fetch(job.id)
+    if share is not None and share.message_id is not None:
+        return Action.UNSHARE
+    chosen = (await services.guild_policy.fetch(job.owner.guild_id)).choices.share_channel_id
+    return Action.SHARE if chosen else None
 
 
 def _build_pictures(

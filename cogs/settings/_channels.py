@@ -9,7 +9,7 @@ from cogs.common.deleted_references import format_channel
 from cogs.common.formatting import escape_markdown, format_small, join_dotted
 from cogs.common.message_limits import NOTE_ROOM, count_fitting
 from cogs.i18n.gettext import N_, _
-from cogs.settings._fields import Field, Installed, Of, Option
+from cogs.settings._field_kinds import Field, Installed, Of, Option
 from generation.policy.guild_preferences import ASPECTS, ChannelDefaults, GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.translatable import Phrase

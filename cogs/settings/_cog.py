@@ -17,8 +17,9 @@ from cogs.common.deleted_references import find_deleted, remove_deleted
 from cogs.common.errors import ModelsInFileError, NotOfferedError
 from cogs.common.forms import Answers
 from cogs.common.member_language import get_locale
+from cogs.common.message_limits import MAX_OPTIONS
 from cogs.common.messages import Action
-from cogs.common.policy_checks import require_lines_allowed
+from cogs.common.policy_checks import fetch_policy, require_lines_allowed
 from cogs.common.responses import send_reply
 from cogs.context import FormHandler, Interaction
 from cogs.error_handler import answer
@@ -27,7 +28,8 @@ from cogs.settings import _channels as channel_page
 from cogs.settings import _notes as settings_notes
 from cogs.settings import _styles as style_page
 from cogs.settings._audit_log import show_changes
-from cogs.settings._fields import FIELDS, Field, Installed, Of, describe_choice
+from cogs.settings._field_kinds import Field, Installed, Of
+from cogs.settings._fields import FIELDS, describe_choice
 from cogs.settings._views import (
     FIRST_PAGE,
     SETUP_PAGE,
@@ -146,7 +148,7 @@ def _read_values(interaction: Interaction) -> list[str]:
 async def change_setting(interaction: Interaction, guild_id: int, field: Field, values: Sequence[str]) -> None:
     """Apply one choice, record it, and tell the log channel. Raise `InvalidRequestError` for what cannot be chosen."""
     services = interaction.client.services
-    installed = await _list_installed(interaction)
+    installed = await _fetch_installed(interaction)
     title = field.title if isinstance(field.title, Phrase) else Phrase(field.title)
     if not _offers(interaction, field, values, installed):
         raise NotOfferedError(title=title)
@@ -160,7 +162,7 @@ async def change_setting(interaction: Interaction, guild_id: int, field: Field, 
 
 async def _remove_gone(interaction: Interaction, guild_id: int) -> None:
     """Take out of the choices what was deleted or removed."""
-    installed = await _list_installed(interaction)
+    installed = await _fetch_installed(interaction)
     said = Phrase("removed deleted channels, roles and models from the settings")
     before, after = await interaction.client.services.guild_policy.change_settings(
         guild_id,
@@ -171,17 +173,23 @@ async def _remove_gone(interaction: Interaction, guild_id: int) -> None:
         await tell_log_channel(interaction, said)
 
 
-async def _list_installed(interaction: Interaction) -> Installed:
-    services = interaction.client.services
+async def _fetch_installed(interaction: Interaction) -> Installed:
+    services, policy = interaction.client.services, await fetch_policy(interaction)
     catalog, styles = services.generation.catalog, await services.styles.fetch_all(interaction.guild_id or 0)
-    upscalers = [each.name for each in catalog.default.upscalers]
-    return Installed([model.name for model in catalog.models], upscalers, [style.name for style in styles])
+    forum = interaction.guild and interaction.guild.get_channel(policy.choices.share_channel_id)
+    tags = forum.available_tags if isinstance(forum, discord.ForumChannel) else ()
+    return Installed(
+        models=[model.name for model in catalog.models],
+        upscalers=[each.name for each in catalog.default.upscalers],
+        styles=[style.name for style in styles],
+        tags=[(tag.name, str(tag.id)) for tag in tags[:MAX_OPTIONS]],
+    )
 
 
 async def _read_channel(interaction: Interaction) -> int:
     """Return the channel that was chosen. Raise `NotOfferedError` if it is none of this server."""
     values, field = _read_values(interaction), channel_page.CHANNEL
-    if not _offers(interaction, field, values, await _list_installed(interaction)):
+    if not _offers(interaction, field, values, await _fetch_installed(interaction)):
         raise NotOfferedError(title=Phrase(field.title))
     return int(values[0])
 
@@ -215,7 +223,7 @@ async def build_panel(interaction: Interaction, page: str, *, channel_id: int | 
     if page == SETUP_PAGE:  # a message that everybody reads
         with use_language(get_guild_language(settings.choices.language, interaction.guild_locale)):
             return build_setup_view(settings)
-    installed = await _list_installed(interaction)
+    installed = await _fetch_installed(interaction)
     styles = await services.styles.fetch_all(guild_id) if page == STYLES_PAGE else ()
     gone = _find_gone(interaction, settings.choices, installed)
     notes = {

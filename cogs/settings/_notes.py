@@ -8,7 +8,8 @@ import discord
 
 from cogs.common.formatting import escape_markdown
 from cogs.i18n.gettext import N_, _
-from cogs.settings._fields import CHANNELS, LOG, MODELS, RETENTION, ROLES, START_ROLES, Field
+from cogs.settings._field_kinds import Field
+from cogs.settings._fields import CHANNELS, LOG, MODELS, RETENTION, ROLES, SHARE, START_ROLES
 from generation.policy.guild_settings import GuildSettings
 
 NO_LONGER_THERE = N_("Deleted: {listed}.")
@@ -39,7 +40,7 @@ def list_notes(
         notes.append(_(NO_LONGER_THERE, listed=listed))
     if gone and set(chosen) <= set(gone) and field.key in _NOTHING_LEFT:
         notes.append(_(_NOTHING_LEFT[field.key]))
-    if field.key in (CHANNELS.key, LOG.key) and guild is not None:
+    if field.key in (CHANNELS.key, LOG.key, SHARE.key) and guild is not None:
         there = [each for each in chosen if each not in gone]
         notes += _is_unwritable(guild, there)
     if field.key == RETENTION.key and settings.choices.retention_days:

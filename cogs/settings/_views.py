@@ -28,19 +28,15 @@ from cogs.common.rendering import create_view
 from cogs.i18n.gettext import N_, _, format_count
 from cogs.settings import _channels as channel_page
 from cogs.settings import _styles as style_page
+from cogs.settings._field_kinds import NOTHING_INSTALLED, Field, Installed, Of, Option
 from cogs.settings._fields import (
     CHANNELS,
     LOG,
-    NOTHING_INSTALLED,
     PAGES,
     ROLES,
     SAFETY,
     UPSCALER,
     VISIBILITY,
-    Field,
-    Installed,
-    Of,
-    Option,
 )
 from cogs.settings._notes import NO_LONGER_THERE
 from generation.policy.guild_settings import GuildSettings

@@ -22,6 +22,7 @@ from db.models.jobs import (
 from db.models.moderation import BlockRow, ChangeRow, RefusalRow, ReportRow, ReviewRow
 from db.models.program import ClockReadingRow, CounterRow, OperatorChoiceRow, SecretRow
 from db.models.quotas import BalanceRow, LedgerRow, QuotaRow
+from db.models.shares import ShareRow
 
 __all__ = [
     "BalanceRow",
@@ -51,6 +52,7 @@ __all__ = [
     "ReviewRow",
     "RoleBoostRow",
     "SecretRow",
+    "ShareRow",
     "StyleRow",
     "UploadRow",
     "table",

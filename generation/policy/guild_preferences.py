@@ -42,6 +42,13 @@ class Spoilers(StrEnum):
     ALL = "all"
 
 
+class Credit(StrEnum):
+    """Whether a shared post names the member who asked for the pictures."""
+
+    NAMED = "named"
+    UNNAMED = "unnamed"
+
+
 class Pressers(StrEnum):
     """Whose buttons (reroll, vary, enlarge) a member may press."""
 
@@ -97,6 +104,11 @@ class GuildPreferences:
     """Pictures that safety kept back are kept, blurred, for moderators to see; 0 stores none."""
     log_channel_id: int = 0
     """The channel in which changes of settings and rules are posted; 0 for none."""
+    share_channel_id: int = 0
+    """Where members share their pictures: a channel or a forum; 0 for nowhere."""
+    share_tags: tuple[int, ...] = ()
+    """The tags of a post, where that is a forum."""
+    share_credit: Credit = Credit.NAMED
     language: str = AUTO
     """What is said to the whole server is said in this language, by its code; `auto`: as the server is on Discord."""
     word_lists: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -117,6 +129,7 @@ class GuildPreferences:
             (Phrase("Channels"), self.channel_ids),
             (Phrase("Roles"), self.role_ids),
             (Phrase("Roles for start images"), self.start_image_role_ids),
+            (Phrase("Tags"), self.share_tags),
         ):
             if len(named) > MAX_NAMED:
                 raise TooManyNamedError(name=name, most=MAX_NAMED, number=len(named))

@@ -31,7 +31,9 @@ from cogs.settings import _defaults_messages as defaults_pages
 from cogs.settings import _notes as settings_notes
 from cogs.settings import _style_messages as style_pages
 from cogs.settings import _views as settings_view
-from cogs.settings._fields import FIELDS, PAGES, Installed
+from cogs.settings._field_kinds import Installed
+from cogs.settings._fields import FIELDS, PAGES
+from cogs.share import _messages as share_pages
 from cogs.usage import _messages as usage_pages
 from cogs.word_lists import _messages as list_pages
 from db.stores.moderation import Refusals
@@ -274,6 +276,10 @@ def originals(draw: Draw) -> MessageSpec:
     notes = many(draw, 4, lambda number: f"{number} " + "ü" * 300)
     found = picture_pages.Originals(archives, num_pictures=10, has_flagged=flag(draw), notes=notes)
     return picture_pages.build_originals(job(draw), found, draw(st.integers(0, max(0, len(archives) - 1))))
+
+
+def shared(draw: Draw) -> MessageSpec:
+    return share_pages.build_shared(job(draw), (*many(draw, 9, picture), picture(9)), is_credited=flag(draw))
 
 
 def progress(draw: Draw) -> MessageSpec:
@@ -583,6 +589,7 @@ MESSAGES: dict[str, Callable[[Draw], MessageSpec | ui.LayoutView]] = {
     "recipe._messages.build_file_recipe": lambda draw: recipe_pages.build_file_recipe(recipe(draw, spec(draw))),
     "results._messages.build_progress": progress,
     "results._messages.build_result": result,
+    "share._messages.build_shared": shared,
     "results._pictures.build_originals": originals,
     "rules._messages.build_added": added,
     "rules._messages.build_export": lambda draw: rules_pages.build_export(draw(st.sampled_from((0, 1, 9999))), b"{}"),

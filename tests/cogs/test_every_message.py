@@ -31,7 +31,8 @@ from cogs.results._form_fields import (
     build_strength_field,
 )
 from cogs.rules import _messages as rules_pages
-from cogs.settings._fields import MODELS, Installed
+from cogs.settings._field_kinds import Installed
+from cogs.settings._fields import MODELS
 from cogs.settings._views import list_offered
 from generation.requests.ranges import MAX_GUIDANCE, MAX_SEED
 from tests.cogs.judging import wrongs_of_choices, wrongs_of_modal, wrongs_of_text, wrongs_of_view

@@ -19,7 +19,8 @@ from PIL import Image
 from cogs.common.errors import NotOfferedError
 from cogs.common.messages import Action
 from cogs.error_handler import STRAY_BUTTON, UNEXPECTED
-from cogs.settings._fields import FIELDS, Of
+from cogs.settings._field_kinds import Of
+from cogs.settings._fields import FIELDS
 from cogs.settings._styles import TITLE
 from cogs.settings._views import PANEL_TITLE
 from db.stores.audit_log import Entry

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from cogs.common.errors import NotAManagerError
-from cogs.settings._fields import COUNT, PAGES, PER_MINUTE, SAFETY, STEPS, Field, describe_choice
+from cogs.settings._field_kinds import Field
+from cogs.settings._fields import COUNT, PAGES, PER_MINUTE, SAFETY, STEPS, describe_choice
 from cogs.settings._styles import KEPT, NONE_YET
 from cogs.settings._views import HELLO, PANEL_TITLE
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser

@@ -99,6 +99,14 @@ class UnknownCommandError(DiscordError):
     status, code, message = 404, 10063, "Unknown application command"
 
 
+class NonTextChannelError(DiscordError):
+    status, code, message = 400, 50008, "Cannot send messages in a non-text channel"
+
+
+class TagRequiredError(DiscordError):
+    status, code, message = 400, 40067, "A tag is required to create a forum post in this channel"
+
+
 class TooManyCommandsError(DiscordError):
     status, code, is_fault = 400, 30032, True
 

@@ -16,6 +16,7 @@ TEXT = 0
 DIRECT = 1
 GROUP = 3
 PUBLIC_THREAD = 11
+FORUM, MEDIA = 15, 16
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -86,6 +87,10 @@ class Channel:
         self.is_deleted = False
         self.is_archived = False
         self.is_locked = False
+        self.tags: dict[int, str] = {}
+        """Of a forum: those that its posts may have, by their ids; of a post: those that it has."""
+        self.requires_tag = False
+        self.owner_id: int | None = None
         self._is_nsfw = False
         self._messages: dict[int, Message] = {}
         self._everything: list[Message] = []
@@ -105,6 +110,11 @@ class Channel:
     @property
     def is_thread(self) -> bool:
         return self.type == PUBLIC_THREAD
+
+    @property
+    def is_forum(self) -> bool:
+        """It holds posts, which are threads with a first message, and no messages of its own."""
+        return self.type in (FORUM, MEDIA)
 
     @property
     def is_dm(self) -> bool:
@@ -256,6 +266,16 @@ class Guild:
         """Add a text channel; `is_read_only` denies members, `is_bot_free` denies the bot the permission to write."""
         return self.make_channel(name, TEXT, nsfw=nsfw, topic=topic, is_read_only=is_read_only, is_bot_free=is_bot_free)
 
+    def add_forum(
+        self, name: str, tags: Iterable[str] = (), *, nsfw: bool = False, requires_tag: bool = False
+    ) -> Channel:
+        """Add a forum whose posts may have these tags."""
+        forum = self.make_channel(name, FORUM, nsfw=nsfw)
+        forum.tags = {self.world.make_id(): tag for tag in tags}
+        forum.requires_tag = requires_tag
+        self.world.publish("channel_update", guild=self, channel=forum)
+        return forum
+
     def make_channel(
         self,
         name: str,
@@ -266,11 +286,14 @@ class Guild:
         topic: str | None = None,
         is_read_only: bool = False,
         is_bot_free: bool = False,
+        owner: User | None = None,
+        tags: Iterable[tuple[int, str]] = (),
     ) -> Channel:
         """Add a channel of any kind; the bot hears CHANNEL_CREATE or THREAD_CREATE."""
         channel = Channel(self.world, self.world.make_id(), channel_type, name, guild=self)
         channel.parent, channel.nsfw, channel.topic = parent, nsfw, topic
-        channel.position = len(self.channels)
+        channel.position, channel.tags = len(self.channels), dict(tags)
+        channel.owner_id = owner.id if owner is not None else None
         writing = Permission.SEND_MESSAGES | Permission.SEND_MESSAGES_IN_THREADS
         if is_read_only:
             channel.overwrites[self.id] = (0, int(writing))

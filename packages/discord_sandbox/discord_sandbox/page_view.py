@@ -50,8 +50,9 @@ def build_channel_view(channel: Channel, member: Member | None) -> Json:
         "type": channel.type,
         "nsfw": channel.nsfw,
         "topic": channel.topic,
+        "tags": list(channel.tags.values()),
         "parent": str(channel.parent.id) if channel.parent else None,
-        "canSend": may_send(bits, is_thread=channel.is_thread),
+        "canSend": may_send(bits, is_thread=channel.is_thread) and not channel.is_forum,
         "botCanSend": may_send(compute_bot_permissions(channel), is_thread=channel.is_thread),
         "canManage": bool(bits & Permission.MANAGE_MESSAGES) and member is not None,
     }

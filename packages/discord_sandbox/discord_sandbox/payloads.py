@@ -1,7 +1,4 @@
-"""The state of the world as Discord's JSON: users, members, guilds, channels and the application.
-
-Messages are in `message_payload.py`. Key by key after Discord's own API description.
-"""
+"""The state of the world as Discord's JSON, key by key after its API description. Messages: `message_payload`."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ from collections.abc import Sequence
 
 from discord_sandbox.clock import timestamp
 from discord_sandbox.effective_permissions import compute_channel_permissions, compute_guild_permissions
+from discord_sandbox.forum_payload import serialize_tags
 from discord_sandbox.guilds import Channel, Guild, Member
 from discord_sandbox.json_types import Json
 from discord_sandbox.permissions import DIRECT_MESSAGE
@@ -123,13 +121,14 @@ def serialize_channel(channel: Channel) -> Json:
     if channel.is_group:
         return _serialize_group(channel)
     if channel.is_thread:
-        return _serialize_thread(channel)
+        return _serialize_thread(channel) | serialize_tags(channel)
     return _serialize_common_channel(channel) | {
         "topic": channel.topic,
         "parent_id": None,
         "nsfw": channel.nsfw,
         "position": channel.position,
         "permission_overwrites": serialize_overwrites(channel),
+        **serialize_tags(channel),
     }
 
 
@@ -178,7 +177,7 @@ def _serialize_thread(channel: Channel) -> Json:
     num_messages = len(channel.messages)
     return _serialize_common_channel(channel) | {
         "parent_id": str(channel.parent.id),
-        "owner_id": str(channel.guild.owner_id),
+        "owner_id": str(channel.owner_id or channel.guild.owner_id),
         "message_count": num_messages,
         "total_message_sent": num_messages,
         "member_count": 1,

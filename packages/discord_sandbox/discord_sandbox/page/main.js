@@ -214,9 +214,14 @@ function renderWelcome() {
   const wasAtEnd = isAtBottom();
   const host = $("#welcome");
   host.classList.toggle("small-welcome", state.messages.size > 0);
+  const tags = h("ul", { class: "tags", "aria-label": "Tags" }, (channel.tags || []).map((tag) => h("li", {}, tag)));
+  const isForum = channel.type === 15 || channel.type === 16;
+  const posts = isForum ? guild.channels.filter((other) => other.parent === channel.id).map((post) => h("button", { class: "offer", type: "button", onclick: () => app.open(post.id) }, h("b", {}, post.name), h("small", {}, post.tags.join(" · ")))) : [];
   fill(host, sign, h("h2", {}, guild ? `Welcome to ${titleOf(channel)}` : channel.name),
     h("p", {}, guild ? channel.topic || "This is the beginning of the channel." : channel.type === 3 ? "This is the beginning of a group. The bot is not in it." : "This is the beginning of your direct messages with the bot."),
-    best && channel.canSend ? h("p", { class: "hint" }, "Type ", h("code", { class: "inline" }, `/${best.path} …`), " and press Enter. This bot offers:") : h("p", { class: "hint" }, state.world.bot.connected ? "No commands can be used here." : "Commands appear here once the bot has started."),
+    channel.tags?.length ? tags : null,
+    isForum && (posts.length ? h("div", { class: "offers" }, posts) : h("p", { class: "hint" }, "There are no posts yet.")),
+    isForum ? null : best && channel.canSend ? h("p", { class: "hint" }, "Type ", h("code", { class: "inline" }, `/${best.path} …`), " and press Enter. This bot offers:") : h("p", { class: "hint" }, state.world.bot.connected ? "No commands can be used here." : "Commands appear here once the bot has started."),
     channel.canSend && h("div", { class: "offers" }, offers));
   toBottom(wasAtEnd);
 }

@@ -7,14 +7,17 @@ from discord_sandbox.errors import (
     CannotReplyError,
     InvalidFormBodyError,
     MissingPermissionsError,
+    NonTextChannelError,
     NotMessageAuthorError,
+    TagRequiredError,
     ThreadArchivedError,
     ThreadLockedError,
     UnknownMessageError,
 )
-from discord_sandbox.guilds import Channel, Message
+from discord_sandbox.guilds import PUBLIC_THREAD, Channel, Message
 from discord_sandbox.interaction_payload import compute_bot_permissions, get_size_limit
 from discord_sandbox.message_content import TYPE_REPLY
+from discord_sandbox.message_service import MessageBody
 from discord_sandbox.payloads import serialize_channel
 from discord_sandbox.permissions import Permission
 from discord_sandbox.rest.access import find_channel, find_message, require, require_sending
@@ -24,6 +27,7 @@ _MESSAGES = "/channels/{channel_id}/messages"
 _MESSAGE = _MESSAGES + "/{message_id}"
 # Discord promises "a few minutes" for enforce_nonce.
 NONCE_LIFETIME_S = 300.0
+MAX_TAGS = 5
 
 
 def _get_channel(call: Call) -> RestResponse:
@@ -45,7 +49,7 @@ def _edit_channel(call: Call) -> RestResponse:
 
 def _delete_channel(call: Call) -> RestResponse:
     channel = find_channel(call)
-    require(channel, Permission.MANAGE_CHANNELS)
+    require(channel, Permission.MANAGE_THREADS if channel.is_thread else Permission.MANAGE_CHANNELS)
     answer = RestResponse(200, serialize_channel(channel))
     channel.delete()
     return answer
@@ -83,6 +87,8 @@ def _get_message(call: Call) -> RestResponse:
 
 def _post_message(call: Call) -> RestResponse:
     channel = find_channel(call)
+    if channel.is_forum:
+        raise NonTextChannelError()
     require_sending(channel)
     if channel.is_locked and not compute_bot_permissions(channel) & Permission.MANAGE_THREADS:
         raise ThreadLockedError()
@@ -215,11 +221,43 @@ def _pin(call: Call, *, pins: bool) -> RestResponse:
 
 def _start_thread(call: Call) -> RestResponse:
     channel = find_channel(call)
+    if channel.is_forum:
+        return _post_in_forum(call, channel)
     require(channel, Permission.CREATE_PUBLIC_THREADS)
     name = call.object.get("name") or ""
     if channel.guild is None or channel.is_thread or not 1 <= len(name) <= 100:
         raise InvalidFormBodyError("name", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.")
     return RestResponse(201, serialize_channel(channel.add_thread(name)))
+
+
+def _post_in_forum(call: Call, forum: Channel) -> RestResponse:
+    """Start a post: a thread whose first message has the same id."""
+    require(forum, Permission.SEND_MESSAGES)
+    body, name = call.object, call.object.get("name") or ""
+    if not 1 <= len(name) <= 100:
+        raise InvalidFormBodyError("name", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.")
+    tags = [int(each) for each in body.get("applied_tags") or []]
+    if not set(tags) <= set(forum.tags) or len(tags) > MAX_TAGS:
+        raise InvalidFormBodyError("applied_tags", "BASE_TYPE_CHOICES", "A tag is not of this forum, or too many are.")
+    if forum.requires_tag and not tags:
+        raise TagRequiredError()
+    bits = compute_bot_permissions(forum)
+    if call.uploads and not bits & Permission.ATTACH_FILES:
+        raise MissingPermissionsError()
+    assert forum.guild is not None, "a forum is in a server"
+    named = [(tag_id, forum.tags[tag_id]) for tag_id in tags]
+    post = forum.guild.make_channel(name, PUBLIC_THREAD, parent=forum, owner=call.services.world.bot, tags=named)
+    writer = call.services.messages
+    content = MessageBody(body.get("message") or {}, call.uploads)
+    limit, has_embeds = get_size_limit(forum), bool(bits & Permission.EMBED_LINKS)
+    try:
+        first = writer.create(post, call.services.world.bot, content, size_limit=limit, with_embeds=has_embeds)
+    except Exception:
+        post.delete()
+        raise
+    first.id = post.id
+    writer.post(first)
+    return RestResponse(201, serialize_channel(post) | {"message": call.serialize(first)})
 
 
 def list_routes() -> list[Route]:
