@@ -31,7 +31,13 @@ def models_add(
     name: Annotated[str | None, typer.Option(help="What people will call it; else made from the file's name.")] = None,
     revision: Annotated[str | None, typer.Option(help="Of the hub: branch, tag or commit; pinned as a commit.")] = None,
     config: Annotated[str | None, typer.Option(help="For a checkpoint in one file: model folder or name.")] = None,
-    vae: Annotated[str | None, typer.Option(help="For a model: the VAE to use instead of its own.")] = None,
+    vae: Annotated[
+        str | None, typer.Option(metavar="NAME|PATH", help="For a model: the VAE to use instead of its own.")
+    ] = None,
+    text_encoder: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="For Z-Image and FLUX.2: the same of its text encoder."),
+    ] = None,
     prediction: Annotated[
         str | None, typer.Option(metavar="v|epsilon", help="For a model that does not say what it predicts.")
     ] = None,
@@ -44,6 +50,7 @@ def models_add(
     settings = load_settings()
     folder, token = settings.folder_of_models, settings.civitai_token
     options: dict[str, Any] = {"name": name, "revision": revision, "config": config, "vae": vae}
+    options |= {"text_encoder": text_encoder}
     options |= {"prediction": prediction, "half": half, "replaces": replace}
     options["civitai_token"] = token.get_secret_value() if token is not None else ""
     _change_models(folder, lambda: models.add(folder, what, say=typer.echo, **options))

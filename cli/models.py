@@ -13,6 +13,7 @@ from generation.models.catalog import Catalog
 from generation.models.failed_loads import Loadable
 from generation.models.layout import read_file_statement, read_scheduler
 from generation.models.links import CivitaiLink, HubLink, is_url, parse_link
+from generation.models.named_parts import list_users
 from generation.models.names import check_name, label, name_for
 from generation.models.origin import LOCAL, Origin
 from generation.models.previews import keep_preview, remove_unused
@@ -31,6 +32,7 @@ _USE = {
     Kind.EMBEDDING: "Members call it by its name, {name}, in a prompt. A running bot takes it up within seconds.",
     Kind.UPSCALER: "It enlarges pictures; /upscale upscaler:{name} names it. A running bot takes it up within seconds.",
     Kind.VAE: f"Use it with a model: {format_command('models add MODEL --vae {name}')}.",
+    Kind.TEXT_ENCODER: f"Use it with a model: {format_command('models add MODEL --text-encoder {name} --vae VAE')}.",
     Kind.CHECKER: "It looks at the pictures of every model, beside the others; in a running bot within seconds.",
 }
 
@@ -57,7 +59,7 @@ def list_models(
         origin = _origin(register.get(upscaler.name))
         yield f"upscaler   {upscaler.name}  ({upscaler.scale}x; licence: {upscaler.licence or 'unknown'}; {origin})"
     for entry in register.entries:
-        if entry.kind in (Kind.VAE, Kind.CHECKER):
+        if entry.kind in (Kind.VAE, Kind.TEXT_ENCODER, Kind.CHECKER):
             yield f"{entry.kind.value:<10} {entry.name}  (licence: {entry.licence or 'unknown'}; {_origin(entry)})"
     for name, why in {**catalog.left_out, **(failed(catalog.loadable) if failed is not None else {})}.items():
         yield f"BAD        {name}: {why}"
@@ -72,6 +74,7 @@ def add(
     revision: str | None = None,
     config: str | None = None,
     vae: str | None = None,
+    text_encoder: str | None = None,
     prediction: str | None = None,
     half: bool = False,
     replaces: bool = False,
@@ -97,6 +100,7 @@ def add(
         name=chosen,
         config=config,
         vae=vae,
+        text_encoder=text_encoder,
         prediction=prediction,
         replaces=replaces,
         origin=origin,
@@ -209,8 +213,9 @@ def remove(models_dir: Path, name: str, *, say: Say) -> None:
         raise ConfigurationError(
             problem=f"Nothing called {name} was added.", remedy=f"{format_command('models list')} shows what was."
         )
-    if users := [each.name for each in register.entries if each.vae == name]:
-        raise ConfigurationError(problem=f"{', '.join(users)} uses it as its VAE.", remedy=f"Remove {users[0]} first.")
+    if users := list_users(register, name):
+        problem = f"{', '.join(users)} uses it as its {label(entry.kind)}."
+        raise ConfigurationError(problem=problem, remedy=f"Remove {users[0]} first.")
     register.without(name).write(models_dir)
     remove_unused(models_dir)
     if entry.kind is Kind.CHECKER:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, Qwen2TokenizerFast
@@ -15,6 +16,8 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from generation.engine.devices import Device
 from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.samplers import check_samplers
+from generation.engine.shared_parts import SharedParts
+from generation.engine.vae_names import convert_vae
 from generation.errors import AtelierError
 from generation.models.families import FAMILIES
 from generation.models.json_file import read_json
@@ -32,15 +35,30 @@ class ModelFolder:
     """
 
     def __init__(
-        self, path: Path, family: str, *, file: Path | None = None, vae: Path | None = None, prediction: str = ""
+        self,
+        path: Path,
+        family: str,
+        *,
+        file: Path | None = None,
+        vae: Path | None = None,
+        text_encoder: Path | None = None,
+        prediction: str = "",
+        shared: SharedParts | None = None,
     ) -> None:
-        """Take `file` for the weights if `path` does not hold them. `vae` replaces the model's own: a folder with its
-        `config.json`, or a file that fits the model's settings. `prediction`: what the operator says it predicts.
+        """Take `file` for the weights if `path` does not hold them. `vae` and `text_encoder` replace the model's own: a
+        folder with its `config.json`, or a file that fits the model's settings; they are those of `shared`.
+        `prediction`: what the operator says it predicts.
         """
         config = path if file else None
-        check_model(file or path, family, config=config, has_other_vae=vae is not None, prediction=prediction)
+        replaced = {"vae": vae, "text_encoder": text_encoder}
+        names = [name for name, part in replaced.items() if part is not None]
+        check_model(file or path, family, config=config, replaced=names, prediction=prediction)
         self._path = path
+        self._file = file or path
+        """Where the weights of the denoiser lie."""
         self._other_vae = vae
+        self._other_text = text_encoder
+        self._shared = shared or SharedParts()
         self._scheduler_config = read_scheduler(path, family, file=file, prediction=prediction)
         try:
             check_samplers(self._scheduler_config, is_flow=FAMILIES[family].is_flow)
@@ -70,7 +88,11 @@ class ModelFolder:
 
     def language_text(self, cls: Any, name: str, device: Device) -> Any:
         """Return a language model without its head, of that class of transformers."""
-        return load_transformer(cls, self._path / name, device, attention="sdpa")
+        other = self._other_text
+        if other is None:
+            return load_transformer(cls, self._path / name, device, attention="sdpa")
+        settings = self._path / name
+        return self._shared.get(other, cls.__name__, lambda: _load_text(cls, other, settings, device))
 
     def transformer(self, cls: Any, device: Device) -> Any:
         """Return the denoiser of a diffusion transformer, of that class of diffusers."""
@@ -83,14 +105,43 @@ class ModelFolder:
         other = self._other_vae
         if other is None:
             return self._own_vae(device, cls)
-        if other.is_dir():
-            check_part(other)
-            return load_diffuser(cls, other, device)
-        check_file(other)
-        return build(cls, other, take_weights(other), self._path / "vae", device)
+        settings = self._path / "vae"
+        return self._shared.get(other, cls.__name__, lambda: _load_vae(cls, other, settings, device))
 
     def _own_vae(self, device: Device, cls: Any) -> Any:
         return load_diffuser(cls, self._path / "vae", device)
+
+
+def _load_vae(cls: Any, part: Path, settings: Path, device: Device) -> Any:
+    """Return a VAE from a folder, or from a file that fits the settings."""
+    if part.is_dir():
+        check_part(part)
+        return load_diffuser(cls, part, device)
+    check_file(part)
+    if cls is AutoencoderKL:
+        return build(cls, part, take_weights(part), settings, device)
+    with refusing(part, "it does not fit the settings", _OTHER_SETTINGS):
+        with init_empty_weights():
+            model = cls.from_config(cls.load_config(settings, local_files_only=True))
+        found = model.load_state_dict(convert_vae(take_weights(part), model.config), strict=False, assign=True)
+    if found.missing_keys:
+        raise _build_incomplete(part, sorted(found.missing_keys))
+    return ready(part, model.to(device.dtype), device)
+
+
+def _load_text(cls: Any, part: Path, settings: Path, device: Device) -> Any:
+    """Return a language model from a folder, or from a file and the settings."""
+    if part.is_dir():
+        check_part(part)
+        return load_transformer(cls, part, device, attention="sdpa")
+    check_file(part)
+    options: dict[str, Any] = {"dtype": device.dtype, "attn_implementation": "sdpa", "output_loading_info": True}
+    with refusing(part, "it does not fit the settings", _OTHER_SETTINGS):
+        config = cls.config_class.from_pretrained(settings, local_files_only=True)
+        model, info = cls.from_pretrained(None, config=config, state_dict=take_weights(part), **options)
+    if info["missing_keys"]:
+        raise _build_incomplete(part, sorted(info["missing_keys"]))
+    return ready(part, model, device)
 
 
 def load_diffuser(cls: Any, path: Path, device: Device) -> Any:

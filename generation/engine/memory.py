@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Collection
 from math import prod
 from pathlib import Path
 
@@ -38,14 +39,15 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def loaded_bytes(model: Model, itemsize: int) -> int:
+def loaded_bytes(model: Model, itemsize: int, *, without: Collection[Path] = ()) -> int:
     """Return the bytes that a model's weights take once loaded, `itemsize` each, whatever they are written in.
 
     Counts only what a loader opens: no copies of other kinds, no averages of the training (EMA). Weights that
-    cannot be read count nothing: loading them says why.
+    cannot be read count nothing: loading them says why. `without`: parts that are in memory.
     """
     parts = (*list_parts(model), *(part for part in (model.safety_checker, model.upscaler) if part is not None))
-    return sum(itemsize * _count_weights(part, without_vae=model.vae is not None) for part in parts)
+    wanted = (part for part in parts if part not in without)
+    return sum(itemsize * _count_weights(part, without_vae=model.vae is not None) for part in wanted)
 
 
 def _count_weights(part: Path, *, without_vae: bool) -> int:

@@ -16,7 +16,8 @@ from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
 from generation.engine.loading import refusing
 from generation.engine.memory import free_bytes, give_back, loaded_bytes
-from generation.engine.offload import arrange, list_networks
+from generation.engine.offload import PartOffloader, arrange, list_networks
+from generation.engine.shared_parts import SharedParts
 from generation.engine.single_file import open_model
 from generation.engine.slot import Traits
 from generation.engine.upscalers.esrgan import EsrganUpscalers
@@ -37,18 +38,34 @@ _ROOM_FACTOR = 1.5
 """Free memory, in weights as loaded, that a model wants before it is loaded beside others."""
 
 
+class Beside:
+    """What the models of one engine have in common: parts, and the place for one of them on the device."""
+
+    def __init__(self, device: Device) -> None:
+        self.parts = SharedParts()
+        self.shelf = PartOffloader(device.torch_device)
+
+
 class LoadedModel:
     """One model of the catalogue with its safety checker and upscaler in memory, and others that were added."""
 
     def __init__(
-        self, model: Model, device: Device, settings: EngineSettings, *, sha256: str = "", serial: int = 0
+        self,
+        model: Model,
+        device: Device,
+        settings: EngineSettings,
+        *,
+        beside: Beside | None = None,
+        sha256: str = "",
+        serial: int = 0,
     ) -> None:
         """`sha256`: of what is loaded; `serial`: tells it from others of its name, loaded before or after."""
-        self.family: Family = FAMILIES[model.family](model, open_model(model), device, settings)
+        beside = beside or Beside(device)
+        self.family: Family = FAMILIES[model.family](model, open_model(model, beside.parts), device, settings)
         self.network = name_network(self.family.denoiser)
         self.traits = Traits(model.work, self.network, serial, sha256)
         lay_out((self.family.denoiser, self.family.vae), device)
-        arrange(self.family, device.memory, device.torch_device)
+        arrange(self.family, device.memory, beside.shelf)
         self.checkers = (ClipChecker(model.safety_checker, device),) if model.safety_checker else ()
         """Its own, beside those of all models."""
         self._upscaler = Swin2srUpscaler(model.upscaler, device) if model.upscaler else None
@@ -76,6 +93,7 @@ class Models:
         self._models = {model.name: model for model in models}
         self._device = device
         self._settings = settings
+        self._beside = Beside(device)
         self._loaded: dict[str, LoadedModel] = {}
         self._failed = FailedLoads(settings.failed_loads)
         self._unchanged: set[str] = set()
@@ -99,7 +117,8 @@ class Models:
         model = self._models[name]
         if self._failed.get(model) is not None:
             raise ModelUnusableError()
-        self._make_room(loaded_bytes(model, self._device.dtype.itemsize), keep)
+        there = [part for part in (model.vae, model.text_encoder) if part and self._beside.parts.holds(part)]
+        self._make_room(loaded_bytes(model, self._device.dtype.itemsize, without=there), keep)
         try:
             self._loaded[name] = self._load(model)
         except ConfigurationError:
@@ -144,7 +163,8 @@ class Models:
             with refusing(model.path, "it cannot be loaded"):
                 self._num_loads += 1
                 known = self.sha256.get(model.name, "")
-                loaded = LoadedModel(model, self._device, self._settings, sha256=known, serial=self._num_loads)
+                options: dict[str, Any] = {"sha256": known, "serial": self._num_loads, "beside": self._beside}
+                loaded = LoadedModel(model, self._device, self._settings, **options)
         except ConfigurationError as refused:
             self._remember(model, refused)
             raise
@@ -203,4 +223,5 @@ def _count_bytes(network: Any) -> int:
 
 def _hash(model: Model) -> str:
     """Return the SHA-256 over what is read of the model."""
-    return hash_files(model.path, config=model.config, vae=model.vae, known=model.known_files)
+    parts = {"vae": model.vae, "text_encoder": model.text_encoder}
+    return hash_files(model.path, config=model.config, **parts, known=model.known_files)

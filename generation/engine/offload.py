@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import torch
@@ -12,8 +13,11 @@ from generation.engine.families.base import Family
 _MIN_TILE_PX = 512
 
 
-def arrange(family: Family, mode: str, device: torch.device) -> None:
-    """Set a model's parts up for a mode. Transformers cannot slice their attention: theirs stays whole."""
+def arrange(family: Family, mode: str, shelf: PartOffloader) -> None:
+    """Set a model's parts up for a mode; `shelf` is that of all models.
+
+    Transformers cannot slice their attention: theirs stays whole.
+    """
     if mode == "full":
         return
     if hasattr(family.denoiser, "set_attention_slice"):
@@ -21,7 +25,6 @@ def arrange(family: Family, mode: str, device: torch.device) -> None:
     family.vae.enable_slicing()
     _tile(family.vae)
     if mode == "offload":
-        shelf = PartOffloader(device)
         for part in list_networks(family):
             shelf.keep(part)
 
@@ -40,26 +43,34 @@ def _tile(vae: Any) -> None:
 
 
 class PartOffloader:
-    """Parts of a model in the machine's memory. The called one moves to the device; the one before leaves it."""
+    """Parts of models in the machine's memory. The called one moves to the device; the one before leaves it.
+
+    It holds none of them: a part goes with the last model that has it.
+    """
 
     def __init__(self, device: torch.device, home: torch.device | None = None) -> None:
         self._device = device
         self._home = home or torch.device("cpu")
-        self._at_work: Any = None
+        self._at_work: weakref.ref[Any] | None = None
+        self._kept: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def keep(self, part: Any) -> None:
         """Move a part off the device until its `forward` (or a VAE's `encode` or `decode`) is called."""
+        if part in self._kept:  # two models have it
+            return
+        self._kept.add(part)
         part.to(self._home)
         add_hook_to_module(part, _Fetch(self), append=True)
 
     def fetch(self, part: Any) -> None:
         """Move a part to the device."""
-        if part is self._at_work:
+        before = self._at_work() if self._at_work is not None else None
+        if part is before:
             return
-        if self._at_work is not None:
-            self._at_work.to(self._home)
+        if before is not None:
+            before.to(self._home)
         part.to(self._device)
-        self._at_work = part
+        self._at_work = weakref.ref(part)
 
 
 class _Fetch(ModelHook):  # type: ignore[misc]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from diffusers import UNet2DConditionModel
@@ -17,7 +16,9 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from generation.engine.devices import Device
 from generation.engine.loading import ModelFolder, build, ready, refusing, take_weights
+from generation.engine.shared_parts import SharedParts
 from generation.models.catalog import Model
+from generation.models.transformer_file import strip_prefix
 
 _OLD_TEXT_NAME = re.compile(r"^(cond_stage_model\.transformer\.)(embeddings|encoder|final_layer_norm)\b")
 """How the first checkpoints name their text encoder; the library knows the later names only."""
@@ -25,10 +26,6 @@ _OLD_TEXT_NAME = re.compile(r"^(cond_stage_model\.transformer\.)(embeddings|enco
 
 class SingleFile(ModelFolder):
     """A checkpoint in one file. Every method raises `ModelRefusedError` as those of `ModelFolder` do."""
-
-    def __init__(self, file: Path, family: str, *, config: Path, vae: Path | None = None, prediction: str = "") -> None:
-        super().__init__(config, family, file=file, vae=vae, prediction=prediction)
-        self._file = file
 
     def clip_text(self, name: str, device: Device, *, projected: bool = False) -> Any:
         cls = CLIPTextModelWithProjection if projected else CLIPTextModel
@@ -48,8 +45,21 @@ class SingleFile(ModelFolder):
         return {_OLD_TEXT_NAME.sub(r"\1text_model.\2", name): each for name, each in take_weights(self._file).items()}
 
 
-def open_model(model: Model) -> ModelFolder:
-    """Return a model of the catalogue, checked. Raise `ModelRefusedError` if it fails the check."""
+class TransformerFile(ModelFolder):
+    """A diffusion transformer in one file; its text encoder and its VAE lie elsewhere."""
+
+    def transformer(self, cls: Any, device: Device) -> Any:
+        return build(cls, self._file, strip_prefix(take_weights(self._file)), self._path / "transformer", device)
+
+
+def open_model(model: Model, shared: SharedParts | None = None) -> ModelFolder:
+    """Return a model of the catalogue, checked. Raise `ModelRefusedError` if it fails the check.
+
+    `shared`: the parts that other models have in memory.
+    """
+    parts = {"vae": model.vae, "text_encoder": model.text_encoder}
+    options: dict[str, Any] = {**parts, "prediction": model.prediction, "shared": shared}
     if model.config is None:
-        return ModelFolder(model.path, model.family, vae=model.vae, prediction=model.prediction)
-    return SingleFile(model.path, model.family, config=model.config, vae=model.vae, prediction=model.prediction)
+        return ModelFolder(model.path, model.family, **options)
+    cls = SingleFile if model.info.reads_clip else TransformerFile
+    return cls(model.config, model.family, file=model.path, **options)

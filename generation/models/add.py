@@ -5,9 +5,7 @@ Nothing is copied and nothing loaded: a local file stays where it is. What fails
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import msgspec
 
 from generation import paintbox
 from generation.errors import ConfigurationError
+from generation.models.add_settings import Wanted, make_relative, name_parts, open_settings, resolve
 from generation.models.catalog import PAINTBOX, Catalog, Model, model_of
 from generation.models.checkpoint import IncompatibleFileError
 from generation.models.guess import guess_for
@@ -24,15 +23,14 @@ from generation.models.json_file import read_json
 from generation.models.layout import check_file, check_model, check_part
 from generation.models.licence import read_licence
 from generation.models.lora_names import check_settings, read_names, scale
+from generation.models.named_parts import NO_PARTS, Parts
 from generation.models.names import check_kind, check_name, label_one, name_for
 from generation.models.origin import LOCAL, Origin
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.safetensors_header import check_numbers, read_tensors
 from generation.models.scheduler_config import PREDICTIONS
 from generation.models.shared_additions import checker_of, upscaler_of
-from generation.models.single_file_settings import derive_settings, list_settings, write_settings
 from generation.models.trigger_words import read_trigger_words
-from generation.program import format_command
 from generation.requests.defaults import NO_OVERRIDES
 from generation.requests.prompt_addons import BASES, MAX_WEIGHT, PromptAddon
 
@@ -47,6 +45,7 @@ def add_path(
     name: str | None = None,
     config: str | None = None,
     vae: str | None = None,
+    text_encoder: str | None = None,
     prediction: str | None = None,
     replaces: bool = False,
     origin: Origin = LOCAL,
@@ -55,20 +54,26 @@ def add_path(
 ) -> Entry:
     """Check what lies at `path` and enter it. Raise `ConfigurationError` saying why it cannot be used, and what to do.
 
-    `config` (for a single-file checkpoint) and `vae` are names in the register, or, for `config`, a folder.
+    `config` (for a single file) is a name in the register or a folder; `vae` and `text_encoder` are names, or paths
+    that are added first and stay.
     `prediction` says what a model predicts where its files do not, or say it wrongly.
     `replaces`: an entry of the same name and kind gives way.
     """
-    path = _resolve(path)
-    register = ModelRegistry.read(models_dir)
+    path = resolve(path)
     name = name or name_for(path)
-    taken = check_name(register, name, replaces=replaces)
+    taken = check_name(ModelRegistry.read(models_dir), name, replaces=replaces)
     found = _describe(path)
     check_kind(taken, found.kind)
-    _require_vae(register, found, vae)
+
+    def add_part(part: Path, called: str) -> Entry:
+        tries = {"require_loadable": require_loadable, "require_fitting": require_fitting}
+        return add_path(models_dir, part, name=called, say=say, **tries)  # type: ignore[arg-type]
+
+    parts = name_parts(models_dir, path, found, Wanted(config, vae=vae, text_encoder=text_encoder), add_part)
+    register = ModelRegistry.read(models_dir)
     predicts = _prediction(found, prediction)
-    with _open_settings(register, models_dir, path, found, config, has_other_vae=vae is not None) as settings:
-        check_safety(path, found, settings, has_other_vae=vae is not None, prediction=predicts)
+    with open_settings(register, models_dir, path, found, config, parts) as settings:
+        check_safety(path, found, settings, parts, prediction=predicts)
         for note in (found.note, _read_training_scale(path, found)):
             if note:
                 say(note)
@@ -77,12 +82,13 @@ def add_path(
         entry = Entry(
             name=name,
             kind=found.kind,
-            path=_make_relative(path, models_dir),
+            path=make_relative(path, models_dir),
             files=files,
             stamps=stamps,
-            config=_make_relative(settings, models_dir) if settings else "",
+            config=make_relative(settings, models_dir) if settings else "",
             config_files=hash_config(settings) if settings else {},
-            vae=vae or "",
+            vae=parts.vae.name if parts.vae is not None else "",
+            text_encoder=parts.text_encoder.name if parts.text_encoder is not None else "",
             prediction=predicts,
             chosen=taken.chosen if taken is not None else NO_OVERRIDES,
         )
@@ -176,11 +182,11 @@ def _read_training_scale(path: Path, found: Description) -> str:
 
 
 def check_safety(
-    path: Path, found: Description, config: Path | None, *, has_other_vae: bool = False, prediction: str = ""
+    path: Path, found: Description, config: Path | None, parts: Parts = NO_PARTS, *, prediction: str = ""
 ) -> None:
     """Check other people's files by the rules of their kind. Raise `ModelRefusedError` if one is broken."""
     if found.kind is Kind.MODEL:
-        check_model(path, found.family, config=config, has_other_vae=has_other_vae, prediction=prediction)
+        check_model(path, found.family, config=config, replaced=parts.replaced, prediction=prediction)
     elif path.is_file():
         check_file(path)
     else:
@@ -202,83 +208,12 @@ def _read_all(path: Path) -> tuple[dict[str, str], dict[str, Stamp]]:
     return files, stamps
 
 
-def _resolve(path: Path) -> Path:
-    """Return the absolute path. Raise `ConfigurationError` if it does not exist or is not a path."""
-    try:
-        there = path.expanduser().absolute()
-        if there.exists():
-            return there
-    except (OSError, ValueError, RuntimeError):  # a NUL in it, a name too long, no home
-        pass
-    remedy = "Name a file, a folder, or a model on the hub as owner/name."
-    raise ConfigurationError(problem=f"There is nothing at {str(path)[:200]!r}.", remedy=remedy)
-
-
 def _describe(path: Path) -> Description:
     try:
         return describe(path)
     except ValueError as error:
         remedy = error.remedy if isinstance(error, IncompatibleFileError) else "It was not added."
         raise ConfigurationError(problem=f"{path} {error}.", remedy=remedy) from None
-
-
-@contextmanager
-def _open_settings(
-    register: ModelRegistry,
-    models_dir: Path,
-    path: Path,
-    found: Description,
-    config: str | None,
-    *,
-    has_other_vae: bool,
-) -> Iterator[Path | None]:
-    """Yield the folder for the settings of a checkpoint in one file, None for all else.
-
-    Without `config` it is written from the file's header. It goes again if the file is not added in the end.
-    """
-    if found.kind is not Kind.MODEL or path.is_dir():
-        if config is not None:
-            raise ConfigurationError(problem="--config is for checkpoints in one file.", remedy="Leave it out.")
-        yield None
-        return
-    if config is not None:
-        known = register.get(config)
-        yield known.place(models_dir) if known is not None else _resolve(Path(config))
-        return
-    before = set(list_settings(models_dir))
-    written = _write_settings(models_dir, path, found, has_other_vae=has_other_vae)
-    try:
-        yield written
-    except BaseException:
-        if written not in before:
-            shutil.rmtree(written, ignore_errors=True)
-        raise
-
-
-def _write_settings(models_dir: Path, file: Path, found: Description, *, has_other_vae: bool) -> Path:
-    """Write the settings that a checkpoint in one file lacks, as its header has them, and return their folder."""
-    tensors = read_tensors(file)
-    hint = f"{file.stem} {stated_px(tensors.metadata) or ''}"
-    try:
-        files = derive_settings(tensors.shapes, found.family, hint=hint, has_other_vae=has_other_vae)
-        return write_settings(models_dir, files, found.family)
-    except IncompatibleFileError as error:
-        raise ConfigurationError(problem=f"{file} {error}.", remedy=error.remedy) from None
-    except OSError as error:
-        problem = f"{models_dir} cannot be written ({type(error).__name__})."
-        raise ConfigurationError(problem=problem, remedy="Set ATELIER_MODELS_DIR to a folder of yours.") from None
-
-
-def _require_vae(register: ModelRegistry, found: Description, vae: str | None) -> None:
-    if vae is None:
-        return
-    if found.kind is not Kind.MODEL:
-        raise ConfigurationError(problem="--vae is for models.", remedy="Leave it out.")
-    entry = register.get(vae)
-    if entry is None or entry.kind is not Kind.VAE:
-        raise ConfigurationError(
-            problem=f"There is no VAE “{vae[:80]}”.", remedy=f"Add it first: {format_command('models add FILE')}."
-        )
 
 
 def _prediction(found: Description, wanted: str | None) -> str:
@@ -290,9 +225,3 @@ def _prediction(found: Description, wanted: str | None) -> str:
     if wanted.lower() not in PREDICTIONS:
         raise ConfigurationError(problem=f"{wanted[:40]!r} is not what a model predicts.", remedy="Use v or epsilon.")
     return PREDICTIONS[wanted.lower()]
-
-
-def _make_relative(path: Path, models_dir: Path) -> str:
-    """Return a relative path inside the models folder, so that the folder can be moved; else an absolute one."""
-    root = models_dir.absolute()
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

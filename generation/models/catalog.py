@@ -20,6 +20,7 @@ from generation.models.inspect import (
     read_max_clip_skip,
 )
 from generation.models.layout import check_model, is_zero_snr
+from generation.models.named_parts import find_parts, require_files
 from generation.models.previews import list_previews
 from generation.models.registry import Entry, Kind, ModelRegistry, Preview
 from generation.models.shared_additions import AddedChecker, checker_of, list_known_files, list_upscalers
@@ -49,6 +50,8 @@ class Model:
     config: Path | None = None
     vae: Path | None = None
     """A VAE that replaces the model's own: a folder, or a single file."""
+    text_encoder: Path | None = None
+    """The same of its text encoder."""
     sha256: str = ""
     """Of what was added (`digests.compute_total_digest`); the engine refuses anything else. Empty: not recorded."""
     file_sha256: str = ""
@@ -77,6 +80,11 @@ class Model:
     def with_defaults(self, chosen: DefaultOverrides | None) -> Model:
         """Return the model with these in place of its defaults."""
         return self if chosen is None else replace(self, defaults=chosen.over(self.defaults))
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """Its parts that are read from elsewhere."""
+        return tuple(name for name in ("vae", "text_encoder") if getattr(self, name) is not None)
 
     @property
     def info(self) -> FamilyInfo:
@@ -160,7 +168,7 @@ def check_files(model: Model) -> None:
         model.path,
         model.family,
         config=model.config,
-        has_other_vae=model.vae is not None,
+        replaced=model.replaced,
         prediction=model.prediction,
     )
 
@@ -182,8 +190,7 @@ def _list_added_models(
         try:
             model = model_of(register, entry, folder)
             check_files(model)
-            if model.vae is not None and not model.vae.exists():
-                raise ConfigurationError(problem=f"Its VAE {model.vae} is not there.", remedy="Put it back.")
+            require_files(vae=model.vae, text_encoder=model.text_encoder)
             yield model
         except ConfigurationError as refused:
             if entry.name == default:
@@ -246,15 +253,10 @@ def _read_folder(path: Path) -> Model:
 
 
 def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
-    """Return what an entry of the register is to the engine. Raise `ConfigurationError` if its VAE is not there."""
+    """Return what an entry of the register is to the engine. Raise `ConfigurationError` if it lacks a part."""
     path = entry.place(folder)
     config = folder / entry.config if entry.config else None
-    vae = register.get(entry.vae) if entry.vae else None
-    if entry.vae and vae is None:
-        problem = f"The model “{entry.name}” needs the VAE “{entry.vae}”, which is not in the register."
-        raise ConfigurationError(
-            problem=problem, remedy=f"Add it: {format_command(f'models add FILE --name {entry.vae}')}."
-        )
+    vae, text = find_parts(register, entry)
     return Model(
         name=entry.name,
         path=path,
@@ -266,7 +268,13 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         safety_checker=_find_config(path / "safety_checker"),
         config=config,
         vae=vae.place(folder) if vae else None,
-        sha256=compute_total_digest(entry.files, config=entry.config_files, vae=vae.files if vae else {}),
+        text_encoder=text.place(folder) if text else None,
+        sha256=compute_total_digest(
+            entry.files,
+            config=entry.config_files,
+            vae=vae.files if vae else {},
+            text_encoder=text.files if text else {},
+        ),
         file_sha256=entry.files.get(WHOLE, ""),
         context_width=entry.context_width,
         prediction=entry.prediction,
@@ -277,7 +285,7 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         ),
         base_model=entry.base_model,
         page=entry.link,
-        known_files=list_known_files(entry, vae, folder=folder),
+        known_files=list_known_files(entry, vae, text, folder=folder),
     )
 
 

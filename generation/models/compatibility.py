@@ -21,6 +21,7 @@ from generation.models.checkpoint import (
 )
 from generation.models.families import FAMILIES, FamilyInfo
 from generation.models.json_file import read_json
+from generation.models.transformer_file import derive_transformer
 
 Settings = Mapping[str, Any]
 _WHOLE = 0.9
@@ -67,6 +68,16 @@ def check_checkpoint(shapes: Shapes, folder: Path, family: str) -> None:
     ):
         if isinstance(wants, int) and has and has != wants:
             problem = f"does not fit the settings in {folder}: its {what} {has} wide, there it is {wants}"
+            raise IncompatibleFileError(problem, _OTHER_SETTINGS)
+
+
+def check_transformer_file(shapes: Shapes, folder: Path, family: str) -> None:
+    """Raise `IncompatibleFileError` unless a transformer in one file is of the sizes that the settings in a folder
+    say."""
+    settings = read_json(folder / "transformer" / "config.json")
+    for name, has in derive_transformer(shapes, family).items():
+        if isinstance(has, int) and name in settings and settings[name] != has:
+            problem = f"does not fit the settings in {folder}: its {name} is {has}, there it is {settings[name]}"
             raise IncompatibleFileError(problem, _OTHER_SETTINGS)
 
 

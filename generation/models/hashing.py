@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from generation.models.layout import files_read
 from generation.progress import advance
@@ -60,25 +61,38 @@ def digest_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def compute_total_digest(files: Mapping[str, str], *, config: Mapping[str, str], vae: Mapping[str, str]) -> str:
-    """Return one SHA-256 over a model: its own files, a single file's settings, a VAE in place of its own.
+def compute_total_digest(
+    files: Mapping[str, str],
+    *,
+    config: Mapping[str, str],
+    vae: Mapping[str, str],
+    text_encoder: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Return one SHA-256 over a model: its own files, a single file's settings, a VAE and a text encoder in place of
+    its own.
 
     Names and contents count, and their order.
     """
     total = hashlib.sha256()
-    for prefix, part in (("", files), ("config ", config), ("vae ", vae)):
+    for prefix, part in (("", files), ("config ", config), ("vae ", vae), ("text_encoder ", text_encoder)):
         for name, digest in part.items():
             total.update(f"{prefix}{name} {digest}\n".encode())
     return total.hexdigest()
 
 
 def hash_files(
-    path: Path, *, config: Path | None = None, vae: Path | None = None, known: Iterable[KnownFile] = ()
+    path: Path,
+    *,
+    config: Path | None = None,
+    vae: Path | None = None,
+    text_encoder: Path | None = None,
+    known: Iterable[KnownFile] = (),
 ) -> str:
     """Return the `compute_total_digest` of the files on disk now. `known`: as for `digests`."""
     known = tuple(known)
     settings = {} if config is None else hash_config(config)
-    return compute_total_digest(digests(path, known), config=settings, vae={} if vae is None else digests(vae, known))
+    vae_files, text_files = ({} if part is None else digests(part, known) for part in (vae, text_encoder))
+    return compute_total_digest(digests(path, known), config=settings, vae=vae_files, text_encoder=text_files)
 
 
 def hash_config(folder: Path) -> dict[str, str]:

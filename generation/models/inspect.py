@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from generation.models import checkpoint
+from generation.models import checkpoint, transformer_file
 from generation.models.checkpoint import LATENT_CHANNELS
 from generation.models.families import BY_PIPELINE, FAMILIES
 from generation.models.json_file import read_json
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
 from generation.models.lora_names import check_settings, context_width, is_ignored, is_lora, read_names, read_settings
+from generation.models.part_settings import is_text_encoder
 from generation.models.registry import Kind
 from generation.models.safetensors_header import Tensors, read_tensors
 from generation.models.upscaler_layout import is_upscaler, read_layout
@@ -27,6 +28,7 @@ _PAIR = ("clip_l", "clip_g")
 """What a textual inversion for two text encoders calls the vectors of the first and the second."""
 _OTHER_ENCODERS = frozenset(("clip_g", "t5", "t5xxl", "qwen", "llama"))
 CHECKER_CLASS = "StableDiffusionSafetyChecker"
+VAE_CLASSES = ("AutoencoderKL", "AutoencoderKLFlux2")
 MAX_VECTORS = 64
 PX_PER_CELL = 8
 _DISTILLED = frozenset(("klein", "klein9b"))
@@ -153,10 +155,12 @@ def _describe_folder(path: Path) -> Description:
         raise ValueError(f"has neither a model_index.json nor a config.json that can be read{hint}") from None
     if settings.get("architectures") == [CHECKER_CLASS]:
         return Description(Kind.CHECKER)
-    if settings.get("_class_name") != "AutoencoderKL":
+    if settings.get("model_type") == "qwen3":
+        return Description(Kind.TEXT_ENCODER)
+    if settings.get("_class_name") not in VAE_CLASSES:
         raise ValueError(
-            "is a part of a model; of parts only a VAE (AutoencoderKL) and a safety checker"
-            f" ({CHECKER_CLASS}) can be used by themselves"
+            f"is a part of a model; of parts only a VAE ({', '.join(VAE_CLASSES)}), a text encoder (Qwen3) and a safety"
+            f" checker ({CHECKER_CLASS}) can be used by themselves"
         )
     require_latents(settings.get("latent_channels", LATENT_CHANNELS))
     return Description(Kind.VAE)
@@ -164,6 +168,8 @@ def _describe_folder(path: Path) -> Description:
 
 def _describe_tensors(tensors: Tensors) -> Description:
     shapes = tensors.shapes
+    if family := transformer_file.find_family(shapes):
+        return Description(Kind.MODEL, family, metadata=tensors.metadata)
     if checkpoint.is_checkpoint(shapes):
         width = checkpoint.context_width(shapes)
         return Description(Kind.MODEL, checkpoint.family_of(shapes), width, tensors.metadata)
@@ -171,17 +177,21 @@ def _describe_tensors(tensors: Tensors) -> Description:
         return _describe_lora(tensors)
     for prefix in _VAE_PREFIXES:
         if all(f"{prefix}{name}" in shapes for name in _VAE_PARTS):
-            require_latents(shapes[f"{prefix}decoder.conv_in.weight"][1:2])
+            if len(shape := shapes[f"{prefix}decoder.conv_in.weight"]) != 4:
+                raise ValueError("is a VAE of films, which cannot be used here")
+            require_latents(shape[1:2])
             return Description(Kind.VAE, metadata=tensors.metadata)
     if is_upscaler(shapes):
         return Description(Kind.UPSCALER, metadata=tensors.metadata, scale=read_layout(shapes).scale)
+    if is_text_encoder(shapes):
+        return Description(Kind.TEXT_ENCODER, metadata=tensors.metadata)
     if other := checkpoint.other_kind(shapes):
         raise ValueError(f"is {other}, which cannot be used here")
     words = word_tensors(shapes)
     if words:
         width = sum(shapes[name][-1] for name in words)
         return Description(Kind.EMBEDDING, context_width=width, metadata=tensors.metadata)
-    raise ValueError("is no checkpoint, LoRA, textual inversion, VAE or upscaler that is known here")
+    raise ValueError("is no checkpoint, LoRA, textual inversion, VAE, text encoder or upscaler that is known here")
 
 
 def _describe_lora(tensors: Tensors) -> Description:
@@ -214,9 +224,10 @@ def word_tensors(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
 
 
 def require_latents(channels: object) -> None:
-    """Raise `ValueError` unless a VAE has as many latent channels as the models that are run."""
+    """Raise `ValueError` unless a VAE has as many latent channels as a model that is run."""
     number = channels[0] if isinstance(channels, tuple) and channels else channels
-    if number != LATENT_CHANNELS:
+    if number not in (known := {family.latent_channels for family in FAMILIES.values()}):
         raise ValueError(
-            f"is a VAE of {number} latent channels, and those of Stable Diffusion 1, 2 and XL have {LATENT_CHANNELS}"
+            f"is a VAE of {number} latent channels, and those of models that are run here have"
+            f" {', '.join(map(str, sorted(known)))}"
         )

@@ -8,17 +8,18 @@ refuse the whole folder. Importing this needs no torch, so the bot can check bef
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from generation.errors import ConfigurationError
 from generation.models.checkpoint import IncompatibleFileError, family_of, require_parts
-from generation.models.compatibility import check_checkpoint, check_parts
+from generation.models.compatibility import check_checkpoint, check_parts, check_transformer_file
 from generation.models.families import FAMILIES, Components
 from generation.models.json_file import read_json
 from generation.models.safetensors_header import read_tensors
 from generation.models.scheduler_config import Stated, check_flow_settings, check_settings, merge_settings, read_stated
+from generation.models.transformer_file import find_family
 from generation.program import format_command
 
 _LIBRARIES = frozenset(("diffusers", "transformers", "stable_diffusion"))
@@ -49,13 +50,18 @@ class ModelRefusedError(ConfigurationError):
 
 
 def check_model(
-    path: Path, family: str, *, config: Path | None = None, has_other_vae: bool = False, prediction: str = ""
+    path: Path,
+    family: str,
+    *,
+    config: Path | None = None,
+    replaced: Collection[str] = (),
+    prediction: str = "",
 ) -> None:
     """Raise `ModelRefusedError` unless `path` is safe to load from and has every part of a model of that family.
 
-    It is a folder, or, where `config` names a folder for the rest, a single file of weights. `has_other_vae`: its own
-    is not loaded. `prediction`: what the operator says it predicts. Raise `ConfigurationError` for a family there is
-    not.
+    It is a folder, or, where `config` names a folder for the rest, a single file of weights. `replaced`: parts whose
+    own weights are not loaded. `prediction`: what the operator says it predicts. Raise `ConfigurationError` for a
+    family there is not.
     """
     if family not in FAMILIES:
         raise ConfigurationError(
@@ -66,10 +72,10 @@ def check_model(
     folder = config or path
     _check_files(folder)
     _check_index(folder, FAMILIES[family].components)
-    _check_fit(path, family, config, has_other_vae=has_other_vae)
+    _check_fit(path, family, config, has_other_vae="vae" in replaced)
     if config is None:
         for name in FAMILIES[family].weights:
-            if not (has_other_vae and name == "vae"):
+            if name not in replaced:
                 _check_weights(folder, folder / name)
     read_scheduler(folder, family, file=path if config else None, prediction=prediction)
 
@@ -109,14 +115,19 @@ def read_file_statement(file: Path) -> Stated:
 def _check_fit(path: Path, family: str, config: Path | None, *, has_other_vae: bool) -> None:
     """Raise `ModelRefusedError` unless the parts fit each other, a single file's and its settings' too."""
     try:
+        is_alone = not FAMILIES[family].reads_clip  # in one file a transformer, and its parts elsewhere
         if config is not None:
             shapes = read_tensors(path).shapes
-            if (found := family_of(shapes)) != family:
-                raise IncompatibleFileError(f"is of the family {found}, not {family}", "Add it again with --replace.")
-            require_parts(shapes, family, has_other_vae=has_other_vae)
+            found = find_family(shapes) if is_alone else family_of(shapes)
+            if found != family:
+                raise IncompatibleFileError(
+                    f"is of the family {found or 'unknown'}, not {family}", "Add it again with --replace."
+                )
+            if not is_alone:
+                require_parts(shapes, family, has_other_vae=has_other_vae)
         check_parts(config or path, family, has_other_vae=has_other_vae or config is not None)
         if config is not None:
-            check_checkpoint(shapes, config, family)
+            (check_transformer_file if is_alone else check_checkpoint)(shapes, config, family)
     except IncompatibleFileError as misfit:
         raise _refusal(path, f"it {misfit}.", misfit.remedy) from None
     except FileNotFoundError as missing:

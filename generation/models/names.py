@@ -20,6 +20,7 @@ _LABELS = {
     Kind.LORA: "LoRA",
     Kind.EMBEDDING: "textual inversion",
     Kind.VAE: "VAE",
+    Kind.TEXT_ENCODER: "text encoder",
     Kind.CHECKER: "safety checker",
     Kind.UPSCALER: "upscaler",
 }

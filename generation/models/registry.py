@@ -27,6 +27,7 @@ class Kind(StrEnum):
     LORA = "lora"
     EMBEDDING = "embedding"  # a textual inversion
     VAE = "vae"
+    TEXT_ENCODER = "text-encoder"  # a language model that reads prompts for the models that name it
     CHECKER = "checker"  # a safety checker for the pictures of every model
     UPSCALER = "upscaler"  # a network that enlarges finished pictures
 
@@ -75,10 +76,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     trigger_words: tuple[str, ...] = ()
     """Of a LoRA: words that its author says to write into a prompt."""
     config: str = ""
-    """Of a single-file checkpoint: the folder its settings and word lists are read from."""
+    """Of a single file: the folder its settings and word lists are read from. Of a text encoder: its word list's."""
     config_files: dict[str, str] = {}
     vae: str = ""
     """Of a model: the name of the VAE that replaces its own."""
+    text_encoder: str = ""
+    """Of a model: the name of the text encoder that replaces its own."""
     prediction: str = ""
     """Of a model: what its UNet predicts (`epsilon` or `v_prediction`), where the operator said so."""
     native_px: int = 0

@@ -29,7 +29,7 @@ from generation.models.scheduler_config import EPSILON, V_PREDICTION
 SETTINGS_DIR = "settings"
 """The folder beside the register in which they are written."""
 Files = Mapping[str, Any]
-"""Content of JSON files by their path in the folder."""
+"""Content of JSON files, or of any as bytes, by their path in the folder."""
 
 _HEADS_SD1 = 8
 _HEAD_WIDTH = 64
@@ -80,8 +80,10 @@ def _derive(shapes: Shapes, family: str, kind: str) -> Files:
 
 def write_settings(models_dir: Path, files: Files, family: str) -> Path:
     """Write settings below `models_dir` and return their folder; the same ones share a folder, which never changes."""
-    content = {name: json.dumps(value, indent=1, ensure_ascii=False).encode() for name, value in files.items()}
-    content |= {name.replace("vocab.json", "merges.txt"): read_merges().encode() for name in files if "vocab" in name}
+    content = {name: value if isinstance(value, bytes) else _write_json(value) for name, value in files.items()}
+    for name in files:
+        if name.endswith("vocab.json"):  # of CLIP, unless another's merges are there
+            content.setdefault(name.replace("vocab.json", "merges.txt"), read_merges().encode())
     digest = hashlib.sha256(b"\0".join(part for name in sorted(content) for part in (name.encode(), content[name])))
     folder = models_dir / SETTINGS_DIR / f"{family}-{digest.hexdigest()[:12]}"
     for name, data in content.items():
@@ -89,6 +91,10 @@ def write_settings(models_dir: Path, files: Files, family: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return folder
+
+
+def _write_json(value: Any) -> bytes:
+    return json.dumps(value, indent=1, ensure_ascii=False).encode()
 
 
 def list_settings(models_dir: Path) -> list[Path]:

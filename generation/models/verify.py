@@ -10,6 +10,7 @@ from generation.errors import ConfigurationError
 from generation.models.add import check_safety
 from generation.models.hashing import digests, hash_config
 from generation.models.inspect import describe
+from generation.models.named_parts import find_parts
 from generation.models.registry import Entry, ModelRegistry
 
 
@@ -38,7 +39,8 @@ def _problem(entry: Entry, models_dir: Path) -> str:
     if not path.exists():
         return f"{path} is gone."
     config = models_dir / entry.config if entry.config else None
-    check_safety(path, describe(path), config, has_other_vae=bool(entry.vae), prediction=entry.prediction)
+    parts = find_parts(ModelRegistry.read(models_dir), entry)
+    check_safety(path, describe(path), config, parts, prediction=entry.prediction)
     changes = [*_changes(entry.files, digests(path))]
     if config is not None:
         changes += _changes(entry.config_files, hash_config(config))

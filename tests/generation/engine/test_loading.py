@@ -185,11 +185,11 @@ def test_half_precision_weights_are_weights(tmp_path: Path, family: str) -> None
 def test_a_vae_that_is_replaced_and_settings_beside_a_single_file_need_no_weights(folder: Path, tmp_path: Path) -> None:
     file = save_checkpoint(folder, tmp_path / "single.safetensors")
     (folder / "vae" / DIFFUSERS).unlink()
-    check_model(folder, "sd", has_other_vae=True)
+    check_model(folder, "sd", replaced=("vae",))
     (folder / UNET).unlink()
     check_model(file, "sd", config=folder)
     with pytest.raises(ModelRefusedError, match="unet cannot be read"):
-        check_model(folder, "sd", has_other_vae=True)
+        check_model(folder, "sd", replaced=("vae",))
 
 
 @pytest.mark.parametrize("save", [save_upscaler, lambda path: save_checker(path, threshold=1.0)])

@@ -127,7 +127,7 @@ def test_a_large_picture_is_decoded_in_tiles(sliced: Engine) -> None:
 def test_offloaded_parts_give_the_same_bytes(sliced: Engine, toy_folder: Path) -> None:
     """What `offload` does on a graphics card, with the processor in its place."""
     engine = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
-    arrange(engine._models.get("toy").family, "offload", CPU)
+    arrange(engine._models.get("toy").family, "offload", PartOffloader(CPU))
     order = an_order(a_spec(width_px=96))
     assert paint(engine, order).pixels == paint(sliced, order).pixels
 

@@ -24,11 +24,6 @@ from generation.requests.defaults import Defaults
 
 SIDE_PX = 64
 TEXT_WIDTH = 64
-_VAE_BLOCKS: dict[str, Any] = {
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "block_out_channels": (8,) * 4,
-}
 CHAT = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
@@ -37,8 +32,11 @@ CHAT = (
 """What Qwen3's own chat template makes of one turn."""
 
 
-def save_toy_zimage(folder: Path, *, seed: int = 0) -> Path:
-    """Write a toy Z-Image (8 pixels a latent cell, patches of 2 x 2 cells) and return its folder."""
+def save_toy_zimage(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
+    """Write a toy Z-Image (8 pixels a latent cell, patches of 2 x 2 cells) and return its folder.
+
+    A VAE of 32 channels is normalised in groups as the real ones are; narrower ones are not.
+    """
     torch.manual_seed(seed)
     transformer = ZImageTransformer2DModel(
         in_channels=16,
@@ -55,7 +53,7 @@ def save_toy_zimage(folder: Path, *, seed: int = 0) -> Path:
     transformer.cap_pad_token.data.normal_()
     pipeline = ZImagePipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=_vae(),
+        vae=_vae(vae_width),
         text_encoder=Qwen3Model(_text_config(layers=3)).eval(),
         tokenizer=_tokenizer(folder / "words"),
         transformer=transformer,
@@ -64,10 +62,10 @@ def save_toy_zimage(folder: Path, *, seed: int = 0) -> Path:
     return folder / "model"
 
 
-def save_toy_klein(folder: Path, *, seed: int = 0) -> Path:
+def save_toy_klein(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
     """Write a toy FLUX.2 klein (16 pixels a latent cell) and return its folder."""
     torch.manual_seed(seed)
-    vae = AutoencoderKLFlux2(**_VAE_BLOCKS, latent_channels=32, norm_num_groups=4, sample_size=64)
+    vae = AutoencoderKLFlux2(**_vae_blocks(vae_width), latent_channels=32, sample_size=64)
     vae.bn.running_mean.normal_()
     vae.bn.running_var.uniform_(0.5, 2.0)
     pipeline = Flux2KleinPipeline(
@@ -98,11 +96,19 @@ def toy_flow_model(path: Path, family: str, *, name: str = "toy", **parts: Any) 
     return Model(name=name, path=path, family=family, licence="none", defaults=defaults, **parts)
 
 
-def _vae() -> AutoencoderKL:
+def _vae_blocks(width: int) -> dict[str, Any]:
+    return {
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+        "block_out_channels": (width,) * 4,
+        "norm_num_groups": 32 if width >= 32 else 4,
+    }
+
+
+def _vae(width: int) -> AutoencoderKL:
     return AutoencoderKL(
-        **_VAE_BLOCKS,
+        **_vae_blocks(width),
         latent_channels=16,
-        norm_num_groups=4,
         use_quant_conv=False,
         use_post_quant_conv=False,
         shift_factor=0.1159,
@@ -120,6 +126,7 @@ def _text_config(*, layers: int) -> Qwen3Config:
         head_dim=32,
         vocab_size=260,
         max_position_embeddings=1024,
+        rope_theta=1_000_000,
     )
 
 

@@ -223,7 +223,7 @@ def test_complete_models_are_accepted(toys: Path, tmp_path: Path, file: str, fam
         path = tmp_path / "x.safetensors"
         save_file(without("first_stage_model.")(load_file(toys / "sd.safetensors")), path)
     assert describe(path).family == family
-    check_model(path, family, config=config, has_other_vae=of == "no vae")
+    check_model(path, family, config=config, replaced=("vae",) if of == "no vae" else ())
     check_model(config, family)
 
 

@@ -57,13 +57,13 @@ REFUSED: dict[str, tuple[Shapes, str]] = {
     "no word": ({"emb_params": (0, 768)}, "1 to 64 vectors"),
     "unequal words": ({"clip_l": (3, 768), "clip_g": (2, 1280)}, "equally many"),
     "two tables of unknown use": ({"a": (3, 768), "b": (3, 1280)}, "no checkpoint, LoRA"),
-    "a VAE of Flux": (
-        {"encoder.conv_in.weight": (8, 3, 3, 3), "decoder.conv_in.weight": (8, 16, 3, 3)},
-        "VAE of 16 latent channels",
+    "a VAE of Cascade": (
+        {"encoder.conv_in.weight": (8, 3, 3, 3), "decoder.conv_in.weight": (8, 3, 3, 3)},
+        "VAE of 3 latent channels, and those of models that are run here have 4, 16, 32",
     ),
     "a VAE of films": (
         {"encoder.conv_in.weight": (8, 3, 3, 3, 3), "decoder.conv_in.weight": (8, 16, 3, 3, 3)},
-        "16 latent channels",
+        "is a VAE of films",
     ),
 }
 

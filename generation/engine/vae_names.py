@@ -1,0 +1,19 @@
+"""Renames the weights of a FLUX.2 VAE in one file to those of diffusers, which converts other VAE only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+
+_QUANT = {"encoder.quant_conv.": "quant_conv.", "decoder.post_quant_conv.": "post_quant_conv."}
+
+
+def convert_vae(weights: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Return the weights under the names of diffusers, whichever they have."""
+    if any(".down_blocks." in name for name in weights):
+        return weights
+    for theirs, ours in _QUANT.items():
+        weights = {name.replace(theirs, ours): weight for name, weight in weights.items()}
+    statistics = {name: weight for name, weight in weights.items() if name.startswith("bn.")}
+    return {**convert_ldm_vae_checkpoint(weights, config), **statistics}
