@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 DM_TENANT = 0
 """The guild id that stands for all direct messages together."""
-USER_TENANT = 1
+USER_TENANT = 100
 """The guild id that stands for all places where a person has brought the bot along: servers that did not add it, and
 private channels. No id of Discord's is that small."""
 NO_SERVERS = frozenset({DM_TENANT, USER_TENANT})
@@ -15,7 +15,7 @@ NO_SERVERS = frozenset({DM_TENANT, USER_TENANT})
 
 def is_server(guild_id: int) -> bool:
     """Return whether it is a server's id, and not that of a tenant without one."""
-    return guild_id > USER_TENANT
+    return guild_id not in NO_SERVERS
 
 
 @dataclass(frozen=True, slots=True)

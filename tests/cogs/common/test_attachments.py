@@ -139,7 +139,8 @@ def files_of_members() -> SimpleNamespace:
 
 def by(services: SimpleNamespace, guild_id: int, user_id: int) -> Any:
     client = SimpleNamespace(services=services, connector=None)
-    return SimpleNamespace(client=client, guild_id=guild_id, user=SimpleNamespace(id=user_id))
+    user = SimpleNamespace(id=user_id)
+    return SimpleNamespace(client=client, guild_id=guild_id, user=user, is_guild_integration=lambda: True)
 
 
 @pytest.mark.parametrize(
