@@ -11,8 +11,6 @@ from generation.jobs.protocol import Event, Finished, GenerateCommand, ImageFail
 from generation.models.catalog import Catalog, Model
 from generation.requests.spec import ImageSpec
 
-FIVE_SAMPLERS = ("Euler a", "Heun", "DPM++ 2M Karras", "DPM++ 2M SDE", "PLMS")
-
 
 def open_model(name: str) -> Model:
     """Open the built-in model by its name, or a model folder by its path."""
@@ -24,14 +22,14 @@ def an_order(
 ) -> GenerateCommand:
     """Return a command for the model's usual picture, changed by `spec`."""
     plain = ImageSpec.for_model(model, prompt="a red circle on a blue background", seed=0)
-    start_png = spec.pop("start_png", None)
+    around = {name: spec.pop(name) for name in ("start_png", "mask_png", "num_previews") if name in spec}
     return GenerateCommand(
         image_id=image_id,
         attempt=1,
         spec=replace(plain, **spec),
         share=share or Share(1),
         check_safety=False,
-        start_png=start_png,
+        **around,
     )
 
 

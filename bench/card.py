@@ -3,7 +3,7 @@
 Runs `throughput`, `memory` and `exact` for the shapes of Stable Diffusion 1.5 and XL with random weights (nothing is
 downloaded), each in a process of its own, and prints the table; `--write` puts it into the page in place of the last.
 
-    python -m bench card [--write docs/performance.md] [--json] [--tiny]   (tiny: that it works, on a processor)
+    python -m bench card [--write docs/performance.md] [--json] [--toy]   (toy: that it works, on a processor)
 
 Keys: by shape `images_per_s`, `ratio_serial`, `ratio_batched`, `share_of_peak`, `padding`, `p95_s`, and `peak_mb` by
 memory mode for one picture; `exact` with `images`, `differing`, `control_differing`; `device`, `dtype`, `torch`. Ends
@@ -48,7 +48,7 @@ class Shape:
 
 SD15 = Shape("sd15", "Stable Diffusion 1.5, 512 px", side_px=512, users=16, interleavings=20)
 SDXL = Shape("sdxl", "Stable Diffusion XL, 1024 px", side_px=1024, users=8, interleavings=0)
-TINY = Shape("tiny", "a tiny model, 64 px", side_px=64, users=4, interleavings=2)
+TOY = Shape("toy", "a toy, 64 px", side_px=64, users=4, interleavings=2)
 
 
 def main(argv: list[str]) -> int:
@@ -56,9 +56,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     parser.add_argument("--write", type=Path, help="the page whose table is replaced")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--tiny", action="store_true", help="a tiny model in place of the real shapes")
+    parser.add_argument("--toy", action="store_true", help="a toy in place of the real shapes")
     options = parser.parse_args(argv)
-    shapes = (TINY,) if options.tiny else (SD15, SDXL)
+    shapes = (TOY,) if options.toy else (SD15, SDXL)
     figures = measure(shapes, rounds=options.rounds)
     text = table(shapes, figures)
     if options.write is not None:

@@ -1,6 +1,6 @@
 """`checker`: what the safety checkers of all models cost, and how many harmless pictures they keep back.
 
-    python -m bench checker [--json] [--side 512] [--shape tiny|sd15] [--write FILE]
+    python -m bench checker [--json] [--side 512] [--shape toy|sd15] [--write FILE]
 
 Processor time of one picture, on one core, beside one denoising step of a model of that shape with random weights at
 the same size (two rows, as with guidance), and what a check adds to the steps that run while it does. Then all 200
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench checker")
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     parser.add_argument("--side", type=int, default=512, help="pixels of the picture and of the step")
-    parser.add_argument("--shape", choices=("tiny", "sd15"), default="sd15", help="random weights for the step")
+    parser.add_argument("--shape", choices=("toy", "sd15"), default="sd15", help="random weights for the step")
     parser.add_argument("--write", type=Path, help="leave the pictures there")
     options = parser.parse_args(argv)
     report = _measure_cost(options.side) | _measure_steps(options.shape, options.side) | _judge_harmless(options.write)

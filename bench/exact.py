@@ -1,12 +1,12 @@
 """`exact`: checks that every picture from a mixed batch is the same, byte for byte, when replayed alone from its trace.
 
-Each interleaving admits one image of each of five samplers, and some neighbours, at random moments, in random rows,
-with random seeds, steps, guidance, weights, start pictures, outpaint and hires fix. Then each is replayed. The control
-paints the same images alone *without* their trace, as any batching without fixed buckets in the recipe must: it has to
-differ.
+Each interleaving admits five to nine images at random moments, in random rows: of every sampler of the model, with
+random seeds, steps, guidance, prompts and negative prompts of several lengths, weights, previews, start pictures,
+masks, outpaint, variations and hires fix. Then each is replayed. The control paints the same images alone *without*
+their trace, as any batching without fixed buckets in the recipe must: it has to differ.
 
     python -m bench exact [--json] [--interleavings 200] [--dtype float32 bfloat16] [--side 64] [--model paintbox]
-                          [--shape tiny]   (random weights, a tenth of the time)
+                          [--family sd|sdxl|zimage|klein]   (toys with random weights, a tenth of the time)
 
 Keys: `images`, `differing`, `control_images`, `control_differing`, `dtype`; the same by number format in `by_dtype`.
 """
@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench._weights import add_options, name_chosen, open_chosen
+
 if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
     from generation.engine.engine import Engine
     from generation.jobs.protocol import Finished, GenerateCommand
@@ -30,31 +32,28 @@ if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list
 
 _CONTROLS = 20
 """Interleavings whose images are painted a third time, as the control."""
+_MARGIN_PX = 16
+_LONG = "a harbour in the fog, evening light over the water, and a small red boat"
+_PROMPTS = ("a red circle on a blue background", "a red cat", "blue", _LONG, f"{_LONG}, {_LONG}")
+_NEGATIVES = ("", "dog", _LONG)
 
 
 def main(argv: list[str]) -> int:
     options = _parse(argv)
     with tempfile.TemporaryDirectory() as folder:
-        model = _open(options, Path(folder))
+        model = open_chosen(options, Path(folder))
         by_dtype = [_measure(model, dtype, options) for dtype in options.dtype]
     counts = ("images", "differing", "control_images", "control_differing")
     result = {name: sum(each[name] for each in by_dtype) for name in counts} | {
         "dtype": ", ".join(each["dtype"] for each in by_dtype),
         "device": by_dtype[0]["device"],
         "interleavings": options.interleavings,
-        "model": options.shape or model.name,
+        "model": name_chosen(options),
         "seconds": round(sum(each["seconds"] for each in by_dtype), 1),
         "by_dtype": {each["dtype"]: {name: each[name] for name in counts} for each in by_dtype},
     }
     print(json.dumps(result))
     return 0 if result["differing"] == 0 else 1
-
-
-def _open(options: argparse.Namespace, folder: Path) -> Model:
-    from bench._painting import open_model
-    from bench._random_model import save_random_model
-
-    return open_model(str(save_random_model(options.shape, folder)) if options.shape else options.model)
 
 
 def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -92,42 +91,58 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"], help="number formats, one after another")
     parser.add_argument("--side", type=int, default=64, help="pixels")
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--model", default="paintbox")
-    parser.add_argument("--shape", choices=("tiny", "sd15", "sdxl"), help="random weights of that shape")
+    add_options(parser)
     return parser.parse_args(argv)
 
 
 def _orders(model: Model, generator: random.Random, side_px: int) -> Iterator[GenerateCommand]:
-    from bench._painting import FIVE_SAMPLERS, an_order
-    from generation.images.codec import encode_png
-    from generation.jobs.protocol import Share
-    from generation.requests.edits import Hires, Margins, StartImage
+    """Yield five to nine images of random samplers that the model has."""
+    for index in range(generator.randint(5, 9)):
+        yield _an_order(model, f"image-{index}", generator, side_px)
 
-    margin_px = 16
-    picture, inside = (
-        encode_png(generator.randbytes(3 * width_px * side_px), (width_px, side_px))
-        for width_px in (side_px, side_px - margin_px)
+
+def _an_order(model: Model, image_id: str, generator: random.Random, side_px: int) -> GenerateCommand:
+    from bench._painting import an_order
+    from generation.jobs.protocol import Share
+
+    return an_order(
+        model,
+        image_id,
+        share=Share(generator.randrange(4), generator.choice([0.5, 1.0, 2.0])),
+        prompt=generator.choice(_PROMPTS),
+        negative=generator.choice(_NEGATIVES),
+        width_px=side_px,
+        height_px=side_px,
+        sampler=generator.choice(model.samplers),
+        steps=generator.randint(3, 6),
+        guidance=generator.choice([1.0, 4.0, 7.5]),
+        seed=generator.randrange(2**32),
+        num_previews=generator.choice([0, 0, 2]),
+        **_a_kind(generator, side_px),
     )
-    for index, sampler in enumerate([*FIVE_SAMPLERS, *generator.choices(FIVE_SAMPLERS, k=generator.randint(0, 4))]):
-        kind = generator.choices(("words", "start", "outpaint", "hires"), weights=(6, 2, 1, 1))[0]
-        start = {
-            "start": StartImage(sha256="0" * 64, strength=0.7),
-            "outpaint": StartImage(sha256="0" * 64, strength=1.0, margins=Margins(left=margin_px)),
-        }.get(kind)
-        yield an_order(
-            model,
-            f"image-{index}",
-            share=Share(generator.randrange(4), generator.choice([0.5, 1.0, 2.0])),
-            width_px=side_px,
-            height_px=side_px,
-            sampler=sampler,
-            steps=generator.randint(3, 6),
-            guidance=generator.choice([1.0, 4.0, 7.5]),
-            seed=generator.randrange(2**32),
-            start=start,
-            hires=Hires(factor=1.5) if kind == "hires" else None,
-            start_png={"start": picture, "outpaint": inside}.get(kind),
-        )
+
+
+def _a_kind(generator: random.Random, side_px: int) -> dict[str, Any]:
+    """Return what it is made from: words, another seed's noise, a start picture, part of one, a border, a hires fix."""
+    from generation.requests.edits import Hires, Margins, StartImage, Variation
+
+    def drawn(width_px: int) -> bytes:
+        from generation.images.codec import encode_png
+
+        return encode_png(generator.randbytes(3 * width_px * side_px), (width_px, side_px))
+
+    def start(strength: float, **more: Any) -> StartImage:
+        return StartImage(sha256="0" * 64, strength=strength, **more)
+
+    kinds: dict[str, dict[str, Any]] = {
+        "words": {},
+        "variation": {"variation": Variation(seed=9, strength=0.4)},
+        "start": {"start": start(0.7), "start_png": drawn(side_px)},
+        "mask": {"start": start(0.7, mask_sha256="1" * 64), "start_png": drawn(side_px), "mask_png": drawn(side_px)},
+        "outpaint": {"start": start(1.0, margins=Margins(left=_MARGIN_PX)), "start_png": drawn(side_px - _MARGIN_PX)},
+        "hires": {"hires": Hires(factor=1.5)},
+    }
+    return kinds[generator.choices(list(kinds), weights=(5, 1, 2, 1, 1, 1))[0]]
 
 
 def _interleave(

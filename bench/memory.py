@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench._weights import add_options, name_chosen, open_chosen
+
 _MB = 2**20
 _STEPS = 2
 
@@ -41,10 +43,7 @@ def main(argv: list[str]) -> int:
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench memory")
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
-    parser.add_argument("--model", default="paintbox")
-    parser.add_argument(
-        "--shape", choices=("tiny", "sd15", "sdxl"), help="random weights of that shape instead of a model"
-    )
+    add_options(parser)
     parser.add_argument("--side", type=int, default=0, help="pixels; 0 is twice the model's native side")
     parser.add_argument("--together", type=int, nargs="+", default=[1, 4], help="pictures in one forward")
     parser.add_argument("--dtype", default="auto")
@@ -55,12 +54,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 def _all(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from generation.engine.memory import MODES
 
-    model = options.model
-    if options.shape:
-        from bench._random_model import save_random_model
-
-        model = str(save_random_model(options.shape, folder))
-    rows = [_one(options, model, mode, together) for mode in MODES for together in options.together]
+    given = options.model if name_chosen(options) == options.model else str(open_chosen(options, folder).path)
+    rows = [_one(options, given, mode, together) for mode in MODES for together in options.together]
     shared = {name: rows[0][name] for name in ("device", "dtype", "weights_mb", "side_px")}
     return {"rows": [{name: row[name] for name in row if name not in shared} for row in rows]} | shared
 

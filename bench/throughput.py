@@ -23,6 +23,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench._weights import add_options, name_chosen, open_chosen
+
 if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
     from bench._sides import Outcome, Stock
     from generation.engine.engine import Engine
@@ -36,7 +38,7 @@ _GUIDANCES = (1.0, 4.0, 7.0)
 def main(argv: list[str]) -> int:
     options = _parse(argv)
     with tempfile.TemporaryDirectory() as folder:
-        figures = _measure(_open(options, Path(folder)), options, Path(folder))
+        figures = _measure(open_chosen(options, Path(folder)), options, Path(folder))
     if not options.json:
         for name, value in (figures | figures.get("profile", {})).items():
             print(f"{name:20} {value}")
@@ -55,19 +57,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--max-rows", type=int, default=0)
-    parser.add_argument("--model", default="paintbox")
+    add_options(parser)
     parser.add_argument("--profile", action="store_true", help="say what one run of the engine spends its time on")
-    parser.add_argument(
-        "--shape", choices=("tiny", "sd15", "sdxl"), help="random weights of that shape instead of a model"
-    )
     return parser.parse_args(argv)
-
-
-def _open(options: argparse.Namespace, folder: Path) -> Model:
-    from bench._painting import open_model
-    from bench._random_model import save_random_model
-
-    return open_model(str(save_random_model(options.shape, folder)) if options.shape else options.model)
 
 
 def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -100,7 +92,7 @@ def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[st
         "users": options.users,
         "rounds": options.rounds,
         "row_bucket": engine.most_rows((options.side, options.side)),
-        "model": options.shape or model.name,
+        "model": name_chosen(options),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench import card, exact, memory, throughput
+from bench._weights import FAMILIES
 
 # Diffusers builds numpy arrays from tensors in a way numpy means to change.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -19,11 +20,14 @@ def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return report
 
 
-def test_exact_counts_no_difference_and_its_control_counts_some(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--json", "--shape", "tiny", "--interleavings", "2", "--threads", "1", "--dtype", "float32", "bfloat16"]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_exact_counts_no_difference_and_its_control_counts_some(
+    capsys: pytest.CaptureFixture[str], family: str
+) -> None:
+    words = ["--json", "--family", family, "--interleavings", "1", "--threads", "1", "--dtype", "float32", "bfloat16"]
     assert exact.main(words) == 0
     report = printed(capsys)
-    assert report["images"] >= 2 * 2 * 5
+    assert report["images"] >= 2 * 5
     assert report["differing"] == 0
     assert report["control_differing"] > 0
     assert report["dtype"] == "float32, bfloat16"
@@ -31,7 +35,7 @@ def test_exact_counts_no_difference_and_its_control_counts_some(capsys: pytest.C
 
 
 def test_throughput_says_every_ratio_and_where_the_time_went(capsys: pytest.CaptureFixture[str]) -> None:
-    words = "--json --shape tiny --side 64 --users 2 --requests 1 --rounds 1 --threads 1 --max-rows 4 --profile"
+    words = "--json --shape toy --side 64 --users 2 --requests 1 --rounds 1 --threads 1 --max-rows 4 --profile"
     assert throughput.main([*words.split(), "--dtype", "float32"]) == 0
     report = printed(capsys)
     wanted = ("ratio_serial", "ratio_batched", "ratio_possible", "images_per_s", "p95_s", "p95_s_serial", "padding")
@@ -49,9 +53,9 @@ def test_memory_is_measured_in_a_mode(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_the_card_fills_the_table_of_the_page() -> None:
     speed = {"images_per_s": 1.5, "ratio_serial": 3, "ratio_batched": 1.25, "share_of_peak": 0.5, "padding": 0.041}
-    found = {"tiny": speed | {"p95_s": 2, "peak_mb": {"full": 4000}}, "device": "a card", "dtype": "bfloat16"}
+    found = {"toy": speed | {"p95_s": 2, "peak_mb": {"full": 4000}}, "device": "a card", "dtype": "bfloat16"}
     exact = {"images": 10, "differing": 0, "control_differing": 3}
-    text = card.table((card.TINY,), found | {"torch": "2", "exact": exact})
+    text = card.table((card.TOY,), found | {"torch": "2", "exact": exact})
     page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text(encoding="utf-8")
     filled = card.replaced(page, text)
     assert "| 1.50 | 3.00 | 1.25 | 50% | 4.1% | 2.0 s | full 4,000 MB |" in filled

@@ -36,6 +36,7 @@ SIDE_PX = 64
 WIDTH, SECOND_WIDTH = 16, 24
 """Of the text encoders. By it a checkpoint's first and second one are told apart."""
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+NUM_LETTER_WORDS = 2 * len(_LETTERS) + 2
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,9 @@ def save_toy(folder: Path, *, prediction_type: str = "epsilon", seed: int = 0, s
     pipeline = StableDiffusionPipeline(
         vae=_vae(sizes),
         text_encoder=CLIPTextModel(_text_config(sizes)),
-        tokenizer=_tokenizer(folder / "words", sizes),
+        tokenizer=make_tokenizer(folder / "words", sizes),
         unet=_unet(sizes),
-        scheduler=_scheduler(prediction_type),
+        scheduler=make_scheduler(prediction_type),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -88,8 +89,8 @@ def save_toy_xl(folder: Path, *, seed: int = 0, sizes: Sizes = TOY) -> Path:
         vae=_vae(sizes, scaling_factor=0.13025 if sizes.is_open_clip else 0.18215),
         text_encoder=CLIPTextModel(_text_config(replace(sizes, is_open_clip=False))),
         text_encoder_2=CLIPTextModelWithProjection(_text_config(replace(sizes, width=sizes.second_width))),
-        tokenizer=_tokenizer(folder / "words", replace(sizes, is_open_clip=False)),
-        tokenizer_2=_tokenizer(folder / "more words", sizes),
+        tokenizer=make_tokenizer(folder / "words", replace(sizes, is_open_clip=False)),
+        tokenizer_2=make_tokenizer(folder / "more words", sizes),
         unet=_unet(
             sizes,
             cross_attention_dim=sizes.width + sizes.second_width,
@@ -97,7 +98,7 @@ def save_toy_xl(folder: Path, *, seed: int = 0, sizes: Sizes = TOY) -> Path:
             addition_time_embed_dim=8,
             projection_class_embeddings_input_dim=sizes.second_width + 6 * 8,
         ),
-        scheduler=_scheduler("epsilon"),
+        scheduler=make_scheduler(),
         add_watermarker=False,
     )
     pipeline.save_pretrained(folder / "model", safe_serialization=True)
@@ -135,7 +136,7 @@ def toy_model(path: Path, *, name: str = "toy", family: str = "sd", **parts: Any
     return Model(name=name, path=path, family=family, licence="none", defaults=defaults, **parts)
 
 
-def _scheduler(prediction_type: str) -> DDIMScheduler:
+def make_scheduler(prediction_type: str = "epsilon") -> DDIMScheduler:
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -176,7 +177,7 @@ def _vae(sizes: Sizes, *, scaling_factor: float = 0.18215) -> AutoencoderKL:
 
 
 def _text_config(sizes: Sizes) -> CLIPTextConfig:
-    num_words = 49408 if sizes.has_clip_words else 2 * len(_LETTERS) + 2
+    num_words = 49408 if sizes.has_clip_words else NUM_LETTER_WORDS
     return CLIPTextConfig(
         vocab_size=num_words,
         hidden_size=sizes.width,
@@ -192,7 +193,7 @@ def _text_config(sizes: Sizes) -> CLIPTextConfig:
     )
 
 
-def _tokenizer(folder: Path, sizes: Sizes) -> CLIPTokenizer:
+def make_tokenizer(folder: Path, sizes: Sizes = TOY) -> CLIPTokenizer:
     """One token a letter, without merges; or the words of CLIP."""
     folder.mkdir(parents=True)
     letters = [*_LETTERS, *(f"{letter}</w>" for letter in _LETTERS), "<|startoftext|>", "<|endoftext|>"]
