@@ -8,10 +8,9 @@ from typing import Any
 
 from discord import app_commands
 
-from cogs.common.member_defaults import fetch_default_model
+from cogs.common.member_defaults import fetch_chosen_model
 from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, cut_text, measure_text
 from cogs.context import Interaction
-from generation.models.catalog import Model
 from generation.requests.lora_option import complete_loras
 
 ADDITIONS = {
@@ -36,7 +35,7 @@ class LoraOption(app_commands.Transformer[Any]):
     async def autocomplete(  # type: ignore[override]
         self, interaction: Interaction, value: str, /
     ) -> list[app_commands.Choice[str]]:
-        return build_choices(complete_loras(await _find_model(interaction), value))
+        return build_choices(complete_loras(await fetch_chosen_model(interaction), value))
 
 
 def build_choices(completed: Iterable[tuple[str, str]]) -> list[app_commands.Choice[str]]:
@@ -51,9 +50,3 @@ def _label(text: str, note: str) -> str:
     if not note or room < _MIN_NOTE:
         return text
     return f"{text} [{cut_text(note.replace('[', '(').replace(']', ')'), room)}]"
-
-
-async def _find_model(interaction: Interaction) -> Model:
-    """Return the model that is named in the same command so far, else the one that paints here where none is named."""
-    models, named = interaction.client.services.generation.catalog.models, interaction.namespace.model
-    return next((model for model in models if model.name == named), None) or await fetch_default_model(interaction)

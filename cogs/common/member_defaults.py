@@ -43,6 +43,12 @@ async def fetch_default_model(interaction: Interaction) -> Model:
     return (await choose_defaults(interaction, Wishes(has_shape=True))).model
 
 
+async def fetch_chosen_model(interaction: Interaction) -> Model:
+    """Return the model that is named in the same command so far, else the one that paints here where none is named."""
+    models, named = interaction.client.services.generation.catalog.models, interaction.namespace.model
+    return next((model for model in models if model.name == named), None) or await fetch_default_model(interaction)
+
+
 async def _fetch_style(interaction: Interaction, name: str) -> Style | None:
     try:
         return await interaction.client.services.styles.fetch(get_owner(interaction).guild_id, name)

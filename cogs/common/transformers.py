@@ -15,7 +15,6 @@ from generation.models.catalog import Model
 from generation.requests.edits import MAX_FACTOR
 from generation.requests.prompt import MAX_ALT_CHARS, MAX_PROMPT_CHARS, clean_prompt
 from generation.requests.ranges import MAX_CLIP_SKIP, MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
-from generation.requests.samplers import SAMPLERS
 from generation.requests.style import Style
 from generation.requests.upscalers import Upscaler, find_upscaler
 from generation.scheduling.active_jobs import JobView
@@ -37,7 +36,6 @@ ASPECTS = [
     app_commands.Choice(name="Wide (16:9)", value="16:9"),
     app_commands.Choice(name="Tall (9:16)", value="9:16"),
 ]
-SAMPLER_CHOICES = [app_commands.Choice(name=name, value=name) for name in SAMPLERS]
 
 
 class ModelOption(app_commands.Transformer[Any]):

@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from cogs.common import transformers
 from cogs.common.errors import NothingToCompareError, TooManyAxesError, TooManyCellsError
 from cogs.common.lora_option import build_choices
+from cogs.common.member_defaults import fetch_default_model
 from cogs.common.policy_checks import fetch_policy
 from cogs.common.submission import acknowledge_and_submit
 from cogs.compare import _values
@@ -27,7 +28,6 @@ from generation.policy.policy import Policy
 from generation.requests.comparison import MAX_CELLS, Axis, Comparison
 from generation.requests.drawing import draw_prompts
 from generation.requests.origin import SAMPLER, Origin
-from generation.requests.samplers import SAMPLERS
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.requests.wildcards import Lists
@@ -60,24 +60,27 @@ class _ListOption(app_commands.Transformer[Any]):
     async def autocomplete(  # type: ignore[override]
         self, interaction: Interaction, value: str, /
     ) -> list[app_commands.Choice[str]]:
-        return build_choices((text, "") for text in _values.complete_list(value, self.list_names(interaction)))
+        return build_choices((text, "") for text in _values.complete_list(value, await self.list_names(interaction)))
 
-    def list_names(self, interaction: Interaction) -> Iterable[str]:
+    async def list_names(self, interaction: Interaction) -> Iterable[str]:
         raise NotImplementedError
 
 
 class ModelsOption(_ListOption):
     """One model or several."""
 
-    def list_names(self, interaction: Interaction) -> Iterable[str]:
+    async def list_names(self, interaction: Interaction) -> Iterable[str]:
         return [model.name for model in interaction.client.services.generation.catalog.models]
 
 
 class SamplersOption(_ListOption):
-    """One sampler or several."""
+    """One sampler or several, of those that work with every model that is named so far."""
 
-    def list_names(self, interaction: Interaction) -> Iterable[str]:
-        return SAMPLERS
+    async def list_names(self, interaction: Interaction) -> Iterable[str]:
+        named = _values.split_list(interaction.namespace.model or "")
+        models = [each for each in interaction.client.services.generation.catalog.models if each.name in named]
+        models = models or [await fetch_default_model(interaction)]
+        return [name for name in models[0].samplers if all(name in model.samplers for model in models)]
 
 
 class Compare(commands.Cog):

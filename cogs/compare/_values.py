@@ -15,7 +15,7 @@ from cogs.common.errors import (
 )
 from generation.requests.comparison import MAX_CELLS
 from generation.requests.ranges import MAX_SHOWN_CHARS
-from generation.requests.samplers import SAMPLERS
+from generation.requests.sampler_names import read_sampler
 
 T = TypeVar("T")
 MAX_TYPED = 500
@@ -52,9 +52,8 @@ def parse_numbers(text: str, *, name: str) -> list[float]:
 
 
 def parse_samplers(text: str, *, name: str) -> list[str]:
-    """Return the names of samplers as they are written here, in any case; unknown ones as they are."""
-    known = {sampler.casefold(): sampler for sampler in SAMPLERS}
-    return require_different([known.get(part.casefold(), part) for part in split_list(text)], name=name)
+    """Return the names of samplers as they are written here; unknown ones as they are."""
+    return require_different([read_sampler(part) or part for part in split_list(text)], name=name)
 
 
 def require_different(values: list[T], *, name: str) -> list[T]:

@@ -9,7 +9,6 @@ from discord import Locale, app_commands
 from discord.app_commands import TranslationContextLocation as Where
 
 from cogs.i18n.gettext import SOURCE, _, match_language, use_language
-from generation.requests.samplers import SAMPLERS
 
 
 class Translator(app_commands.Translator):
@@ -29,6 +28,4 @@ def is_translated(context: app_commands.TranslationContextTypes) -> bool:
     """Descriptions, choices, and the names in the menu of a message; not the names that are typed."""
     if context.location is Where.command_name:
         return isinstance(context.data, app_commands.ContextMenu)
-    if context.location is Where.choice_name:
-        return context.data.name not in SAMPLERS  # names, not words
     return context.location not in (Where.group_name, Where.parameter_name)

@@ -18,6 +18,7 @@ from cogs.common.lookups import Found
 from cogs.common.lora_option import ADDITIONS, LoraOption
 from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_source
 from cogs.common.policy_checks import require_words_allowed
+from cogs.common.sampler_option import SamplerOption
 from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.context import Interaction
 from cogs.imagine._flags import join_flags
@@ -65,7 +66,7 @@ class Imagine(commands.Cog):
         **SHOWN,
     )
     @app_commands.rename(source="from")
-    @app_commands.choices(aspect=transformers.ASPECTS, sampler=transformers.SAMPLER_CHOICES)
+    @app_commands.choices(aspect=transformers.ASPECTS)
     async def imagine(
         self,
         interaction: Interaction,
@@ -78,7 +79,7 @@ class Imagine(commands.Cog):
         seed: transformers.Seed | None = None,
         steps: transformers.Steps | None = None,
         guidance: transformers.Guidance | None = None,
-        sampler: Choice[str] | None = None,
+        sampler: Transform[str, SamplerOption] | None = None,
         size: str | None = None,
         style: Transform[Style, transformers.StyleOption] | None = None,
         model: Transform[Model, transformers.ModelOption] | None = None,
@@ -96,7 +97,7 @@ class Imagine(commands.Cog):
             "negative": negative,
             "steps": steps,
             "guidance": guidance,
-            "sampler": sampler.value if sampler else None,
+            "sampler": sampler,
             "clip_skip": clip_skip,
             "model": model,
             "lora": lora,

@@ -9,7 +9,7 @@ from typing import Any
 
 import discord
 from discord import app_commands
-from discord.app_commands import Choice, Transform
+from discord.app_commands import Transform
 from discord.ext import commands
 from msgspec import UNSET
 
@@ -22,6 +22,7 @@ from cogs.common.lora_option import ADDITIONS, LoraOption
 from cogs.common.member_defaults import fetch_default_model
 from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_source
 from cogs.common.policy_checks import fetch_default_upscaler
+from cogs.common.sampler_option import SamplerOption
 from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
@@ -65,7 +66,6 @@ class FromImage(commands.Cog):
         **_SETTINGS,
     )
     @app_commands.rename(source="from")
-    @app_commands.choices(sampler=transformers.SAMPLER_CHOICES)
     async def img2img(
         self,
         interaction: Interaction,
@@ -78,7 +78,7 @@ class FromImage(commands.Cog):
         seed: transformers.Seed | None = None,
         steps: transformers.Steps | None = None,
         guidance: transformers.Guidance | None = None,
-        sampler: Choice[str] | None = None,
+        sampler: Transform[str, SamplerOption] | None = None,
         model: Transform[Model, transformers.ModelOption] | None = None,
         lora: Transform[str, LoraOption] | None = None,
         clip_skip: transformers.ClipSkip | None = None,
@@ -91,7 +91,7 @@ class FromImage(commands.Cog):
             "negative": negative,
             "steps": steps,
             "guidance": guidance,
-            "sampler": sampler.value if sampler else None,
+            "sampler": sampler,
             "clip_skip": clip_skip,
             "model": model,
             "lora": lora,
@@ -113,7 +113,6 @@ class FromImage(commands.Cog):
         **_SETTINGS,
     )
     @app_commands.rename(source="from")
-    @app_commands.choices(sampler=transformers.SAMPLER_CHOICES)
     async def inpaint(
         self,
         interaction: Interaction,
@@ -126,7 +125,7 @@ class FromImage(commands.Cog):
         seed: transformers.Seed | None = None,
         steps: transformers.Steps | None = None,
         guidance: transformers.Guidance | None = None,
-        sampler: Choice[str] | None = None,
+        sampler: Transform[str, SamplerOption] | None = None,
         model: Transform[Model, transformers.ModelOption] | None = None,
         lora: Transform[str, LoraOption] | None = None,
         clip_skip: transformers.ClipSkip | None = None,
@@ -138,7 +137,7 @@ class FromImage(commands.Cog):
             "negative": negative,
             "steps": steps,
             "guidance": guidance,
-            "sampler": sampler.value if sampler else None,
+            "sampler": sampler,
             "clip_skip": clip_skip,
             "model": model,
             "lora": lora,

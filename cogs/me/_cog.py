@@ -15,6 +15,7 @@ from cogs.common.errors import NoPreferencesError
 from cogs.common.member_language import get_locale
 from cogs.common.policy_checks import fetch_policy, require_words_allowed
 from cogs.common.responses import send_reply
+from cogs.common.sampler_option import SamplerOption
 from cogs.context import Interaction
 from cogs.i18n.gettext import _, get_language_name, list_languages, set_language
 from cogs.me import _messages
@@ -79,7 +80,6 @@ class Me(
     )
     @app_commands.choices(
         aspect=transformers.ASPECTS,
-        sampler=transformers.SAMPLER_CHOICES,
         answers=_ANSWERS,
         language=_LANGUAGES,
         notify=_BY,
@@ -90,7 +90,7 @@ class Me(
         interaction: Interaction,
         model: Transform[str, transformers.ModelName] | None = None,
         aspect: Choice[str] | None = None,
-        sampler: Choice[str] | None = None,
+        sampler: Transform[str, SamplerOption] | None = None,
         negative: transformers.Prompt | None = None,
         answers: Choice[str] | None = None,
         language: Choice[str] | None = None,
@@ -100,7 +100,7 @@ class Me(
         given: dict[str, Any] = {
             "model": interaction.client.services.generation.catalog.get(model).name if model is not None else None,
             "shape": aspect.value if aspect else None,
-            "sampler": sampler.value if sampler else None,
+            "sampler": sampler,
             "negative": await _read_negative(interaction, negative) if negative else None,
             "is_private": answers.value == ONLY_ME if answers else None,
             "language": language.value if language else None,
@@ -109,6 +109,7 @@ class Me(
         given = {name: value for name, value in given.items() if value is not None}
         if notify_when is not None:
             given["notify_over_s"] = None if notify_when.value == ON_REQUEST else int(notify_when.value)
+        DefaultOverrides(sampler=sampler)  # raises for a name that is none
         if not given:
             raise NoPreferencesError
         await _change(interaction, lambda old: replace(old, **given))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from discord import app_commands
-from discord.app_commands import Choice, Transform
+from discord.app_commands import Transform
 from discord.ext import commands
 
 from cogs.common import transformers
@@ -15,6 +15,7 @@ from cogs.common.errors import NoDefaultsError
 from cogs.common.messages import MessageSpec
 from cogs.common.policy_checks import fetch_policy, require_words_allowed
 from cogs.common.responses import send_reply
+from cogs.common.sampler_option import SamplerOption
 from cogs.context import Interaction, ListBuilder
 from cogs.i18n.gettext import N_, _
 from cogs.settings import _defaults_messages as pages
@@ -50,14 +51,13 @@ class DefaultsGroup(
         rescale="Guidance rescale, 0 to 1, for models with v-prediction that burn out. 0 is off.",
         negative="What to avoid where a member does not say it. A minus sign (-): nothing.",
     )
-    @app_commands.choices(sampler=transformers.SAMPLER_CHOICES)
     async def set(
         self,
         interaction: Interaction,
         model: Transform[str, transformers.ModelName],
         steps: transformers.Steps | None = None,
         guidance: transformers.Guidance | None = None,
-        sampler: Choice[str] | None = None,
+        sampler: Transform[str, SamplerOption] | None = None,
         rescale: app_commands.Range[float, 0, 1] | None = None,
         negative: transformers.Prompt | None = None,
     ) -> None:
@@ -66,7 +66,7 @@ class DefaultsGroup(
         given = DefaultOverrides(
             steps=steps,
             guidance=guidance,
-            sampler=sampler.value if sampler else None,
+            sampler=sampler,
             rescale=rescale,
             negative=read_negative(transformers.clean_typed_prompt(negative)) if negative else None,
         )

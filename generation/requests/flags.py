@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from generation.requests.decimals import read_decimal
 from generation.requests.errors import FlagValueError, UnknownSamplerError
 from generation.requests.prompt import join_words
+from generation.requests.sampler_names import read_sampler
 from generation.requests.samplers import SAMPLERS
 
 MAX_SHOWN_CHARS = 40
@@ -94,10 +95,10 @@ def _read_words(text: str) -> str | None:
 
 
 def _read_sampler(text: str) -> str:
-    for name in SAMPLERS:
-        if name.casefold() == text.casefold():
-            return name
-    raise UnknownSamplerError(name=text[:MAX_SHOWN_CHARS], samplers=", ".join(SAMPLERS))
+    name = read_sampler(text)
+    if name is None:
+        raise UnknownSamplerError(name=text[:MAX_SHOWN_CHARS], samplers=", ".join(SAMPLERS))
+    return name
 
 
 _LONG = ("negative", "sampler", "model")

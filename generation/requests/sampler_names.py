@@ -55,6 +55,12 @@ def find_sampler(there: str | None, *, schedule: str | None = None) -> Found:
     return Found(None, (f"Sampler: {there}",))
 
 
+def read_sampler(text: str) -> str | None:
+    """Return our sampler of that name, as this or another tool writes it, in any case; None if we lack a part of it."""
+    found = find_sampler(text)
+    return None if found.unread else found.sampler
+
+
 def _find_readings(folded: str) -> list[tuple[str, str]]:
     """Return pairs of our sampler and a schedule that make up the name, the longest sampler first."""
     terms = folded.split(" ")[:12]

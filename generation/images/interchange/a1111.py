@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from generation.images.interchange import foreign
 from generation.images.interchange.foreign import MAX_TEXT_CHARS, ForeignSettings
-from generation.images.interchange.samplers import find_sampler
+from generation.requests.sampler_names import find_sampler
 
 _MAX_SETTINGS_CHARS = 50_000
 _QUOTED = r'"(?:\\.|[^"\\]){0,20000}"(?=\s*(?:,|\n|\Z))'

@@ -14,7 +14,7 @@ from generation.images.interchange import comfy_nodes as known
 from generation.images.interchange import foreign
 from generation.images.interchange.comfy_graph import MAX_HOPS, Graph, Node, Output
 from generation.images.interchange.foreign import MAX_WORDS_CHARS, ForeignSettings
-from generation.images.interchange.samplers import find_sampler
+from generation.requests.sampler_names import find_sampler
 
 _EMBEDDING = re.compile(r"\bembedding:(?:[^\s,:()]*[/\\])?([^\s,:()]+?)(?:\.safetensors|\.pt|\.bin)?(?=[\s,:()]|$)")
 

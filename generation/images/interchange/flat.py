@@ -11,7 +11,7 @@ from typing import Any
 
 from generation.images.interchange import foreign
 from generation.images.interchange.foreign import MAX_LORAS, ForeignSettings
-from generation.images.interchange.samplers import find_sampler
+from generation.requests.sampler_names import find_sampler
 
 Settings = Mapping[str, Any]
 

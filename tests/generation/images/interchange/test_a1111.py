@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from generation.images.codec import encode_png
 from generation.images.interchange import ForeignSettings, read_foreign
-from generation.images.interchange.samplers import find_sampler
 from generation.images.untrusted_decoder import read_settings
+from generation.requests.sampler_names import find_sampler
 
 LINE = "Steps: 25, Sampler: Euler a, CFG scale: 6.5, Seed: 1234, Size: 512x768"
 WORDS = "a cat on a roof\nNegative prompt: blurry, ugly\n"
