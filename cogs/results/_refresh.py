@@ -8,6 +8,7 @@ import discord
 
 from cogs.common.discord_errors import CONTENT
 from cogs.common.lookups import fetch_job_or_part
+from cogs.common.member_language import get_locale
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.picture_visibility import fetch_channel
 from cogs.common.policy_checks import build_place, get_place
@@ -15,7 +16,7 @@ from cogs.common.refused_messages import MessageRefusedError, UnreachableError
 from cogs.common.rendering import render_edit
 from cogs.context import Interaction, get_owner, is_in_server
 from cogs.error_handler import LOST
-from cogs.i18n.gettext import match_language, use_language
+from cogs.i18n.gettext import use_language
 from cogs.results._reduced_variants import MessageVariant
 from cogs.results._result import build_result_message
 from generation.errors import UnknownJobError
@@ -39,9 +40,7 @@ async def refresh_messages(interaction: Interaction, subject: str) -> None:
     async with services.drawing.turn(get_owner(interaction)):
         if interaction.message is not None:
             variant = MessageVariant(interaction.filesize_limit or DEFAULT_SIZE_LIMIT)
-            with use_language(
-                place.locale if is_posted and place is not None else match_language(str(interaction.locale))
-            ):
+            with use_language(place.locale if is_posted and place is not None else get_locale(interaction)):
                 await _edit_pressed(interaction, part, variant, is_part=":" in subject)
         if place is not None and not is_posted:
             with use_language(place.locale):
