@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cogs.common.formatting import MAX_SHOWN, SEED, escape_markdown, join_dotted
-from cogs.i18n.gettext import N_, _, format_number, ngettext
+from cogs.i18n.gettext import N_, _, format_labelled, format_number, ngettext
 from generation.images.fonts import can_draw
 from generation.requests.comparison import Axis, Comparison
 from generation.requests.drawing import list_prompts
@@ -55,7 +55,7 @@ def format_picture(request: GenerationRequest, spec: ImageSpec) -> str:
     layout = request.comparison
     if not layout or layout.axes == (Axis.PROMPT,):
         return spec.prompt
-    return f"{format_cell(layout, spec)}: {spec.prompt}"
+    return format_labelled(format_cell(layout, spec), spec.prompt)
 
 
 def quote_prompts(request: GenerationRequest) -> str:
@@ -94,8 +94,6 @@ def format_axes(request: GenerationRequest) -> list[str]:
 def _format_axis(name: str, axis: Axis, labels: Iterable[str]) -> str:
     if axis is Axis.PROMPT:
         return f"**{_(name)}** {_(PROMPTS)}"
-    shown = (
-        ("" if can_draw(label) else f"{number}: ") + escape_markdown(label, limit=MAX_LABEL)
-        for number, label in enumerate(labels, 1)
-    )
-    return f"**{_(name)}** {join_dotted(shown)}"
+    shown = ((number, each, escape_markdown(each, limit=MAX_LABEL)) for number, each in enumerate(labels, 1))
+    parts = (text if can_draw(each) else format_labelled(number, text) for number, each, text in shown)
+    return f"**{_(name)}** {join_dotted(parts)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cogs.common.formatting import escape_markdown
-from cogs.i18n.gettext import N_, _, format_value
+from cogs.i18n.gettext import N_, _, format_value, join_clauses
 from generation.requests.spec import GenerationRequest
 from generation.requests.unread_syntax import list_prompt_notes
 from generation.rules.rule import Rule
@@ -20,7 +20,7 @@ def format_warnings(hit: Sequence[Rule]) -> str:
     """Told to the person whose prompt matched rules that only warn."""
     usual = _("it contains something that this server does not want to see")
     reasons = dict.fromkeys(escape_markdown(rule.reason) if rule.reason else usual for rule in hit)
-    return _(WARNING, reasons="; ".join(reasons))
+    return _(WARNING, reasons=join_clauses([*reasons]))
 
 
 def list_word_notes(request: GenerationRequest) -> list[str]:

@@ -2,8 +2,8 @@
 
 `_("…")` and `ngettext` look a text up in the catalogue of the language that is spoken *now*, in this task:
 `set_language`
-sets it, once for everything that comes from Discord. What one person reads is in the language of their Discord; what
-a server reads is in the server's (`get_guild_language`). `N_("…")` marks a text that is said later. See
+sets it, once for everything that comes from Discord. What one person reads is in the language they chose, else in that of
+their Discord (`get_locale`); what a server reads is in the server's (`get_guild_language`). `N_("…")` marks a text that is said later. See
 docs/languages.md.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, datetime
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 
 from babel import Locale, negotiate_locale
@@ -119,7 +119,7 @@ def format_value(value: object) -> str:
         case AtelierError():
             return format_error(value)
         case tuple():
-            return "; ".join(format_value(each) for each in value)
+            return join_clauses([format_value(each) for each in value])
         case float():
             return format_number(value)
         case datetime():
@@ -181,6 +181,16 @@ def format_measure(number: float, name: str, *, digits: int = 0) -> str:
 def join_list(items: Sequence[str], style: str = "standard") -> str:
     """Return `a, b, and c`."""
     return format_list(items, style=style, locale=_spoken.get())  # type: ignore[arg-type]
+
+
+def join_clauses(clauses: Sequence[str]) -> str:
+    """Return `a; b; c`."""
+    return reduce(lambda said, clause: _("{before}; {after}", before=said, after=clause), clauses) if clauses else ""
+
+
+def format_labelled(what: object, text: str) -> str:
+    """Return `what: text`."""
+    return _("{what}: {text}", what=what, text=text)
 
 
 @cache

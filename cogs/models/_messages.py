@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cogs.common.formatting import bind_words, escape_markdown, format_bytes, format_link, format_small, join_dotted
 from cogs.common.messages import Entry, Lines, MessageSpec, StoredPicture
-from cogs.i18n.gettext import N_, _, join_list, ngettext
+from cogs.i18n.gettext import N_, _, format_labelled, join_list, ngettext
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import PromptAddon, fits, name_base
 from generation.safety.checker_trust import is_vetted
@@ -76,16 +76,14 @@ def _list_addons(
 ) -> Iterator[str | Entry]:
     """Yield each add-on with what is known of it; those that fit the default model come first."""
     for addon in sorted(addons, key=lambda each: not fits(models[0], each)):
-        known = [escape_markdown(addon.note, limit=_MAX_WORDS)] if addon.note else []
         facts = [
             *(escape_markdown(each, limit=60) for each in (name_base(addon), addon.licence) if each),
             _format_fit(addon, models),
             *([format_link(addon.page)] if addon.page else []),
         ]
-        head = f"**{escape_markdown(addon.name)}**"
-        yield _put_preview(
-            "\n".join((": ".join((head, *known)), format_small(join_dotted(facts)))), addon.name, previews
-        )
+        name = f"**{escape_markdown(addon.name)}**"
+        head = format_labelled(name, escape_markdown(addon.note, limit=_MAX_WORDS)) if addon.note else name
+        yield _put_preview("\n".join((head, format_small(join_dotted(facts)))), addon.name, previews)
 
 
 def _put_preview(text: str, name: str, previews: Mapping[str, ShownPreview]) -> str | Entry:

@@ -9,7 +9,7 @@ from msgspec import UnsetType
 from cogs.common.comparison import MAX_LABEL, format_axes, format_cell
 from cogs.common.formatting import bind_words, escape_markdown, format_settings, format_small, join_dotted
 from cogs.common.messages import Block, Long, MessageSpec, Rule
-from cogs.i18n.gettext import N_, _, format_number, ngettext
+from cogs.i18n.gettext import N_, _, format_number, join_clauses, ngettext
 from generation.images.interchange import ForeignSettings
 from generation.images.metadata import format_parameters
 from generation.jobs.adopt import seed_here
@@ -168,7 +168,7 @@ def _list_origins(job: Job) -> list[str]:
         return []
     by = {origin: [_(VALUES[name]) for name in VALUES if chosen_by.get(name) is origin] for origin in ORIGINS}
     parts = [_(ORIGINS[origin], values=", ".join(names)) for origin, names in by.items() if names]
-    return [format_small("; ".join((*parts, _(BY_MODEL))))]
+    return [format_small(join_clauses((*parts, _(BY_MODEL))))]
 
 
 def _format_facts(made: Recipe) -> str:

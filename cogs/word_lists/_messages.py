@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cogs.common.formatting import escape_markdown, format_small
 from cogs.common.forms import Form, Text
 from cogs.common.messages import Action, Lines, Long, MessageSpec
-from cogs.i18n.gettext import N_, _, ngettext
+from cogs.i18n.gettext import N_, _, format_labelled, ngettext
 from generation.requests.wildcards import Lists
 from generation.requests.word_lists import MAX_CHARS, MAX_LINES, MAX_NAME_CHARS, join_lines
 
@@ -53,7 +53,7 @@ def build_list_form(name: str, lines: Sequence[str]) -> Form:
 
 def _format_list(name: str, lines: Sequence[str]) -> str:
     shown = escape_markdown(" · ".join(lines), limit=MAX_SHOWN_CHARS)
-    return f"`__{name}__` {_count(lines)}: {shown}"
+    return format_labelled(f"`__{name}__` {_count(lines)}", shown)
 
 
 def _count(lines: Sequence[str]) -> str:
