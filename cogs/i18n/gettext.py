@@ -1,10 +1,9 @@
 """The language people are spoken to in. Texts stand in the code in English, and are said in another when shown.
 
 `_("…")` and `ngettext` look a text up in the catalogue of the language that is spoken *now*, in this task:
-`set_language`
-sets it, once for everything that comes from Discord. What one person reads is in the language they chose, else in that of
-their Discord (`get_locale`); what a server reads is in the server's (`get_guild_language`). `N_("…")` marks a text that is said later. See
-docs/languages.md.
+`set_language` sets it, once for everything that comes from Discord. What one person reads is in the language they
+chose, else in that of their Discord (`get_locale`); what a server reads is in the server's (`get_guild_language`).
+`N_("…")` marks a text that is said later. See docs/languages.md.
 """
 
 from __future__ import annotations
