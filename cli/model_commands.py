@@ -41,6 +41,9 @@ def models_add(
     prediction: Annotated[
         str | None, typer.Option(metavar="v|epsilon", help="For a model that does not say what it predicts.")
     ] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="fp8|whole", help="For Z-Image and FLUX.2: keep its weights in fp8.")
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Of the hub: half precision where it is offered.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Of the same name and kind: it gives way.")] = False,
 ) -> None:
@@ -50,7 +53,7 @@ def models_add(
     settings = load_settings()
     folder, token = settings.folder_of_models, settings.civitai_token
     options: dict[str, Any] = {"name": name, "revision": revision, "config": config, "vae": vae}
-    options |= {"text_encoder": text_encoder}
+    options |= {"text_encoder": text_encoder, "storage": storage}
     options |= {"prediction": prediction, "half": half, "replaces": replace}
     options["civitai_token"] = token.get_secret_value() if token is not None else ""
     _change_models(folder, lambda: models.add(folder, what, say=typer.echo, **options))
@@ -83,6 +86,10 @@ def models_set(
     negative: Annotated[str | None, typer.Option(help="For prompts without a negative one; '' for none.")] = None,
     prefix: Annotated[str | None, typer.Option(help="Words before every prompt; '' for none.")] = None,
     suffix: Annotated[str | None, typer.Option(help="Words behind every prompt; '' for none.")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="fp8|whole", help="For Z-Image and FLUX.2: how its weights are kept in memory."),
+    ] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Forget what was set, and guess again.")] = False,
 ) -> None:
     """Set what a model is painted with where a request leaves it open. A running bot takes it up."""
@@ -98,6 +105,7 @@ def models_set(
         "suffix": suffix,
         "resets": reset,
     }
+    chosen["storage"] = storage
     _change_models(folder, lambda: model_defaults.set_defaults(folder, name, say=typer.echo, **chosen))
 
 

@@ -11,6 +11,7 @@ from generation.errors import ConfigurationError, InvalidRequestError
 from generation.models.catalog import Model, model_of
 from generation.models.guess import Guess, guess_for
 from generation.models.names import label
+from generation.models.quantised import read_storage
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.samplers import check_defaults
 from generation.program import format_command
@@ -18,7 +19,10 @@ from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides, Default
 from generation.requests.prompt import clean_prompt, read_negative
 
 Say = Callable[[str], None]
-_OPTIONS = "--steps, --guidance, --sampler, --size, --clip-skip, --rescale, --negative, --prefix, --suffix or --reset"
+_OPTIONS = (
+    "--steps, --guidance, --sampler, --size, --clip-skip, --rescale, --negative, --prefix, --suffix, --storage"
+    " or --reset"
+)
 
 
 def set_defaults(
@@ -30,6 +34,7 @@ def set_defaults(
     negative: str | None = None,
     prefix: str | None = None,
     suffix: str | None = None,
+    storage: str | None = None,
     **numbers: float | int | str | None,
 ) -> None:
     """Keep what is given, and say how the model is painted now. Raise `ConfigurationError`; then nothing is changed.
@@ -42,11 +47,12 @@ def set_defaults(
     words = {key: None if text is None else read_negative(clean_prompt(text)) for key, text in texts.items()}
     try:
         given = DefaultOverrides(**numbers, **words)  # type: ignore[arg-type]
-        if not resets and not given.given:
+        if not resets and not given.given and storage is None:
             raise ConfigurationError(problem=f"Nothing to set for {name}.", remedy=f"Use {_OPTIONS}.")
         if resets:
             entry = msgspec.structs.replace(entry, guessed=guess_for(entry, models_dir).overrides, chosen=NO_OVERRIDES)
-        changed = msgspec.structs.replace(entry, chosen=entry.chosen.merged(given))
+        kept = entry.storage if storage is None else read_storage(storage, entry.family)
+        changed = msgspec.structs.replace(entry, chosen=entry.chosen.merged(given), storage=kept)
         model = model_of(register, changed, models_dir)
         check_defaults(model)
     except InvalidRequestError as wrong:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from generation.engine.devices import Device
 from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.samplers import check_samplers
 from generation.engine.shared_parts import SharedParts
+from generation.engine.stored_weights import fill, is_finite, store, take_scales
 from generation.engine.vae_names import convert_vae
 from generation.errors import AtelierError
 from generation.models.families import FAMILIES
@@ -25,7 +27,7 @@ from generation.models.layout import ModelRefusedError, check_file, check_model,
 from generation.progress import advance
 
 _FETCH = "Fetch it again."
-_OTHER_SETTINGS = "Look for a whole copy of it, or name the settings of the same kind of model (--config)."
+OTHER_SETTINGS = "Look for a whole copy of it, or name the settings of the same kind of model (--config)."
 
 
 class ModelFolder:
@@ -43,6 +45,7 @@ class ModelFolder:
         vae: Path | None = None,
         text_encoder: Path | None = None,
         prediction: str = "",
+        storage: str = "",
         shared: SharedParts | None = None,
     ) -> None:
         """Take `file` for the weights if `path` does not hold them. `vae` and `text_encoder` replace the model's own: a
@@ -58,6 +61,7 @@ class ModelFolder:
         """Where the weights of the denoiser lie."""
         self._other_vae = vae
         self._other_text = text_encoder
+        self._storage = storage
         self._shared = shared or SharedParts()
         self._scheduler_config = read_scheduler(path, family, file=file, prediction=prediction)
         try:
@@ -96,7 +100,11 @@ class ModelFolder:
 
     def transformer(self, cls: Any, device: Device) -> Any:
         """Return the denoiser of a diffusion transformer, of that class of diffusers."""
-        return load_diffuser(cls, self._path / "transformer", device)
+        here = replace(device, torch_device=torch.device("cpu")) if self._storage else device
+        denoiser = load_diffuser(cls, self._path / "transformer", here)
+        if self._storage:  # before it is on the card, where it would not fit whole
+            store(denoiser)
+        return denoiser.to(device.home)
 
     def unet(self, device: Device) -> Any:
         return load_diffuser(UNet2DConditionModel, self._path / "unet", device)
@@ -120,7 +128,7 @@ def _load_vae(cls: Any, part: Path, settings: Path, device: Device) -> Any:
     check_file(part)
     if cls is AutoencoderKL:
         return build(cls, part, take_weights(part), settings, device)
-    with refusing(part, "it does not fit the settings", _OTHER_SETTINGS):
+    with refusing(part, "it does not fit the settings", OTHER_SETTINGS):
         with init_empty_weights():
             model = cls.from_config(cls.load_config(settings, local_files_only=True))
         found = model.load_state_dict(convert_vae(take_weights(part), model.config), strict=False, assign=True)
@@ -135,12 +143,14 @@ def _load_text(cls: Any, part: Path, settings: Path, device: Device) -> Any:
         check_part(part)
         return load_transformer(cls, part, device, attention="sdpa")
     check_file(part)
-    options: dict[str, Any] = {"dtype": device.dtype, "attn_implementation": "sdpa", "output_loading_info": True}
-    with refusing(part, "it does not fit the settings", _OTHER_SETTINGS):
+    with refusing(part, "it does not fit the settings", OTHER_SETTINGS):
         config = cls.config_class.from_pretrained(settings, local_files_only=True)
-        model, info = cls.from_pretrained(None, config=config, state_dict=take_weights(part), **options)
-    if info["missing_keys"]:
-        raise _build_incomplete(part, sorted(info["missing_keys"]))
+        with init_empty_weights():
+            model = cls._from_config(config, attn_implementation="sdpa")
+        weights, scales = take_scales(take_weights(part))
+        own = {name: name.removeprefix("model.") for name in weights}  # it has no head
+        named = {own[name]: weight for name, weight in weights.items()}
+        fill(model, named, {own[name]: scale for name, scale in scales.items()}, device.dtype)
     return ready(part, model, device)
 
 
@@ -168,7 +178,7 @@ def take_weights(file: Path) -> dict[str, Any]:
 def build(cls: Any, file: Path, weights: dict[str, Any], config: Path, device: Device) -> Any:
     """Return a diffusers model from a single file's weights and a folder's settings, complete and finite."""
     options = {"config": str(config.parent), "subfolder": config.name, "local_files_only": True}
-    with refusing(file, f"its {config.name} does not fit the settings", _OTHER_SETTINGS):
+    with refusing(file, f"its {config.name} does not fit the settings", OTHER_SETTINGS):
         model = cls.from_single_file(dict(weights), **options, torch_dtype=device.dtype)
     return ready(file, model, device)
 
@@ -180,7 +190,7 @@ def ready(path: Path, model: Any, device: Device) -> Any:
     if missing:
         raise _build_incomplete(path, missing)
     for name, weight in model.named_parameters():
-        if not bool(torch.isfinite(weight).all()):
+        if not is_finite(weight):
             raise refusal(path, f"the weight {name} is not finite.", "Look for another copy of it.")
         advance()
     return model.to(device.home).eval().requires_grad_(False)
@@ -213,7 +223,7 @@ def refusal(path: Path, problem: str, remedy: str) -> ModelRefusedError:
 
 
 def _build_incomplete(path: Path, missing: list[str]) -> ModelRefusedError:
-    return refusal(path, f"{len(missing)} weights are missing, among them {missing[0]}.", _OTHER_SETTINGS)
+    return refusal(path, f"{len(missing)} weights are missing, among them {missing[0]}.", OTHER_SETTINGS)
 
 
 def _load(cls: Any, path: Path, device: Device, options: dict[str, Any]) -> Any:

@@ -46,18 +46,30 @@ def loaded_bytes(model: Model, itemsize: int, *, without: Collection[Path] = ())
     cannot be read count nothing: loading them says why. `without`: parts that are in memory.
     """
     parts = (*list_parts(model), *(part for part in (model.safety_checker, model.upscaler) if part is not None))
-    wanted = (part for part in parts if part not in without)
-    return sum(itemsize * _count_weights(part, without_vae=model.vae is not None) for part in wanted)
+    wanted = [part for part in parts if part not in without]
+    denoiser = model.path if model.path.is_file() else model.path / model.info.denoiser
+    stored = {part for part in wanted if part == denoiser and model.storage}
+    keeps = not model.info.reads_clip  # weights that are in fp8 stay so
+    return sum(
+        _count_bytes(part, itemsize, keeps_fp8=keeps, is_stored=part in stored, without_vae=model.vae is not None)
+        for part in wanted
+    )
 
 
-def _count_weights(part: Path, *, without_vae: bool) -> int:
+def _count_bytes(part: Path, itemsize: int, *, keeps_fp8: bool, is_stored: bool, without_vae: bool) -> int:
     try:
-        shapes = [item for file in weight_files(part) for item in read_tensors(file).shapes.items()]
+        headers = [read_tensors(file) for file in weight_files(part)]
     except (OSError, ValueError, KeyError):
         return 0
+    shapes = [item for header in headers for item in header.shapes.items()]
+    in_fp8 = {name for header in headers for name in header.in_fp8} if keeps_fp8 else set()
     is_checkpoint = any(name.startswith(UNET) for name, _ in shapes)
     unread = ("model_ema.", VAE) if without_vae else ("model_ema.",)
-    return sum(prod(shape) for name, shape in shapes if not (is_checkpoint and name.startswith(unread)))
+    return sum(
+        prod(shape) * (1 if name in in_fp8 or (is_stored and len(shape) == 2) else itemsize)
+        for name, shape in shapes
+        if not (is_checkpoint and name.startswith(unread))
+    )
 
 
 def choose_mode(wanted: str, device: torch.device, *, weights: int, free: int) -> str:

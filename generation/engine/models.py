@@ -20,6 +20,7 @@ from generation.engine.offload import PartOffloader, arrange, list_networks
 from generation.engine.shared_parts import SharedParts
 from generation.engine.single_file import open_model
 from generation.engine.slot import Traits
+from generation.engine.stored_weights import describe
 from generation.engine.upscalers.esrgan import EsrganUpscalers
 from generation.engine.upscalers.swin2sr import Swin2srUpscaler
 from generation.engine.upscalers.tiles import TileUpscaler
@@ -63,7 +64,7 @@ class LoadedModel:
         beside = beside or Beside(device)
         self.family: Family = FAMILIES[model.family](model, open_model(model, beside.parts), device, settings)
         self.network = name_network(self.family.denoiser)
-        self.traits = Traits(model.work, self.network, serial, sha256)
+        self.traits = Traits(model.work, self.network, serial, sha256, _describe_storage(self.family))
         lay_out((self.family.denoiser, self.family.vae), device)
         arrange(self.family, device.memory, beside.shelf)
         self.checkers = (ClipChecker(model.safety_checker, device),) if model.safety_checker else ()
@@ -215,6 +216,12 @@ def _loads_alike(one: Model, other: Model) -> bool:
     unloaded = ("defaults", "loras", "embeddings", "added_checkers", "licence", "known_files")
     same = {name: getattr(one, name) for name in unloaded}
     return one == replace(other, **same)
+
+
+def _describe_storage(family: Family) -> str:
+    """Return how the weights of each part are kept; empty if all are whole."""
+    parts = {"denoiser": family.denoiser, **family.text_encoders}
+    return ", ".join(f"{name} {how}" for name, part in parts.items() if (how := describe(part)))
 
 
 def _count_bytes(network: Any) -> int:

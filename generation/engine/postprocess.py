@@ -63,6 +63,7 @@ def finish_image(
         safety_scores=verdict.scores | _name_start_scores(start),
         review_jpeg=_make_review_copy(order, verdict, picture) if withheld else b"",
         model_sha256=slot.model_sha256 if slot else "",
+        storage=slot.storage if slot else "",
         dropped=slot.dropped if slot else "",
     )
 

@@ -43,6 +43,8 @@ class Traits(NamedTuple):
     network: str = ""
     serial: int = 0
     sha256: str = ""
+    storage: str = ""
+    """How its weights are kept where they are not whole, for the fingerprint."""
 
 
 @dataclass(slots=True)
@@ -77,6 +79,7 @@ class Slot:
     ) -> None:
         spec = order.spec
         self.work, self.network, self.model_sha256 = traits.work, traits.network, traits.sha256
+        self.storage = traits.storage
         self.order = order
         self.start = start
         self.family = family

@@ -135,6 +135,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A withheld picture, blurred past recognition of detail, where the guild keeps those for its moderators."""
     model_sha256: str = ""
     """Of the weights that painted it. Empty: those of the last `Ready` or `ModelsReport`."""
+    storage: str = ""
+    """How the weights were kept in memory, where they were not whole: part of the fingerprint."""
     dropped: str = ""
     """The end of the prompt, where it was too long for the model to read."""
 

@@ -26,6 +26,7 @@ from generation.models.lora_names import check_settings, read_names, scale
 from generation.models.named_parts import NO_PARTS, Parts
 from generation.models.names import check_kind, check_name, label_one, name_for
 from generation.models.origin import LOCAL, Origin
+from generation.models.quantised import read_storage
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.safetensors_header import check_numbers, read_tensors
 from generation.models.scheduler_config import PREDICTIONS
@@ -47,6 +48,7 @@ def add_path(
     vae: str | None = None,
     text_encoder: str | None = None,
     prediction: str | None = None,
+    storage: str | None = None,
     replaces: bool = False,
     origin: Origin = LOCAL,
     require_loadable: Callable[[Model], None],
@@ -90,6 +92,7 @@ def add_path(
             vae=parts.vae.name if parts.vae is not None else "",
             text_encoder=parts.text_encoder.name if parts.text_encoder is not None else "",
             prediction=predicts,
+            storage=read_storage(storage, found.family),
             chosen=taken.chosen if taken is not None else NO_OVERRIDES,
         )
         entry = _describe_entry(entry, path, found, origin)

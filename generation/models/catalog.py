@@ -11,7 +11,7 @@ from generation import paintbox
 from generation.errors import ConfigurationError, UnknownModelError
 from generation.models.addons import list_addons, load_built_in_loras
 from generation.models.families import FAMILIES, FamilyInfo
-from generation.models.hashing import WHOLE, KnownFile, compute_total_digest
+from generation.models.hashing import WHOLE, KnownFile
 from generation.models.inspect import (
     detect_family,
     is_inpainting,
@@ -52,6 +52,8 @@ class Model:
     """A VAE that replaces the model's own: a folder, or a single file."""
     text_encoder: Path | None = None
     """The same of its text encoder."""
+    storage: str = ""
+    """How its denoiser's weights are kept in memory: `fp8`, or as their file and the device want it."""
     sha256: str = ""
     """Of what was added (`digests.compute_total_digest`); the engine refuses anything else. Empty: not recorded."""
     file_sha256: str = ""
@@ -256,7 +258,7 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
     """Return what an entry of the register is to the engine. Raise `ConfigurationError` if it lacks a part."""
     path = entry.place(folder)
     config = folder / entry.config if entry.config else None
-    vae, text = find_parts(register, entry)
+    vae, text = parts = find_parts(register, entry)
     return Model(
         name=entry.name,
         path=path,
@@ -269,15 +271,11 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         config=config,
         vae=vae.place(folder) if vae else None,
         text_encoder=text.place(folder) if text else None,
-        sha256=compute_total_digest(
-            entry.files,
-            config=entry.config_files,
-            vae=vae.files if vae else {},
-            text_encoder=text.files if text else {},
-        ),
+        sha256=parts.digest(entry),
         file_sha256=entry.files.get(WHOLE, ""),
         context_width=entry.context_width,
         prediction=entry.prediction,
+        storage=entry.storage,
         max_clip_skip=read_max_clip_skip(config or path, entry.family),
         is_inpainting=is_inpainting(config or path),
         is_zero_snr=is_zero_snr(

@@ -21,6 +21,7 @@ from generation.models.checkpoint import (
 )
 from generation.models.families import FAMILIES, FamilyInfo
 from generation.models.json_file import read_json
+from generation.models.quantised import require_plain_settings
 from generation.models.transformer_file import derive_transformer
 
 Settings = Mapping[str, Any]
@@ -36,6 +37,9 @@ def check_parts(folder: Path, family: str, *, has_other_vae: bool = False) -> No
     if not (folder / "scheduler" / "scheduler_config.json").is_file():
         raise IncompatibleFileError("has no scheduler/scheduler_config.json", _FETCH)
     info = FAMILIES[family]
+    for part in info.weights:
+        if (folder / part / "config.json").is_file():
+            require_plain_settings(part, read_json(folder / part / "config.json"))
     denoiser = read_json(folder / info.denoiser / "config.json")
     texts = [_read_text_settings(folder, part) for part in info.text_encoders]
     if info.reads_clip:

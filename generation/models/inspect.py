@@ -16,6 +16,7 @@ from generation.models.json_file import read_json
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
 from generation.models.lora_names import check_settings, context_width, is_ignored, is_lora, read_names, read_settings
 from generation.models.part_settings import is_text_encoder
+from generation.models.quantised import require_known
 from generation.models.registry import Kind
 from generation.models.safetensors_header import Tensors, read_tensors
 from generation.models.upscaler_layout import is_upscaler, read_layout
@@ -168,6 +169,7 @@ def _describe_folder(path: Path) -> Description:
 
 def _describe_tensors(tensors: Tensors) -> Description:
     shapes = tensors.shapes
+    require_known(shapes)
     if family := transformer_file.find_family(shapes):
         return Description(Kind.MODEL, family, metadata=tensors.metadata)
     if checkpoint.is_checkpoint(shapes):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from generation.errors import ConfigurationError
+from generation.models.hashing import compute_total_digest
 from generation.models.names import label
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.program import format_command
@@ -21,6 +22,11 @@ class Parts(NamedTuple):
     def replaced(self) -> frozenset[str]:
         """The folders of a model that are not read then."""
         return frozenset(name for name, part in self._asdict().items() if part is not None)
+
+    def digest(self, entry: Entry) -> str:
+        """Return the SHA-256 over all that is read of a model that takes them."""
+        vae, text = ({} if part is None else part.files for part in self)
+        return compute_total_digest(entry.files, config=entry.config_files, vae=vae, text_encoder=text)
 
 
 NO_PARTS = Parts()

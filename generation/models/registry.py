@@ -82,6 +82,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Of a model: the name of the VAE that replaces its own."""
     text_encoder: str = ""
     """Of a model: the name of the text encoder that replaces its own."""
+    storage: str = ""
+    """Of a model: `fp8` where the operator wants its denoiser's weights kept so in memory."""
     prediction: str = ""
     """Of a model: what its UNet predicts (`epsilon` or `v_prediction`), where the operator said so."""
     native_px: int = 0

@@ -18,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 
 _PIECE_BYTES = 64 * 1024 * 1024
 _EXPONENTS = {
+    "F8_E4M3": ("u1", 0x7F),  # has no infinity
+    "F8_E5M2": ("u1", 0x7C),
     "BF16": ("<u2", 0x7F80),
     "F16": ("<u2", 0x7C00),
     "F32": ("<u4", 0x7F800000),
@@ -29,18 +31,21 @@ _WHOLE = frozenset(("BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64"
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """The header of a file: shapes by tensor name, and its free text."""
+    """The header of a file: shapes by tensor name, its free text, and the names of those in fp8."""
 
     shapes: Mapping[str, tuple[int, ...]]
     metadata: Mapping[str, str]
+    in_fp8: frozenset[str] = frozenset()
 
 
 def read_tensors(path: Path) -> Tensors:
     """Return the header of a safetensors file. Raise `ValueError` saying what is wrong with it."""
     try:
         with safe_open(path, framework="np") as file:
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            return Tensors(shapes, file.metadata() or {})
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            shapes = {name: tuple(each.get_shape()) for name, each in slices.items()}
+            in_fp8 = frozenset(name for name, each in slices.items() if each.get_dtype().startswith("F8_"))
+            return Tensors(shapes, file.metadata() or {}, in_fp8)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"is no safetensors file ({error})") from None
 

@@ -81,6 +81,10 @@ class Fingerprint:
 
     facts: dict[str, str]
 
+    def with_storage(self, storage: str) -> Fingerprint:
+        """Return it with how the weights of a model were kept in memory; empty: whole, which is not named."""
+        return Fingerprint({**self.facts, "weights": storage}) if storage else self
+
     @property
     def digest(self) -> str:
         """A short name for this fingerprint: the first 16 hex digits of the SHA-256 of its sorted facts."""

@@ -101,7 +101,7 @@ class OutcomeBuilder:
             spec=spec,
             model_sha256=event.model_sha256 or self._worker.model_sha256.get(spec.model, ""),
             trace=event.trace,
-            fingerprint=self._worker.fingerprint or Fingerprint({}),
+            fingerprint=(self._worker.fingerprint or Fingerprint({})).with_storage(event.storage),
             pixels_sha256=pixels_sha256(event.pixels),
             parents=(source,) if source else (),
             dropped=event.dropped,

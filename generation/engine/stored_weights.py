@@ -1,0 +1,126 @@
+"""Weights that stay in fp8 and are multiplied out layer by layer, each time they are used.
+
+A row's numbers depend on the row and the weights alone, as with whole weights, so pictures are replayed to the byte.
+Layers that diffusers names as sensitive, and all that are not linear, are kept in the device's format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers.hooks.layerwise_casting import DEFAULT_SKIP_MODULES_PATTERN
+from torch import Tensor, nn
+
+from generation.progress import advance
+
+VERSION = "1"
+"""Of how weights are rounded and multiplied out: part of the fingerprint."""
+FP8 = (torch.float8_e4m3fn, torch.float8_e5m2)
+_MOST = torch.finfo(torch.float8_e4m3fn).max
+
+
+class StoredLinear(nn.Linear):
+    """A linear layer with its weights in fp8, and a scale (rows, 1) for them or none."""
+
+    def __init__(self, weight: Tensor, scale: Tensor | None, bias: nn.Parameter | None) -> None:
+        nn.Module.__init__(self)
+        self.out_features, self.in_features = weight.shape
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.scale: Tensor | None
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_parameter("bias", bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input, multiply_out(self.weight, self.scale, input.dtype), self.bias)
+
+
+def multiply_out(weight: Tensor, scale: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Return weights in `dtype`, scaled in float32 and rounded once."""
+    return weight.to(dtype) if scale is None else (weight.float() * scale).to(dtype)
+
+
+def is_finite(weight: Tensor) -> bool:
+    """Return whether all numbers are; fp8 is judged by its bits."""
+    if weight.dtype not in FP8:
+        return bool(torch.isfinite(weight).all())
+    ones = 0x7F if weight.dtype is torch.float8_e4m3fn else 0x7C
+    return not bool(((weight.view(torch.uint8) & ones) == ones).any())
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor], scales: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+    """Put weights into a model that has none yet, one by one: those in fp8 stay so where they may.
+
+    `scales`: (rows, 1) by the name of the weight. Names that the model does not have are passed over.
+    """
+    kept = set(list_storable(model))
+    for name in [name for name, _ in model.named_parameters()]:
+        if name not in weights:
+            continue
+        advance()
+        path, _, last = name.rpartition(".")
+        owner, weight, scale = model.get_submodule(path), weights[name], scales.get(name)
+        if getattr(owner, last).shape != weight.shape:
+            raise ValueError(f"{name} is {tuple(weight.shape)}, not {tuple(getattr(owner, last).shape)}")
+        if last == "weight" and path in kept and weight.dtype in FP8:
+            assert isinstance(owner, nn.Linear)
+            model.set_submodule(path, StoredLinear(weight, scale, owner.bias))
+        else:
+            setattr(owner, last, nn.Parameter(multiply_out(weight, scale, dtype), requires_grad=False))
+    for name, buffer in model.named_buffers():
+        if name in weights:
+            buffer.copy_(weights[name])
+
+
+def store(model: nn.Module) -> None:
+    """Round a loaded model's weights to fp8 (e4m3), each row with a scale of its own."""
+    for path in list_storable(model):
+        layer = model.get_submodule(path)
+        assert isinstance(layer, nn.Linear)
+        if layer.weight.dtype not in FP8:
+            weight = layer.weight.detach().float()
+            scale = (weight.abs().amax(dim=1, keepdim=True) / _MOST).clamp_min(torch.finfo(torch.float32).tiny)
+            rounded = (weight / scale).clamp(-_MOST, _MOST).to(torch.float8_e4m3fn)
+            model.set_submodule(path, StoredLinear(rounded, scale, layer.bias))
+            advance()
+
+
+def list_storable(model: nn.Module) -> list[str]:
+    """Return the paths of the linear layers that may stay in fp8: none that diffusers names as sensitive."""
+    sensitive = (*DEFAULT_SKIP_MODULES_PATTERN, *(getattr(model, "_skip_layerwise_casting_patterns", None) or ()))
+    return [
+        path
+        for path, layer in model.named_modules()
+        if isinstance(layer, nn.Linear) and not any(re.search(pattern, path) for pattern in sensitive)
+    ]
+
+
+def take_scales(weights: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return weights without what belongs to their scales, and the scales (rows, 1) by the name of the weight.
+
+    Raise `ValueError` for a scale that is neither one of all rows nor one a row, or that belongs to no weight.
+    """
+    plain = {name: each for name, each in weights.items() if not _BELONGS.search(name)}
+    scales = {}
+    for name, scale in weights.items():
+        found = _SCALE.search(name)
+        if found is None:
+            continue
+        owner = f"{name[: found.start()]}.weight"
+        if owner not in plain or scale.numel() not in (1, len(plain[owner])):
+            raise ValueError(f"{name} scales no weight in a way that is known here")
+        scales[owner] = scale.float().reshape(-1, 1).expand(len(plain[owner]), 1).contiguous()
+    return plain, scales
+
+
+_SCALE = re.compile(r"\.(scale_weight|weight_scale)$")
+_BELONGS = re.compile(r"\.(scale_weight|weight_scale|scale_input|input_scale|comfy_quant)$|(^|\.)scaled_fp8$")
+
+
+def describe(network: nn.Module) -> str:
+    """Return how a network's weights are stored, for the fingerprint; empty if they are whole."""
+    formats = {str(each.weight.dtype) for each in network.modules() if isinstance(each, StoredLinear)}
+    return f"{' '.join(sorted(formats)).replace('torch.', '')} {VERSION}" if formats else ""
