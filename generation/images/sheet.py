@@ -17,8 +17,8 @@ SIDE_PX = 360
 """The longer side of a picture on the sheet, at most."""
 MAX_WRAPPED = 4
 """Pictures of one row that stand beside each other; more stand in nearly as many columns as rows."""
-_GAP_PX, _MARGIN_PX, _HEAD_PX, _SIDE_PX = 8, 16, 72, 240
-_LETTERS_PX, _LINE_PX, _NUMBER_PX = 24, 30, 20
+_GAP_PX, _MARGIN_PX, _HEAD_PX, _SIDE_PX = 8, 16, 100, 280
+_LETTERS_PX, _LINE_PX, _NUMBER_PX = 36, 42, 28
 _MAX_LINES, _MAX_LINES_OF_ROW = 2, 5
 _PAPER, _EMPTY, _TEXT, _QUIET, _BADGE = "#1e1f26", "#31333d", "#f2f3f7", "#9a9db0", "#000000"
 
