@@ -31,6 +31,7 @@ _USE = {
     Kind.LORA: "Members call it by <lora:{name}:0.8> in a prompt. A running bot takes it up within seconds.",
     Kind.EMBEDDING: "Members call it by its name, {name}, in a prompt. A running bot takes it up within seconds.",
     Kind.UPSCALER: "It enlarges pictures; /upscale upscaler:{name} names it. A running bot takes it up within seconds.",
+    Kind.CONTROL: "It holds pictures to the lines of another; /control net:{name} names it. A running bot follows.",
     Kind.VAE: f"Use it with a model: {format_command('models add MODEL --vae {name}')}.",
     Kind.TEXT_ENCODER: f"Use it with a model: {format_command('models add MODEL --text-encoder {name} --vae VAE')}.",
     Kind.CHECKER: "It looks at the pictures of every model, beside the others; in a running bot within seconds.",
@@ -58,6 +59,10 @@ def list_models(
     for upscaler in catalog.default.upscalers:
         origin = _origin(register.get(upscaler.name))
         yield f"upscaler   {upscaler.name}  ({upscaler.scale}x; licence: {upscaler.licence or 'unknown'}; {origin})"
+    for control in catalog.controls:
+        base = BASES.get(control.context_width, f"{control.family}, width {control.context_width}")
+        origin = _origin(register.get(control.name))
+        yield f"controlnet {control.name}  (for {base}; licence: {control.licence or 'unknown'}; {origin})"
     for entry in register.entries:
         if entry.kind in (Kind.VAE, Kind.TEXT_ENCODER, Kind.CHECKER):
             yield f"{entry.kind.value:<10} {entry.name}  (licence: {entry.licence or 'unknown'}; {_origin(entry)})"

@@ -26,6 +26,7 @@ class FileRole(StrEnum):
     START = "start"
     MASK = "mask"
     UPSCALE = "upscale"
+    CONTROL, CONTROL_2, CONTROL_3 = "control", "control 2", "control 3"  # an image has one file of each role
     ORIGINAL = "original"  # what the result of a reproduction is compared with
 
 

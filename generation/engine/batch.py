@@ -8,7 +8,7 @@ layout never changes. Rows that no image owns keep what was last in them; no row
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -42,13 +42,10 @@ class Batch:
     def fill(self, slots: Sequence[Slot]) -> None:
         """Copy in the images' inputs, in order from row 0, unless they are unchanged since last time."""
         times = [0.0] * self.bucket
-        row = 0
-        for slot in slots:
-            rows = slice(row, row + slot.rows)
+        for slot, rows in list_rows(slots):
             self.latents[rows] = slot.model_input()
             times[rows] = [slot.timestep()] * slot.rows
             self._fill_conditioning(slot, rows)
-            row = rows.stop
         self.timesteps.copy_(torch.tensor(times, dtype=torch.float32))
 
     def _fill_conditioning(self, slot: Slot, rows: slice) -> None:
@@ -83,11 +80,14 @@ class Batches:
         self._kept.clear()
 
 
-def rows_of(slots: Sequence[Slot], output: Tensor) -> list[Tensor]:
-    """Return each image's part of a forward's output, in the order they were filled in."""
-    parts = []
+def list_rows(slots: Sequence[Slot]) -> Iterator[tuple[Slot, slice]]:
+    """Yield each image and its rows of a forward."""
     row = 0
     for slot in slots:
-        parts.append(output[row : row + slot.rows])
+        yield slot, slice(row, row + slot.rows)
         row += slot.rows
-    return parts
+
+
+def rows_of(slots: Sequence[Slot], output: Tensor) -> list[Tensor]:
+    """Return each image's part of a forward's output, in the order they were filled in."""
+    return [output[rows] for _, rows in list_rows(slots)]

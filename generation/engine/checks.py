@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, replace
 
@@ -151,24 +151,31 @@ class Checks:
 
         self._ask(order, own, picture, end, evaluations=slot.done if slot else 0)
 
-    def ask_start(
+    def ask_sources(
         self,
         order: GenerateCommand,
         own: tuple[Checker, ...],
-        picture: np.ndarray,
+        pictures: Sequence[tuple[str, np.ndarray]],
         begin: Callable[[SafetyVerdict], None],
+        *,
+        before: SafetyVerdict = UNCHECKED,
     ) -> None:
-        """Begin an image if the picture it starts from may be used. Of several images from one, the first asks."""
+        """Begin an image if the pictures it is made from may be used, each with its SHA-256; the verdict is on all.
 
-        def judge_start(verdict: SafetyVerdict) -> None:
+        Of several images from one picture, the first asks.
+        """
+        if not pictures:
+            begin(before)
+            return
+        (sha256, picture), *rest = pictures
+
+        def judge_one(verdict: SafetyVerdict) -> None:
             if (refused := refuse_start(order, verdict, picture)) is not None:
                 self._emit(refused)
             else:
-                begin(verdict)
+                self.ask_sources(order, own, rest, begin, before=before.joined(verdict))
 
-        source = order.spec.upscale or order.spec.start
-        assert source is not None
-        self._ask(order, own, picture, judge_start, start=source.sha256)
+        self._ask(order, own, picture, judge_one, start=sha256)
 
     def _ask(
         self,

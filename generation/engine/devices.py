@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from generation.engine.autotune import MeasurementCache, bfloat16_gain, is_much_faster
-from generation.engine.memory import choose_mode, free_bytes, loaded_bytes
+from generation.engine.memory import choose_mode, free_bytes, wanted_bytes
 from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 from generation.workers.engine_settings import EngineSettings
@@ -59,7 +59,7 @@ def choose_device(
     num_threads = settings.num_threads or num_cores()
     torch.set_num_threads(num_threads)
     dtype = _choose_dtype(settings.dtype, device, num_threads, measured or MeasurementCache(""))
-    weights = max((loaded_bytes(model, dtype.itemsize) for model in models), default=0)
+    weights = max((wanted_bytes(model, dtype.itemsize) for model in models), default=0)
     memory = choose_mode(settings.memory, device, weights=weights, free=free_bytes(device))
     return Device(device, dtype, num_threads, memory)
 

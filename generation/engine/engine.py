@@ -18,12 +18,13 @@ from generation.engine.autotune import MeasurementCache
 from generation.engine.batch import Batches, rows_of
 from generation.engine.buckets import Buckets
 from generation.engine.checks import Checks
+from generation.engine.control.forward import ControlForwards
+from generation.engine.control.pictures import list_sources
 from generation.engine.devices import choose_device
 from generation.engine.error_classes import broken, is_engine_broken, is_out_of_memory
 from generation.engine.fingerprint import take_fingerprint
 from generation.engine.memory import give_back
 from generation.engine.models import LoadedModel, Models
-from generation.engine.pixels import read_start
 from generation.engine.postprocess import decode, decode_preview
 from generation.engine.slot import Slot
 from generation.engine.tuning import Tuner
@@ -32,6 +33,7 @@ from generation.errors import OutOfMemoryError
 from generation.failpoints import reached
 from generation.jobs.protocol import Cancel, Cancelled, Event, GenerateCommand, Progress
 from generation.models.catalog import Model
+from generation.requests.recipe import Forward
 from generation.safety.verdict import UNCHECKED, SafetyVerdict
 from generation.scheduling.step_schedule import StepSchedule
 from generation.workers.engine_settings import EngineSettings
@@ -83,7 +85,7 @@ class Engine:
             self._buckets.want(loaded.network, self._default.name, (native_px, native_px))
             self._tuner.run_whole()
         self.report = self._models.report
-        self._batches = Batches(self._device)
+        self._batches, self._controls = Batches(self._device), ControlForwards(self._device)
         self._schedule_of_steps = StepSchedule(quantum=settings.quantum)
         self._slots: dict[str, Slot] = {}
         self._upscalings: dict[str, UpscaleItem] = {}
@@ -150,7 +152,7 @@ class Engine:
         """Give the memory back while there is nothing to do: the next image waits for its model to load again."""
         if self.is_idle:
             self._tuner.drop()
-            self._batches.clear()
+            self._clear_buffers()
             self._models.close()
             self._checks.rest()
             give_back(self._device.torch_device)
@@ -197,14 +199,17 @@ class Engine:
 
     # Forward: the one place where time goes.
 
-    def _forward(self, turn: WorkItem) -> list[Tensor] | None:
-        """Return each image's predictions; None if there was nothing to predict or too little memory."""
+    def _forward(self, turn: WorkItem) -> list[tuple[Tensor, Forward]] | None:
+        """Return each image's predictions, and what its trace says of them; None if there was nothing to predict or
+        too little memory."""
         if not turn.slots or not self._switch_to(turn.slots[0]):
             return None
         try:
             batch = self._batches.get(turn.bucket, turn.slots[0])
             batch.fill(turn.slots)
-            output: Tensor | None = turn.slots[0].family.denoise(batch.latents, batch.timesteps, batch.conditioning)
+            residuals, forwards = self._controls.run(turn.slots, batch)
+            conditioning = {**batch.conditioning, **residuals}
+            output: Tensor | None = turn.slots[0].family.denoise(batch.latents, batch.timesteps, conditioning)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -214,7 +219,7 @@ class Engine:
             return None
         self.rows_run += turn.bucket
         self.rows_owned += sum(slot.rows for slot in turn.slots)
-        return rows_of(turn.slots, output)
+        return list(zip(rows_of(turn.slots, output), forwards, strict=True))
 
     def _switch_to(self, slot: Slot) -> bool:
         """Put an image's LoRA, and no others, to work. False, and the image ends, if that cannot be."""
@@ -236,15 +241,19 @@ class Engine:
 
     def _free_memory(self, order: GenerateCommand) -> None:
         """Free everything unused: buffers, models without a resident image, and what the device caches."""
-        self._batches.clear()
+        self._clear_buffers()
         self._models.let_go(keep=self._list_models_at_work() | {order.spec.model})
         give_back(self._device.torch_device)
 
+    def _clear_buffers(self) -> None:
+        self._batches.clear()
+        self._controls.clear()
+
     # Settle: every image takes its part; those that are done are decoded, checked and handed over.
 
-    def _settle(self, turn: WorkItem, outputs: list[Tensor] | None) -> None:
-        for slot, prediction in zip(turn.slots, outputs or (), strict=False):
-            if self._guard(slot.order, partial(slot.advance, prediction, turn.bucket), is_repeatable=False):
+    def _settle(self, turn: WorkItem, outputs: list[tuple[Tensor, Forward]] | None) -> None:
+        for slot, (prediction, forward) in zip(turn.slots, outputs or (), strict=False):
+            if self._guard(slot.order, partial(slot.advance, prediction, forward), is_repeatable=False):
                 self._handle_advance(slot)
         if turn.finishing is not None:
             self._finish(turn.finishing)
@@ -299,11 +308,9 @@ class Engine:
 
     def _enter(self, order: GenerateCommand) -> None:
         self._checks.require_ready(order)
-        own, picture = self._get_model(order).checkers, read_start(order)
-        if picture is None:
-            self._take_in(order, None, UNCHECKED)
-        else:
-            self._checks.ask_start(order, own, picture, lambda verdict: self._take_in(order, picture, verdict))
+        own, sources = self._get_model(order).checkers, list_sources(order)
+        start = sources[0][1] if order.spec.start or order.spec.upscale else None
+        self._checks.ask_sources(order, own, sources, lambda verdict: self._take_in(order, start, verdict))
 
     def _take_in(self, order: GenerateCommand, picture: np.ndarray | None, start: SafetyVerdict) -> None:
         """Make an image resident. `picture`: what it starts from, and `start`: the verdict on that."""
@@ -313,7 +320,11 @@ class Engine:
             self._upscalings[order.image_id] = UpscaleItem(order, model, work, start)
         else:
             self._num_admitted += 1
-            slot = Slot(order, model.family, self._num_admitted, start=start, traits=model.traits)
+            keep = self._list_models_at_work()
+            controls = tuple(
+                self._models.get_control(order.spec.model, each, keep=keep) for each in order.spec.controls
+            )
+            slot = Slot(order, model.family, self._num_admitted, start=start, traits=model.traits, controls=controls)
             self._slots[order.image_id] = slot
             self._schedule_of_steps.enter(slot)
 

@@ -12,7 +12,7 @@ import sys
 import torch
 
 from generation.engine.devices import Device, choose_device
-from generation.engine.memory import choose_mode, free_bytes, loaded_bytes
+from generation.engine.memory import choose_mode, free_bytes, wanted_bytes
 from generation.workers.frames import WorkerConfig, decode_config
 
 _GIB = 2**30
@@ -28,7 +28,7 @@ def describe(config: WorkerConfig) -> dict[str, object]:
     free = free_bytes(device.torch_device)
     modes = {}
     for model in config.models:
-        weights = loaded_bytes(model, device.dtype.itemsize)
+        weights = wanted_bytes(model, device.dtype.itemsize)
         mode = choose_mode(config.settings.memory, device.torch_device, weights=weights, free=free)
         modes[model.name] = [mode, round(weights / _GIB, 2)]
     return {

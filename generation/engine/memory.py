@@ -22,6 +22,7 @@ import torch
 from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 from generation.models.checkpoint import UNET, VAE
+from generation.models.controls import ControlFile
 from generation.models.layout import weight_files
 from generation.models.safetensors_header import read_tensors
 from generation.models.weights import list_parts
@@ -54,6 +55,17 @@ def loaded_bytes(model: Model, itemsize: int, *, without: Collection[Path] = ())
         _count_bytes(part, itemsize, keeps_fp8=keeps, is_stored=part in stored, without_vae=model.vae is not None)
         for part in wanted
     )
+
+
+def control_bytes(file: ControlFile, itemsize: int) -> int:
+    """Return the bytes that a ControlNet's weights take once loaded."""
+    return _count_bytes(file.path, itemsize, keeps_fp8=False, is_stored=False, without_vae=False)
+
+
+def wanted_bytes(model: Model, itemsize: int) -> int:
+    """Return the bytes of a model's weights and of the largest ControlNet that it can have beside it."""
+    beside = max((control_bytes(each, itemsize) for each in model.controls), default=0)
+    return loaded_bytes(model, itemsize) + beside
 
 
 def _count_bytes(part: Path, itemsize: int, *, keeps_fp8: bool, is_stored: bool, without_vae: bool) -> int:

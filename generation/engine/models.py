@@ -11,11 +11,12 @@ from msgspec import UnsetType
 
 from generation.engine.buckets import name_network
 from generation.engine.checkers.clip import ClipChecker
+from generation.engine.control.networks import ControlNetwork, ControlNetworks
 from generation.engine.devices import Device, lay_out
 from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
 from generation.engine.loading import refusing
-from generation.engine.memory import free_bytes, give_back, loaded_bytes
+from generation.engine.memory import control_bytes, free_bytes, give_back, loaded_bytes
 from generation.engine.offload import PartOffloader, arrange, list_networks
 from generation.engine.shared_parts import SharedParts
 from generation.engine.single_file import open_model
@@ -31,6 +32,7 @@ from generation.models.failed_loads import FailedLoads
 from generation.models.hashing import hash_files
 from generation.models.layout import ModelRefusedError
 from generation.program import format_command
+from generation.requests.control import Control
 from generation.requests.edits import Upscale
 from generation.workers.engine_settings import EngineSettings
 
@@ -99,6 +101,7 @@ class Models:
         self._failed = FailedLoads(settings.failed_loads)
         self._unchanged: set[str] = set()
         self._num_loads = 0
+        self._controls = ControlNetworks(device, self._beside.shelf)
         self.sha256: dict[str, str] = {}
         for name, model in self._models.items():
             self._look_at(model, is_first=not self.sha256)
@@ -125,6 +128,17 @@ class Models:
         except ConfigurationError:
             raise ModelUnusableError() from None
         return self._loaded[name]
+
+    def get_control(self, name: str, wanted: Control, *, keep: Collection[str] = ()) -> ControlNetwork:
+        """Return a ControlNet for that model, which is in memory; `keep` as for `get`.
+
+        Raise `InvalidRequestError` if it is not here or cannot be used.
+        """
+        files, unet = self._models[name].controls, self._loaded[name].family.denoiser
+        coming = [each for each in files if each.sha256 == wanted.network_sha256 and not self._controls.has(each)]
+        for each in coming:
+            self._make_room(control_bytes(each, self._device.dtype.itemsize), {*keep, name})
+        return self._controls.get(wanted, files, unet)
 
     def update(self, models: tuple[Model, ...]) -> None:
         """Know these models in the place of those before. What is loaded of another file is unloaded."""
@@ -203,17 +217,19 @@ class Models:
 
     def let_go(self, *, keep: Collection[str]) -> None:
         """Unload the models that are not to keep: they are loaded again when needed."""
+        self._controls.clear()
         for name in self._loaded.keys() - set(keep):
             del self._loaded[name]
 
     def close(self) -> None:
         """Give the memory back."""
+        self._controls.clear()
         self._loaded.clear()
 
 
 def _loads_alike(one: Model, other: Model) -> bool:
     """Return whether what is loaded of both is the same: LoRA and the like are read when they are first used."""
-    unloaded = ("defaults", "loras", "embeddings", "added_checkers", "licence", "known_files")
+    unloaded = ("defaults", "loras", "embeddings", "controls", "added_checkers", "licence", "known_files")
     same = {name: getattr(one, name) for name in unloaded}
     return one == replace(other, **same)
 

@@ -7,17 +7,21 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
+from msgspec import UNSET
 from torch import Tensor
 
+from generation.engine.control.networks import ControlNetwork
+from generation.engine.control.pictures import prepare_control_pictures
 from generation.engine.errors import LatentSizeError, TraceLengthError
 from generation.engine.families.base import MASK, Conditioning, Family, Words
 from generation.engine.initial_latents import Repaint, begin, begin_larger, build_mask_input
 from generation.engine.samplers import Sampling
 from generation.jobs.protocol import GenerateCommand
-from generation.requests.cost import BY_PIXELS, Work, compute_evaluations_cost
+from generation.requests.control import find_active
+from generation.requests.cost import BY_PIXELS, UNITS_PER_ROW_EVALUATION, Work, compute_evaluations_cost
 from generation.requests.prompt_addons import Adapter
 from generation.requests.prompt_schedule import Wording
-from generation.requests.recipe import Trace, require_trace
+from generation.requests.recipe import Forward, Trace, require_trace
 from generation.requests.spec import ImageSpec
 from generation.safety.verdict import UNCHECKED, SafetyVerdict
 from generation.validation import stored
@@ -58,6 +62,8 @@ class SamplingRun:
     repaint: Repaint | None
     begun_at: int = 0
     """Evaluations the image had behind it when this walk began: those of a first pass."""
+    control: tuple[Tensor, ...] = ()
+    """What each of its ControlNets sees, (1, 3, H, W) in 0..1."""
     guess: Tensor | None = None
     """The sampler's best guess of the finished latents, for previews."""
 
@@ -76,6 +82,7 @@ class Slot:
         *,
         start: SafetyVerdict = UNCHECKED,
         traits: Traits = Traits(),  # noqa: B008 - frozen
+        controls: tuple[ControlNetwork, ...] = (),
     ) -> None:
         spec = order.spec
         self.work, self.network, self.model_sha256 = traits.work, traits.network, traits.sha256
@@ -84,13 +91,14 @@ class Slot:
         self.start = start
         self.family = family
         self.serial = serial
+        self.controls = controls
         self._plan = spec.plan
         plain = Wording(spec.prompt, spec.negative)
         self._words: dict[Wording, Words] = {
             each: family.tokenize(_reword(spec, each)) for each in spec.wordings or (plain,)
         }
         self.rows = spec.num_rows
-        self.buckets: list[int] = []
+        self.forwards: list[Forward] = []
         self._model_serial = traits.serial
         self._coming = list(spec.passes)
         self._shapes = [latent_shape(family, (each.width_px, each.height_px)) for each in self._coming]
@@ -103,7 +111,7 @@ class Slot:
 
     @property
     def done(self) -> int:
-        return len(self.buckets)
+        return len(self.forwards)
 
     @property
     def total(self) -> int:
@@ -147,17 +155,30 @@ class Slot:
 
     @property
     def trace(self) -> str:
-        return str(Trace.of(self.buckets))
+        return str(Trace.of(self.forwards))
+
+    @property
+    def next_forward(self) -> Forward | None:
+        """The forward a replay must meet next; None for an image that takes what it gets."""
+        return self.replay[self.done] if self.replay is not None else None
 
     @property
     def next_bucket(self) -> int | None:
-        """The bucket a replay must meet next; None for an image that takes what it gets."""
-        return self.replay[self.done] if self.replay is not None else None
+        return self.next_forward.rows if self.next_forward is not None else None
+
+    @property
+    def active_controls(self) -> tuple[int, ...]:
+        """The places in the spec of the ControlNets that are at work in the coming evaluation."""
+        if not self.controls or self.walk is None:
+            return ()
+        return tuple(find_active(self.order.spec.controls, self._index, len(self.walk.sampling.times)))
 
     @property
     def charge(self) -> float:
         """The cost of the coming evaluation: a replay has the whole forward to itself, and pays for all of it."""
-        return self._charge_of_row * (self.next_bucket or self.rows)
+        usual = Forward(self.rows, (self.rows,) * len(self.active_controls))
+        forward = self.next_forward or usual
+        return self._charge_of_row * forward.rows + self._charge_of_control * sum(forward.control)
 
     def begin(self, device: torch.device) -> None:
         """Encode the words and make the first latents."""
@@ -169,7 +190,8 @@ class Slot:
         if repaint is not None:
             repaint = Repaint(*(part.to(device) for part in (repaint.mask, repaint.kept, repaint.noise)))
         conditioning = self._condition(spec, begun.mask_input)
-        self.walk = SamplingRun(sampling, conditioning, begun.latents.to(device), repaint)
+        pictures = prepare_control_pictures(self.order, self.size_px)
+        self.walk = SamplingRun(sampling, conditioning, begun.latents.to(device), repaint, control=pictures)
         if self.replay is not None and len(self.replay) != self.total:
             raise TraceLengthError(number=len(self.replay), wanted=self.total)
 
@@ -182,15 +204,15 @@ class Slot:
         assert self.walk is not None
         return self.walk.sampling.times[self._index]
 
-    def advance(self, prediction: Tensor, bucket: int) -> None:
-        """Take this image's rows (rows, C, h, w) of a forward that had `bucket` rows: one step of its sampler."""
+    def advance(self, prediction: Tensor, forward: Forward) -> None:
+        """Take this image's rows (rows, C, h, w) of a forward: one step of its sampler."""
         walk, index = self.walk, self._index
         assert walk is not None
         guided = self.family.guide(prediction.float(), self.order.spec)
         walk.latents, walk.guess = walk.sampling.step(guided, index, walk.latents)
         if walk.repaint is not None:
             walk.latents = walk.repaint.blend(walk.sampling, walk.latents, index)
-        self.buckets.append(bucket)
+        self.forwards.append(forward)
 
     @property
     def is_pass_over(self) -> bool:
@@ -214,7 +236,8 @@ class Slot:
             mask = build_mask_input(self.family, generator, latents.shape) if self.family.takes_mask else None
             conditioning = self._condition(larger, mask)
             place = before.latents.device
-            walk = SamplingRun(sampling, conditioning, latents.to(place), None, self.done, clean.to(place))
+            pictures = prepare_control_pictures(self.order, size_px)
+            walk = SamplingRun(sampling, conditioning, latents.to(place), None, self.done, pictures, clean.to(place))
         except BaseException:
             generator.set_state(drawn)
             raise
@@ -238,8 +261,10 @@ class Slot:
             wording: Key(spec.model, shape, words.key, spec.adapters, self._model_serial)
             for wording, words in self._words.items()
         }
-        before, after = (compute_evaluations_cost(spec, self.done + more, work=self.work) for more in (0, 1))
+        plain = replace(spec, control=UNSET)
+        before, after = (compute_evaluations_cost(plain, self.done + more, work=self.work) for more in (0, 1))
         self._charge_of_row = (after - before) / self.rows
+        self._charge_of_control = UNITS_PER_ROW_EVALUATION * self.work.of_control(*self.size_px)
 
 
 def _reword(spec: ImageSpec, wording: Wording) -> ImageSpec:
@@ -259,7 +284,7 @@ def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, in
     return family.latent_channels, height // cell, width // cell
 
 
-def _parse_replay(order: GenerateCommand) -> tuple[int, ...] | None:
+def _parse_replay(order: GenerateCommand) -> tuple[Forward, ...] | None:
     if order.replay is None:
         return None
-    return tuple(require_trace(order.spec, order.replay).buckets())
+    return tuple(require_trace(order.spec, order.replay).forwards())

@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 
 from generation.engine.checkers.clip import load_added
+from generation.engine.control.networks import load_control
 from generation.engine.devices import Device, num_cores
 from generation.engine.error_classes import is_out_of_memory
 from generation.engine.loading import first_line
@@ -46,6 +47,8 @@ def explain_failure(model: Model) -> str:
             device = Device(torch.device("cpu"), _find_dtype(model), num_cores())
             for added in model.added_checkers:
                 load_added(added, device)
+            for control in model.controls:
+                load_control(control, device)
             for upscaler in model.upscalers:
                 _try_upscaler(upscaler, device)
             LoadedModel(model, device, EngineSettings())

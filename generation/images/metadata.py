@@ -83,6 +83,11 @@ def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
     if spec.variation is not None:
         settings["Variation seed"] = str(spec.variation.seed)
         settings["Variation seed strength"] = f"{spec.variation.strength:g}"
+    for number, each in enumerate(spec.controls):
+        settings[f"ControlNet {number}"] = (
+            f'"Module: {each.preprocessor}, Model: {each.network}, Weight: {each.strength:g}, '
+            f'Guidance Start: {each.begin:g}, Guidance End: {each.end:g}"'
+        )
     if spec.clip_skip > 1:
         settings["Clip skip"] = str(spec.clip_skip)
     if spec.rescale:

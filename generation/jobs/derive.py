@@ -6,13 +6,14 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from generation.jobs.errors import NotFromWordsError, PictureDeletedError, PictureEnlargedError
 from generation.jobs.job import Image, Job
 from generation.models.catalog import Model
 from generation.models.errors import AlreadyLargestError
 from generation.models.sizes import can_be_upscaled, find_nearest_size
+from generation.requests.control import Control
 from generation.requests.edits import Hires, Margins, StartImage, Variation
 from generation.requests.errors import RecipeUnusableError
 from generation.requests.ranges import MAX_SEED, SIDE_MULTIPLE_PX, check_above
@@ -130,7 +131,9 @@ def reuse_settings(recipe: Recipe, model: Model) -> GenerationRequest:
     """
     spec = recipe.spec
     width_px, height_px = find_nearest_size(model, (spec.width_px, spec.height_px))
-    plain = replace(spec, width_px=width_px, height_px=height_px, start=None, upscale=None, template=UNSET)
+    plain = replace(
+        spec, width_px=width_px, height_px=height_px, start=None, upscale=None, template=UNSET, control=UNSET
+    )
     return GenerationRequest(spec=plain)
 
 
@@ -148,7 +151,14 @@ def _from_file(spec: ImageSpec, **changes: Any) -> ImageSpec:
     """
     width, height = spec.result_size_px
     plain = {"width_px": width, "height_px": height, "start": None, "variation": None, "upscale": None, "hires": None}
-    return replace(spec, **plain | {"template": UNSET} | changes)
+    fields = plain | {"template": UNSET} | changes
+    size_px = fields["width_px"], fields["height_px"]
+    return replace(spec, control=UNSET if fields["upscale"] else keep_controls(spec, size_px), **fields)
+
+
+def keep_controls(spec: ImageSpec, size_px: tuple[int, int]) -> tuple[Control, ...] | UnsetType:
+    """Return the ControlNets of a spec for a picture of that size: of another size their pictures do not fit."""
+    return spec.control if size_px == (spec.width_px, spec.height_px) else UNSET
 
 
 def _check_zoom(factor: float) -> None:

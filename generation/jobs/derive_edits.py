@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from generation.images.region import mask_sha256
-from generation.jobs.derive import ask_again, vary
+from generation.jobs.derive import ask_again, keep_controls, vary
 from generation.jobs.errors import PictureDeletedError, PictureEnlargedError, StrengthWithoutPictureError
 from generation.jobs.job import Image, Job
 from generation.requests.drawing import write_prompts
@@ -97,8 +97,10 @@ def start_from_image(image: Image, *, strength: float, seed: int, basis: ImageSp
     if image.file_sha256 is None:
         raise PictureDeletedError
     width_px, height_px = image.spec.result_size_px
+    spec = basis or image.spec
     return replace(
-        basis or image.spec,
+        spec,
+        control=keep_controls(spec, (width_px, height_px)),
         width_px=width_px,
         height_px=height_px,
         seed=seed,

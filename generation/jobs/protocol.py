@@ -46,6 +46,8 @@ class GenerateCommand(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     num_previews: int = 0
     start_png: bytes | None = None
     mask_png: bytes | None = None
+    control_pngs: tuple[bytes, ...] = ()
+    """The files that `spec.control` names, in its order."""
     replay: str | None = None
     """A trace to follow exactly; None lets the engine batch as it likes."""
 

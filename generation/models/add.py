@@ -16,6 +16,7 @@ from generation.errors import ConfigurationError
 from generation.models.add_settings import Wanted, make_relative, name_parts, open_settings, resolve
 from generation.models.catalog import PAINTBOX, Catalog, Model, model_of
 from generation.models.checkpoint import IncompatibleFileError
+from generation.models.controls import control_of
 from generation.models.guess import guess_for
 from generation.models.hashing import Stamp, digest_file, hash_config, list_files, take_stamp
 from generation.models.inspect import Description, describe, read_context_width, stated_px
@@ -133,6 +134,8 @@ def _find_trial(register: ModelRegistry, entry: Entry, models_dir: Path) -> Mode
         return model_of(register, entry, models_dir)
     if entry.kind is Kind.CHECKER:
         return replace(Catalog.open(PAINTBOX).default, added_checkers=(checker_of(entry, models_dir),))
+    if entry.kind is Kind.CONTROL:
+        return replace(Catalog.open(PAINTBOX).default, controls=(control_of(entry, models_dir),))
     if entry.kind is Kind.UPSCALER:
         return replace(Catalog.open(PAINTBOX).default, upscalers=(upscaler_of(entry, models_dir),))
     return None

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from generation.errors import ConfigurationError
 from generation.models.checkpoint import IncompatibleFileError, Shapes
+from generation.models.control_layout import SETTINGS, derive_control_settings
 from generation.models.families import FAMILIES, FamilyInfo
 from generation.models.inspect import Description, describe, stated_px
 from generation.models.named_parts import Parts
@@ -142,12 +143,14 @@ def open_settings(
 ) -> Iterator[Path | None]:
     """Yield the folder for the settings of a model in one file, or the word list of a text encoder; else None.
 
-    Without `config` a model's is written from the file's header. It goes again if the file is not added in the end.
+    Without `config` a model's, or a ControlNet's, is written from the file's header. It goes again if the file is not
+    added in the end.
     """
     if found.kind is Kind.TEXT_ENCODER:
         yield _require_words(path, config)
         return
-    if found.kind is not Kind.MODEL or path.is_dir():
+    takes_config = found.kind is Kind.MODEL and path.is_file()
+    if not takes_config and (config is not None or found.kind is not Kind.CONTROL or path.is_dir()):
         if config is not None:
             raise ConfigurationError(
                 problem="--config is for models in one file and for text encoders.", remedy="Leave it out."
@@ -173,6 +176,9 @@ def _write_settings(models_dir: Path, file: Path, found: Description, parts: Par
     tensors = read_tensors(file)
     hint = f"{file.stem} {stated_px(tensors.metadata) or ''}"
     try:
+        if found.kind is Kind.CONTROL:
+            settings = {f"{SETTINGS}/config.json": derive_control_settings(tensors.shapes)}
+            return write_settings(models_dir, settings, f"{SETTINGS}-{found.family}")
         if parts.vae is not None and parts.text_encoder is not None:
             files = _gather_settings(models_dir, tensors.shapes, found.family, hint, parts.vae, parts.text_encoder)
         else:

@@ -9,7 +9,9 @@ from typing import Any
 
 from generation import paintbox
 from generation.errors import ConfigurationError, UnknownModelError
-from generation.models.addons import list_addons, load_built_in_loras
+from generation.models.additions import list_additions
+from generation.models.addons import load_built_in_loras
+from generation.models.controls import ControlFile
 from generation.models.families import FAMILIES, FamilyInfo
 from generation.models.hashing import WHOLE, KnownFile
 from generation.models.inspect import (
@@ -23,7 +25,7 @@ from generation.models.layout import check_model, is_zero_snr
 from generation.models.named_parts import find_parts, require_files
 from generation.models.previews import list_previews
 from generation.models.registry import Entry, Kind, ModelRegistry, Preview
-from generation.models.shared_additions import AddedChecker, checker_of, list_known_files, list_upscalers
+from generation.models.shared_additions import AddedChecker, list_known_files
 from generation.program import format_command
 from generation.requests.cost import BY_PIXELS, Work
 from generation.requests.defaults import DefaultOverrides, Defaults
@@ -77,7 +79,8 @@ class Model:
     """Files of it whose SHA-256 was taken when they were added."""
     added_checkers: tuple[AddedChecker, ...] = ()
     upscalers: tuple[Upscaler, ...] = ()
-    """Both are those of every model, beside its own."""
+    controls: tuple[ControlFile, ...] = ()
+    """All three are those of every model, beside its own; of ControlNets those that fit it."""
 
     def with_defaults(self, chosen: DefaultOverrides | None) -> Model:
         """Return the model with these in place of its defaults."""
@@ -118,6 +121,8 @@ class Catalog:
     models: tuple[Model, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
     """What was added and cannot be offered, by name, and why."""
+    controls: tuple[ControlFile, ...] = ()
+    """All ControlNets that were added, for whichever model."""
     previews: Mapping[str, tuple[Path, Preview]] = field(default_factory=dict)
     """Small pictures of what was added, by name, and where they lie."""
 
@@ -129,19 +134,14 @@ class Catalog:
         `ConfigurationError` if it is not there or cannot be run. Other models that are missing or refused are left out.
         """
         register = ModelRegistry() if models_dir is None else ModelRegistry.read(models_dir)
-        folder = models_dir or Path()
-        left_out: dict[str, str] = {}
+        folder, left_out = models_dir or Path(), dict[str, str]()
         models = [*_list_added_models(register, folder, default, left_out), _load_paintbox()]
         if default not in [model.name for model in models]:
             models = _replace_with_folder(Path(default), models, left_out)
         models.sort(key=lambda model: model.name != default and model.path != Path(default))
-        loras = list_addons(register, Kind.LORA, folder, left_out, taken=load_built_in_loras(base_model=PAINTBOX))
-        embeddings = list_addons(register, Kind.EMBEDDING, folder, left_out)
-        # There or not: without a checker that the operator wants, nothing is to be painted.
-        checkers = tuple(checker_of(each, folder) for each in register.entries if each.kind is Kind.CHECKER)
-        upscalers = tuple(list_upscalers(register, folder, left_out))
-        extras = {"loras": loras, "embeddings": embeddings, "added_checkers": checkers, "upscalers": upscalers}
-        return cls(tuple(_with_extras(model, extras) for model in models), left_out, list_previews(register, folder))
+        extras = list_additions(register, folder, left_out, built_in=load_built_in_loras(base_model=PAINTBOX))
+        offered = tuple(_with_extras(model, extras) for model in models)
+        return cls(offered, left_out, extras["controls"], list_previews(register, folder))
 
     @property
     def default(self) -> Model:
@@ -177,7 +177,8 @@ def check_files(model: Model) -> None:
 
 def _with_extras(model: Model, extras: dict[str, Any]) -> Model:
     """Return the model with what was added for all, less what its family cannot use."""
-    unused = {} if model.info.takes_loras else {"loras": ()}
+    fitting = tuple(each for each in extras["controls"] if each.fits(model.family, model.context_width))
+    unused = {"controls": fitting} | ({} if model.info.takes_loras else {"loras": ()})
     return replace(model, **extras | unused | ({} if model.info.reads_clip else {"embeddings": ()}))
 
 

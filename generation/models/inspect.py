@@ -11,6 +11,15 @@ from typing import Any
 
 from generation.models import checkpoint, transformer_file
 from generation.models.checkpoint import LATENT_CHANNELS
+from generation.models.control_layout import (
+    CONTROL_CLASS,
+    OTHER_CLASSES,
+    describe_control,
+    describe_settings,
+    is_control,
+    other_control,
+    require_other,
+)
 from generation.models.families import BY_PIPELINE, FAMILIES
 from generation.models.json_file import read_json
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
@@ -156,11 +165,16 @@ def _describe_folder(path: Path) -> Description:
         raise ValueError(f"has neither a model_index.json nor a config.json that can be read{hint}") from None
     if settings.get("architectures") == [CHECKER_CLASS]:
         return Description(Kind.CHECKER)
+    name = settings.get("_class_name")
+    if name == CONTROL_CLASS:
+        return Description(Kind.CONTROL, *describe_settings(settings))
+    require_other(OTHER_CLASSES.get(name, "") if isinstance(name, str) else "")
     if settings.get("model_type") == "qwen3":
         return Description(Kind.TEXT_ENCODER)
-    if settings.get("_class_name") not in VAE_CLASSES:
+    if name not in VAE_CLASSES:
         raise ValueError(
-            f"is a part of a model; of parts only a VAE ({', '.join(VAE_CLASSES)}), a text encoder (Qwen3) and a safety"
+            f"is a part of a model; of parts only a VAE ({', '.join(VAE_CLASSES)}), a ControlNet (ControlNetModel), a"
+            " text encoder (Qwen3) and a safety"
             f" checker ({CHECKER_CLASS}) can be used by themselves"
         )
     require_latents(settings.get("latent_channels", LATENT_CHANNELS))
@@ -172,6 +186,9 @@ def _describe_tensors(tensors: Tensors) -> Description:
     require_known(shapes)
     if family := transformer_file.find_family(shapes):
         return Description(Kind.MODEL, family, metadata=tensors.metadata)
+    require_other(other_control(shapes))
+    if is_control(shapes):
+        return Description(Kind.CONTROL, *describe_control(shapes), tensors.metadata)
     if checkpoint.is_checkpoint(shapes):
         width = checkpoint.context_width(shapes)
         return Description(Kind.MODEL, checkpoint.family_of(shapes), width, tensors.metadata)
@@ -193,7 +210,9 @@ def _describe_tensors(tensors: Tensors) -> Description:
     if words:
         width = sum(shapes[name][-1] for name in words)
         return Description(Kind.EMBEDDING, context_width=width, metadata=tensors.metadata)
-    raise ValueError("is no checkpoint, LoRA, textual inversion, VAE, text encoder or upscaler that is known here")
+    raise ValueError(
+        "is no checkpoint, LoRA, textual inversion, VAE, text encoder, ControlNet or upscaler that is known here"
+    )
 
 
 def _describe_lora(tensors: Tensors) -> Description:

@@ -23,6 +23,7 @@ _LABELS = {
     Kind.TEXT_ENCODER: "text encoder",
     Kind.CHECKER: "safety checker",
     Kind.UPSCALER: "upscaler",
+    Kind.CONTROL: "ControlNet",
 }
 _ANY_FILE = "pytorch_lora_weights|adapter_model|diffusion_pytorch_model|(pytorch_)?model|learned_embeds"
 _ANY_FOLDER = (

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     VAE = "vae"
     TEXT_ENCODER = "text-encoder"  # a language model that reads prompts for the models that name it
     CHECKER = "checker"  # a safety checker for the pictures of every model
+    CONTROL = "controlnet"  # a ControlNet for models of one family
     UPSCALER = "upscaler"  # a network that enlarges finished pictures
 
 
@@ -62,7 +63,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     stamps: dict[str, tuple[int, int, int, int]] = {}
     """`hashing.Stamp` of each of `files` when it was hashed; files that still have it are not hashed again."""
     family: str = ""
-    """Of a model: the engine's name of its kind, `sd` or `sdxl`."""
+    """Of a model: the engine's name of its kind, such as `sd` or `sdxl`; of a ControlNet, that of its models."""
     context_width: int = 0
     licence: str = ""
     source: str = ""

@@ -12,19 +12,19 @@ runs alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, repeat
 
 from msgspec import UNSET
 
-from generation.requests.recipe import Trace
+from generation.requests.recipe import Forward, Trace, count_active
 from generation.requests.spec import ImageSpec
 
-COST_VERSION = 4
+COST_VERSION = 5
 """1: by pixels, whatever the model. 2: a replay pays for all rows of its trace. 3: by what model and size take.
-4: upscalers that were added."""
-_UNITS_PER_ROW_EVALUATION = 1000
+4: upscalers that were added. 5: ControlNets."""
+UNITS_PER_ROW_EVALUATION = 1000
 UNITS_PER_STEP = 2000
 """One *standard step*: a step of one picture of 512 x 512 pixels with guidance by Stable Diffusion 1.5. What people
 read instead of units."""
@@ -43,18 +43,24 @@ class Work:
     fixed: float
     linear: float
     quadratic: float
+    control: Work | None = None
+    """What an evaluation of a ControlNet takes beside it."""
 
     def of(self, width_px: int, height_px: int) -> float:
         """Return the work at that size, in evaluations by Stable Diffusion 1.5 at 512 x 512."""
         size = width_px * height_px / _REFERENCE_PX
         return self.fixed + self.linear * size + self.quadratic * size * size
 
+    def of_control(self, width_px: int, height_px: int) -> float:
+        """Return the work of one of its ControlNets at that size."""
+        return self.control.of(width_px, height_px) if self.control is not None else 0.0
 
-BY_PIXELS = Work(0.0, 1.0, 0.0)
+
+BY_PIXELS = Work(0.0, 1.0, 0.0, Work(0.0, 0.35, 0.0))
 """Of the built-in model, which hardly attends: nominal, as it always was."""
 WORK: Mapping[str, Work] = {
-    "sd": Work(0.0037, 0.8438, 0.1525),
-    "sdxl": Work(0.0654, 1.8540, 0.0585),
+    "sd": Work(0.0037, 0.8438, 0.1525, Work(0.0017, 0.2899, 0.0610)),
+    "sdxl": Work(0.0654, 1.8540, 0.0585, Work(0.0322, 0.8284, 0.0259)),
     "klein": Work(4.0406, 8.2228, 0.4010),
     "klein9b": Work(9.1331, 18.4813, 0.6844),
     "zimage": Work(1.3618, 14.5505, 0.6416),
@@ -77,13 +83,24 @@ def compute_evaluations_cost(
             row_evaluations += BY_PIXELS.of(*spec.result_size_px)
         return _units(row_evaluations)
     row_evaluations = _FIXED_ROW_EVALUATIONS * BY_PIXELS.of(*spec.result_size_px)
-    rows = repeat(spec.num_rows) if trace is None else Trace.parse(trace).buckets()
+    forwards = _list_forwards(spec) if trace is None else Trace.parse(trace).forwards()
     for each in spec.passes:
-        ran = min(evaluations, each.evaluations)
-        row_evaluations += sum(islice(rows, ran)) * work.of(each.width_px, each.height_px)
-        evaluations -= ran
+        num_ran = min(evaluations, each.evaluations)
+        ran = tuple(islice(forwards, num_ran))
+        row_evaluations += sum(forward.rows for forward in ran) * work.of(each.width_px, each.height_px)
+        if spec.controls:
+            of_control = work.of_control(each.width_px, each.height_px)
+            row_evaluations += sum(sum(forward.control) for forward in ran) * of_control
+        evaluations -= num_ran
     return _units(row_evaluations)
 
 
+def _list_forwards(spec: ImageSpec) -> Iterator[Forward]:
+    """Return the forwards of a picture as if it were alone."""
+    if not spec.controls:
+        return repeat(Forward(spec.num_rows))
+    return (Forward(spec.num_rows, (spec.num_rows,) * active) for active in count_active(spec))
+
+
 def _units(row_evaluations: float) -> int:
-    return max(1, round(row_evaluations * _UNITS_PER_ROW_EVALUATION))
+    return max(1, round(row_evaluations * UNITS_PER_ROW_EVALUATION))

@@ -206,6 +206,34 @@ class UnknownUpscalerError(InvalidRequestError):
     """There is no upscaler named “{name}” here. Available: {available}."""
 
 
+class TooManyControlsError(InvalidRequestError):
+    """One to {most} ControlNets can be used at once, not {number}."""
+
+
+class ControlRangeError(InvalidRequestError):
+    """A ControlNet must begin before it ends, not begin at {begin} and end at {end}."""
+
+
+class PreprocessorUnknownError(InvalidRequestError):
+    """“{name}” is nothing that can be made of a picture here. Available: {available}."""
+
+
+class UnknownControlError(InvalidRequestError):
+    """There is no ControlNet named “{name}” here. Available for this model: {available}."""
+
+
+class ControlMismatchError(InvalidRequestError):
+    """The ControlNet “{name}” does not fit the model {model}. Available for it: {available}."""
+
+
+class NoControlError(InvalidRequestError):
+    """No ControlNet was added for the model {model}, so it cannot be held to a picture."""
+
+
+class ControlWithUpscaleError(InvalidRequestError):
+    """A picture that is only enlarged takes no ControlNet."""
+
+
 class HiresFromPictureError(InvalidRequestError):
     """Hires fix cannot start from a picture. Leave out one of the two."""
 

@@ -12,11 +12,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from generation.requests.control import find_active
 from generation.requests.errors import RecipeUnusableError
 from generation.requests.spec import ImageSpec
 from generation.translatable import Phrase
@@ -24,35 +25,55 @@ from generation.translatable import Phrase
 RECIPE_VERSION = 1
 LADDER: Final = (1, 2, 4, 8, 16)
 """The buckets there are, for every family and machine: a trace means the same everywhere. No rung is taken away."""
+_RUN: Final = r"[1-9]\d{0,3}(c[1-9]\d{0,3}){0,9}x[1-9]\d{0,3}"
+
+
+class Forward(NamedTuple):
+    """The rows of one model evaluation's forward, and those of each ControlNet at work in it, in the spec's order."""
+
+    rows: int
+    control: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return "c".join(map(str, (self.rows, *self.control)))
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The bucket (rows of the forward) of each model evaluation an image took, run-length coded: `8x12,4x18`."""
+    """The forward of each model evaluation an image took, run-length coded.
 
-    runs: tuple[tuple[int, int], ...] = ()
+    `8x12,4x18` is a bucket of 8 rows, then one of 4; `8c2x12` has a ControlNet in a bucket of its own, of 2 rows.
+    """
+
+    runs: tuple[tuple[Forward, int], ...] = ()
 
     @classmethod
-    def of(cls, buckets: Iterable[int]) -> Trace:
-        return cls(tuple((bucket, len(list(same))) for bucket, same in groupby(buckets)))
+    def of(cls, forwards: Iterable[Forward | int]) -> Trace:
+        """Return the trace of these; a number is a forward of so many rows without ControlNets."""
+        whole = (Forward(each) if isinstance(each, int) else each for each in forwards)
+        return cls(tuple((forward, len(list(same))) for forward, same in groupby(whole)))
 
     @classmethod
     def parse(cls, text: str) -> Trace:
         """Read `8x12,4x18` (12 evaluations in a bucket of 8 rows, then 18 of 4). Raise `ValueError` otherwise."""
         if not text:
             return cls()
-        if not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}(,[1-9]\d{0,3}x[1-9]\d{0,3})*", text):
+        if not re.fullmatch(rf"{_RUN}(,{_RUN})*", text):
             raise ValueError(f"not a trace: {text[:40]!r}")
         pairs = (run.split("x") for run in text.split(","))
-        return cls(tuple((int(bucket), int(times)) for bucket, times in pairs))
+        return cls(tuple((_read_forward(forward), int(times)) for forward, times in pairs))
 
     def __str__(self) -> str:
-        return ",".join(f"{bucket}x{times}" for bucket, times in self.runs)
+        return ",".join(f"{forward}x{times}" for forward, times in self.runs)
+
+    def forwards(self) -> Iterator[Forward]:
+        """Yield the forward of every evaluation, in order."""
+        for forward, times in self.runs:
+            yield from [forward] * times
 
     def buckets(self) -> Iterator[int]:
         """Yield the bucket of every evaluation, in order."""
-        for bucket, times in self.runs:
-            yield from [bucket] * times
+        return (forward.rows for forward in self.forwards())
 
     @property
     def num_evaluations(self) -> int:
@@ -60,7 +81,12 @@ class Trace:
 
     def is_minimal(self, num_rows: int) -> bool:
         """Return whether no forward had more rows than an image of `num_rows` needs."""
-        return all(bucket == num_rows for bucket, _ in self.runs)
+        return all({forward.rows, *forward.control} == {num_rows} for forward, _ in self.runs)
+
+
+def _read_forward(text: str) -> Forward:
+    rows, *control = map(int, text.split("c"))
+    return Forward(rows, tuple(control))
 
 
 def require_trace(spec: ImageSpec, text: str) -> Trace:
@@ -69,10 +95,22 @@ def require_trace(spec: ImageSpec, text: str) -> Trace:
         trace = Trace.parse(text)
     except ValueError:
         raise RecipeUnusableError from None
-    is_possible = all(bucket in LADDER and bucket >= spec.num_rows for bucket, _ in trace.runs)
+    buckets = {rows for forward, _ in trace.runs for rows in (forward.rows, *forward.control)}
+    is_possible = all(bucket in LADDER and bucket >= spec.num_rows for bucket in buckets)
     if not is_possible or trace.num_evaluations != spec.num_evaluations:
         raise RecipeUnusableError
+    if any(
+        len(forward.control) != active for forward, active in zip(trace.forwards(), count_active(spec), strict=True)
+    ):
+        raise RecipeUnusableError
     return trace
+
+
+def count_active(spec: ImageSpec) -> Iterator[int]:
+    """Yield how many ControlNets are at work in each evaluation of a picture."""
+    for each in spec.passes:
+        for index in range(each.evaluations):
+            yield len(list(find_active(spec.controls, index, each.evaluations)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any, Self
 from msgspec import UNSET, UnsetType
 
 from generation.requests.comparison import Comparison, require_layout
+from generation.requests.control import Control, check_controls
 from generation.requests.defaults import HasDefaults
 from generation.requests.edits import Hires, StartImage, Upscale, Variation
 from generation.requests.errors import HiresFromPictureError, HiresTooLargeError, MarginsTooLargeError
@@ -39,9 +40,9 @@ from generation.requests.ranges import (
     check_size,
 )
 from generation.requests.replay import Replay as Replay
+from generation.requests.said import list_said
 from generation.requests.samplers import SAMPLERS
 from generation.requests.template import Template
-from generation.rules.folding import append_names
 from generation.translatable import Phrase
 from generation.validation import check, checked
 
@@ -85,6 +86,8 @@ class ImageSpec:
     template: Template | UnsetType = UNSET
     """What its prompts were drawn from, if they were. In a request it is what they are to be drawn from, and not
     written where there is nothing to draw."""
+    control: tuple[Control, ...] | UnsetType = UNSET
+    """ControlNets at work, in the order they are added up. Unset is none, and is not written."""
 
     @classmethod
     def for_model(
@@ -133,6 +136,12 @@ class ImageSpec:
             check_extras(self.adapters, self.embeddings)
         if self.start is not None or self.hires is not None:
             self._check_sizes()
+        if self.control is not UNSET:
+            check_controls(self.controls, is_upscale=self.upscale is not None)
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        return self.control or ()
 
     @property
     def syntax_version(self) -> int:
@@ -140,11 +149,9 @@ class ImageSpec:
 
     @property
     def sources(self) -> frozenset[str]:
-        """The files it is made from, by SHA-256: a start image, a mask, a picture to enlarge."""
-        named = {self.upscale.sha256} if self.upscale is not None else set()
-        if self.start is not None:
-            named |= {self.start.sha256, self.start.mask_sha256 or ""}
-        return frozenset(named - {""})
+        """The files it is made from, by SHA-256: a start image, a mask, a picture to enlarge, those of ControlNets."""
+        named = {each.sha256 for each in (self.upscale, self.start, *self.controls) if each is not None}
+        return frozenset(named | {(self.start.mask_sha256 or "") if self.start is not None else ""}) - {""}
 
     @property
     def files(self) -> frozenset[str]:
@@ -176,15 +183,8 @@ class ImageSpec:
     @property
     def said(self) -> tuple[str, str]:
         """What is asked for and what is to be avoided, each with the names it calls taken apart into words."""
-        prompt, negative = self.prompt, self.negative
-        if "[" in prompt or "[" in negative:
-            prompt, negative = (" ".join(each) for each in zip((prompt, negative), *self.wordings, strict=True))
-        if not self.adapters and not self.embeddings:
-            return prompt, negative
-        wanted = [each.name for each in self.adapters]
-        wanted += [each.name for each in self.embeddings if each.name.casefold() in self.prompt.casefold()]
-        avoided = [each.name for each in self.embeddings if each.name.casefold() in self.negative.casefold()]
-        return append_names(prompt, wanted), append_names(negative, avoided)
+        later = self.wordings if "[" in self.prompt + self.negative else ()
+        return list_said(Wording(self.prompt, self.negative), later, self.adapters, self.embeddings)
 
     @property
     def plan(self) -> tuple[tuple[Wording, ...], ...]:

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import TypeVar
 
+from msgspec import UNSET
+
 from generation.requests.spec import GenerationRequest
 from generation.validation import stored
 
@@ -28,4 +30,5 @@ def hide_files(request: GenerationRequest, files: Collection[str]) -> Generation
             start = replace(start, sha256=hide(start.sha256), mask_sha256=hide(start.mask_sha256))
         if upscale is not None:
             upscale = replace(upscale, sha256=hide(upscale.sha256))
-        return replace(request, spec=replace(request.spec, start=start, upscale=upscale))
+        control = tuple(replace(each, sha256=hide(each.sha256)) for each in request.spec.controls) or UNSET
+        return replace(request, spec=replace(request.spec, start=start, upscale=upscale, control=control))

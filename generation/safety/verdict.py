@@ -44,6 +44,16 @@ class SafetyVerdict:
     is_forbidden: bool = False
     """Young and sexual at once: shown and kept nowhere, by no choice."""
 
+    def joined(self, other: SafetyVerdict) -> SafetyVerdict:
+        """Return the verdict on two pictures that are shown together: the worse of both."""
+        worst = {name: max(self.scores.get(name, score), score) for name, score in other.scores.items()}
+        return SafetyVerdict(
+            self.is_safe and other.is_safe,
+            self.scores | worst,
+            self.is_certain and other.is_certain,
+            self.is_forbidden or other.is_forbidden,
+        )
+
 
 UNCHECKED = SafetyVerdict(True, {})
 """Where checking is switched off."""

@@ -46,6 +46,7 @@ class CommandBuilder:
             num_previews=PREVIEWS_PER_IMAGE if job.request.count == 1 else 0,
             start_png=await self._file(start),
             mask_png=await self._read_mask(spec),
+            control_pngs=tuple([await self._read(each.sha256) for each in spec.controls]),
             replay=live.trace,
         )
 
@@ -55,8 +56,9 @@ class CommandBuilder:
         return await self._file(spec.start.mask_sha256 if spec.start else None)
 
     async def _file(self, sha256: str | None) -> bytes | None:
-        if sha256 is None:
-            return None
+        return None if sha256 is None else await self._read(sha256)
+
+    async def _read(self, sha256: str) -> bytes:
         data = await asyncio.to_thread(self._files.get, sha256)
         if data is None:
             raise FileMissingError(sha256)

@@ -11,6 +11,7 @@ from msgspec import UnsetType
 from generation.errors import AtelierError
 from generation.jobs.job import Image, Job, new_job_id
 from generation.models.catalog import Catalog
+from generation.models.controls import require_controls
 from generation.models.samplers import require_sampler
 from generation.models.sizes import require_enlargeable, require_size
 from generation.owner import Owner
@@ -65,6 +66,8 @@ def require_paintable(request: GenerationRequest, catalog: Catalog) -> None:
         check_known(model, spec.adapters, spec.embeddings)
         if 0 < model.max_clip_skip < spec.clip_skip:
             raise ClipSkipError(most=model.max_clip_skip)
+        if spec.controls:
+            require_controls(model.controls, catalog.controls, spec.controls, model=model.name)
         if spec.upscale is None:
             require_size(model, spec.result_size_px)
             if request.replay is None:

@@ -96,14 +96,15 @@ class OutcomeBuilder:
         )
 
     def _build_recipe(self, spec: ImageSpec, event: Finished) -> Recipe:
-        source = spec.start.sha256 if spec.start else spec.upscale.sha256 if spec.upscale else None
+        source = spec.start or spec.upscale
+        made_from = (*((source,) if source is not None else ()), *spec.controls)
         return Recipe(
             spec=spec,
             model_sha256=event.model_sha256 or self._worker.model_sha256.get(spec.model, ""),
             trace=event.trace,
             fingerprint=(self._worker.fingerprint or Fingerprint({})).with_storage(event.storage),
             pixels_sha256=pixels_sha256(event.pixels),
-            parents=(source,) if source else (),
+            parents=tuple(each.sha256 for each in made_from),
             dropped=event.dropped,
         )
 

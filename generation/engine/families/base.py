@@ -22,6 +22,8 @@ Conditioning = Mapping[str, Tensor]
 format, others get the device's."""
 MASK = "mask"
 """The input that the engine adds for a family that takes one: (rows, 1 + C, h, w), a mask and the latents it keeps."""
+RESIDUAL = "residual "
+"""What ControlNets add to a forward: `residual 0` and so on, the last for the middle of the UNet."""
 
 
 def guide_rows(prediction: Tensor, spec: ImageSpec) -> Tensor:
@@ -104,6 +106,14 @@ class Family(Protocol):
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """Return predictions (rows, C, h, w) for latents of that shape, timesteps (rows,) and conditioning by row."""
+
+    def control(
+        self, network: Any, latents: Tensor, timesteps: Tensor, conditioning: Conditioning, pictures: Tensor
+    ) -> list[Tensor]:
+        """Return what a ControlNet adds for these rows, at strength 1; `pictures` (rows, 3, H, W) in 0..1.
+
+        Only of a family whose models have ControlNets; the inputs are those of `denoise`.
+        """
 
     def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """Encode pixels (1, 3, H, W) in -1..1 to scaled float32 latents (1, C, h, w), drawing from the generator."""

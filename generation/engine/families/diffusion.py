@@ -10,7 +10,7 @@ from torch import Tensor
 
 from generation.engine.adapters import Adapters
 from generation.engine.embeddings import TextualInversions
-from generation.engine.families.base import MASK, Conditioning, guide_rows
+from generation.engine.families.base import MASK, RESIDUAL, Conditioning, guide_rows
 from generation.engine.samplers import Sampling
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
@@ -67,6 +67,30 @@ class Diffusion:
 
     def guide(self, prediction: Tensor, spec: ImageSpec) -> Tensor:
         return guide_rows(prediction, spec)
+
+    def control(
+        self, network: Any, latents: Tensor, timesteps: Tensor, conditioning: Conditioning, pictures: Tensor
+    ) -> list[Tensor]:
+        added = {name: conditioning[name] for name in ("text_embeds", "time_ids") if name in conditioning}
+        down, middle = network(
+            latents,
+            timesteps,
+            encoder_hidden_states=conditioning["encoder_hidden_states"],
+            controlnet_cond=pictures,
+            conditioning_scale=1.0,
+            added_cond_kwargs=added or None,
+            return_dict=False,
+        )
+        return [*down, middle]
+
+
+def take_residuals(conditioning: Conditioning) -> dict[str, Any]:
+    """Return what ControlNets add, as a UNet takes it; nothing where none is at work."""
+    count = sum(name.startswith(RESIDUAL) for name in conditioning)
+    if not count:
+        return {}
+    *down, middle = (conditioning[f"{RESIDUAL}{index}"] for index in range(count))
+    return {"down_block_additional_residuals": tuple(down), "mid_block_additional_residual": middle}
 
 
 def join_mask(latents: Tensor, conditioning: Conditioning) -> Tensor:

@@ -54,6 +54,9 @@ class Flow:
         if adapters:
             raise NotImplementedError("LoRA are refused at admission")
 
+    def control(self, network: Any, *inputs: Any) -> list[torch.Tensor]:
+        raise NotImplementedError("ControlNets are refused at admission")
+
     def sampling(
         self,
         spec: ImageSpec,

@@ -13,7 +13,7 @@ from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.embeddings import TextualInversions
 from generation.engine.families.base import Conditioning
-from generation.engine.families.diffusion import Diffusion, join_mask
+from generation.engine.families.diffusion import Diffusion, join_mask, take_residuals
 from generation.engine.loading import ModelFolder
 from generation.engine.text import TokenizedPrompt, Tokens, apply_weights, tokenize_pair
 from generation.models.catalog import Model
@@ -66,6 +66,7 @@ class StableDiffusion(Diffusion):
             timesteps,
             encoder_hidden_states=conditioning["encoder_hidden_states"],
             return_dict=False,
+            **take_residuals(conditioning),
         )[0]
         return prediction
 

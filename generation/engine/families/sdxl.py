@@ -17,7 +17,7 @@ from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.embeddings import TextualInversions
 from generation.engine.families.base import Conditioning
-from generation.engine.families.diffusion import Diffusion, join_mask
+from generation.engine.families.diffusion import Diffusion, join_mask, take_residuals
 from generation.engine.families.sd import (
     PromptCache,
     decode_latents,
@@ -95,6 +95,7 @@ class StableDiffusionXL(Diffusion):
             encoder_hidden_states=conditioning["encoder_hidden_states"],
             added_cond_kwargs={name: conditioning[name] for name in ("text_embeds", "time_ids")},
             return_dict=False,
+            **take_residuals(conditioning),
         )[0]
         return prediction
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import Flux2Transformer2DModel, UNet2DConditionModel, ZImageTransformer2DModel
+from diffusers import ControlNetModel, Flux2Transformer2DModel, UNet2DConditionModel, ZImageTransformer2DModel
 from torch.utils.flop_counter import FlopCounterMode
 
 from generation.engine.engine import Engine
@@ -37,7 +37,7 @@ XL: dict[str, Any] = {
 }
 
 
-def count(unet: UNet2DConditionModel, side_px: int) -> int:
+def count(unet: Any, side_px: int, **inputs: Any) -> int:
     """Floating point operations of one row."""
     added = {"text_embeds": torch.zeros(1, 1280), "time_ids": torch.zeros(1, 6)}
     with FlopCounterMode(display=False) as counter:
@@ -46,6 +46,7 @@ def count(unet: UNet2DConditionModel, side_px: int) -> int:
             torch.zeros(1),
             encoder_hidden_states=torch.zeros(1, 77, unet.config.cross_attention_dim),
             added_cond_kwargs=added,
+            **inputs,
         )
     return counter.get_total_flops()
 
@@ -60,6 +61,17 @@ def test_prices_are_the_operations_counted(family: str, settings: dict[str, Any]
         for side_px in (256, 512, 768, 1024, 1536):
             counted = count(unet, side_px) / standard
             assert WORK[family].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
+
+
+@pytest.mark.parametrize(("family", "settings"), [("sd", STABLE_DIFFUSION), ("sdxl", XL)], ids=["1.5", "XL"])
+def test_the_price_of_a_controlnet_is_the_operations_counted(family: str, settings: dict[str, Any]) -> None:
+    own = {name: value for name, value in settings.items() if name != "up_block_types"}
+    with torch.device("meta"):
+        standard = count(UNet2DConditionModel(**STABLE_DIFFUSION), 512)
+        network = ControlNetModel(**own)
+        for side_px in (256, 512, 1024, 1536):
+            counted = count(network, side_px, controlnet_cond=torch.zeros(1, 3, side_px, side_px)) / standard
+            assert WORK[family].of_control(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
 
 
 def test_the_price_of_zimage_is_the_operations_counted() -> None:

@@ -94,7 +94,7 @@ def save_checkpoint_xl(model: Path, file: Path) -> Path:
 
 def _painting(model: Path) -> dict[str, Tensor]:
     unet = load_file(model / "unet" / "diffusion_pytorch_model.safetensors")
-    tensors = {"model.diffusion_model." + _renamed_unet(name): tensor for name, tensor in unet.items()}
+    tensors = {"model.diffusion_model." + rename_unet(name): tensor for name, tensor in unet.items()}
     return tensors | {"first_stage_model." + name: tensor for name, tensor in vae_tensors(model).items()}
 
 
@@ -133,7 +133,8 @@ def vae_tensors(model: Path) -> dict[str, Tensor]:
     return renamed
 
 
-def _renamed_unet(name: str) -> str:
+def rename_unet(name: str) -> str:
+    """Return the name that the first checkpoints have for a layer of a UNet."""
     is_transformer = ".transformer_blocks." in name or re.search(r"\.attentions\.\d\.(norm|proj)", name)
     for pattern, to in _UNET:
         if pattern.startswith("^") or not is_transformer:

@@ -31,7 +31,7 @@ from generation.requests.edits import Hires, Margins, StartImage, Variation
 from generation.requests.errors import RecipeUnusableError
 from generation.requests.prompt import MAX_PROMPT_CHARS
 from generation.requests.ranges import MAX_STEPS
-from generation.requests.recipe import Fingerprint, Recipe, Trace
+from generation.requests.recipe import Fingerprint, Forward, Recipe, Trace
 from generation.requests.spec import ImageSpec
 
 SPEC = ImageSpec(
@@ -63,7 +63,18 @@ def test_a_trace_reads_back_what_it_wrote(buckets: list[int]) -> None:
     assert trace.num_evaluations == len(buckets)
 
 
-@pytest.mark.parametrize("text", ["8", "8x", "x3", "0x3", "8x3,", "8x-1", "8x3;4x1", "99999x1"])
+def test_the_buckets_of_controlnets_are_read_and_written() -> None:
+    trace = Trace.parse("8c2x12,8x3,16c4c1x2")
+    assert trace.runs == ((Forward(8, (2,)), 12), (Forward(8), 3), (Forward(16, (4, 1)), 2))
+    assert str(trace) == "8c2x12,8x3,16c4c1x2"
+    assert list(trace.buckets()) == [8] * 15 + [16] * 2
+    assert Trace.parse("2c2x4").is_minimal(2) and not Trace.parse("2c4x4").is_minimal(2)
+
+
+NOT_TRACES = ("8c", "c2x1", "8c0x2", "8c2", "8c2xx1")
+
+
+@pytest.mark.parametrize("text", [*NOT_TRACES, "8", "8x", "x3", "0x3", "8x3,", "8x-1", "8x3;4x1", "99999x1"])
 def test_an_invalid_trace_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a trace"):
         Trace.parse(text)

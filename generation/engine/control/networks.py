@@ -1,0 +1,127 @@
+"""The ControlNets that were added: read once, unchanged since, and kept in memory as long as there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import ControlNetModel
+from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
+
+from generation.engine.devices import Device, lay_out
+from generation.engine.errors import AddonMissingError, AddonUnusableError
+from generation.engine.loading import load_diffuser, ready, refusal, refusing, take_weights
+from generation.engine.offload import PartOffloader
+from generation.errors import ConfigurationError
+from generation.models.control_layout import SETTINGS, take_control
+from generation.models.controls import ControlFile
+from generation.models.hashing import hash_files
+from generation.models.layout import check_file, check_part
+from generation.requests.control import MAX_CONTROLS, Control
+
+_SAME = ("block_out_channels", "layers_per_block", "cross_attention_dim")
+"""Settings that a ControlNet shares with the UNet it was made for: by them what it adds has the right shapes."""
+
+_OTHER_COPY = "Look for a whole copy of it."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ControlNetwork:
+    """A ControlNet in memory."""
+
+    sha256: str
+    network: Any
+
+
+class ControlNetworks:
+    """ControlNets by their SHA-256; those used last stay in memory. One that fails is not tried again as it is."""
+
+    def __init__(self, device: Device, shelf: PartOffloader) -> None:
+        """`shelf`: what moves parts of models to the device, where only the one at work is there."""
+        self._device, self._shelf = device, shelf
+        self._loaded: dict[str, ControlNetwork] = {}
+        self._failed: dict[str, str] = {}
+
+    def has(self, file: ControlFile) -> bool:
+        return file.sha256 in self._loaded
+
+    def get(self, wanted: Control, files: Sequence[ControlFile], unet: Any) -> ControlNetwork:
+        """Return the ControlNet that a spec names, loaded if need be (seconds), for a model with that UNet.
+
+        Raise `InvalidRequestError` if it is not among `files`, cannot be loaded, or is for another UNet.
+        """
+        file = next((each for each in files if each.sha256 == wanted.network_sha256), None)
+        if file is None:
+            raise AddonMissingError(name=wanted.network)
+        if file.sha256 in self._failed:
+            raise AddonUnusableError(name=file.name, why=self._failed[file.sha256])
+        found = self._loaded.pop(file.sha256, None) or self._load(file)
+        self._loaded[file.sha256] = found
+        while len(self._loaded) > MAX_CONTROLS:
+            del self._loaded[next(iter(self._loaded))]
+        require_fit(file, found.network, unet)
+        return found
+
+    def clear(self) -> None:
+        """Let go of those that no image in the making holds."""
+        self._loaded.clear()
+
+    def _load(self, file: ControlFile) -> ControlNetwork:
+        try:
+            network = load_control(file, self._device)
+        except ConfigurationError as refused:
+            self._failed[file.sha256] = str(refused)
+            raise AddonUnusableError(name=file.name, why=str(refused)) from None
+        if self._device.memory == "offload":
+            self._shelf.keep(network)
+        return ControlNetwork(file.sha256, network)
+
+
+def load_control(file: ControlFile, device: Device) -> Any:
+    """Return a ControlNet, complete and finite, on the device. Raise `ConfigurationError` if it cannot be used."""
+    with refusing(file.path, "it cannot be loaded"):
+        if hash_files(file.path, config=file.config, known=file.known_files) != file.sha256:
+            raise AddonUnusableError(name=file.name, why="its file has changed since it was added.")
+        network = _read(file, device)
+    lay_out((network,), device)
+    if device.memory != "full":
+        network.set_attention_slice("auto")
+    return network
+
+
+def _read(file: ControlFile, device: Device) -> Any:
+    if file.config is None:
+        check_part(file.path)
+        return load_diffuser(ControlNetModel, file.path, device)
+    check_file(file.path)
+    return ready(file.path, _build(file.path, file.config / SETTINGS, device), device)
+
+
+def _build(path: Path, settings: Path, device: Device) -> Any:
+    """Return a ControlNet from the weights in a file. Raise `ModelRefusedError` if they do not fit the settings."""
+    with refusing(path, "it does not fit its settings", _OTHER_COPY):
+        config = ControlNetModel.load_config(settings)
+        with torch.device("meta"):
+            network = ControlNetModel.from_config(config)
+        own = convert_controlnet_checkpoint(take_control(take_weights(path)), config)
+        weights = {name: each.to(device.dtype) for name, each in own.items() if each is not None}
+        missing = network.load_state_dict(weights, strict=False, assign=True).missing_keys
+        if missing:
+            raise refusal(path, f"{len(missing)} weights are missing, among them {missing[0]}.", _OTHER_COPY)
+    return network
+
+
+def require_fit(file: ControlFile, network: Any, unet: Any) -> None:
+    """Raise `AddonUnusableError` unless what a ControlNet adds has the shapes of a UNet."""
+    for name in _SAME:
+        has, wants = (_listed(each.config.get(name)) for each in (network, unet))
+        if has != wants:
+            why = f"it is made for another network: its {name} is {has}, the model's is {wants}."
+            raise AddonUnusableError(name=file.name, why=why)
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple | list) else value
