@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,12 @@ _BLOCKS = {
     "layers_per_block": 2,
     "latent_channels": 4,
 }
-_TOYS = {"sd": save_toy, "sdxl": save_toy_xl, "zimage": save_toy_zimage, "klein": save_toy_klein}
+_TOYS: dict[str, Callable[..., Path]] = {
+    "sd": save_toy,
+    "sdxl": save_toy_xl,
+    "zimage": save_toy_zimage,
+    "klein": save_toy_klein,
+}
 
 
 def save_toy_of(family: str, folder: Path) -> Path:

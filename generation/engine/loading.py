@@ -22,6 +22,7 @@ from generation.engine.stored_weights import fill, is_finite, store, take_scales
 from generation.engine.vae_names import convert_vae
 from generation.errors import AtelierError
 from generation.models.families import FAMILIES
+from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.json_file import read_json
 from generation.models.layout import ModelRefusedError, check_file, check_model, check_part, read_scheduler
 from generation.progress import advance
@@ -169,8 +170,12 @@ def load_transformer(cls: Any, path: Path, device: Device, *, attention: str = "
 
 
 def take_weights(file: Path) -> dict[str, Any]:
-    """Return every tensor of a safetensors file."""
+    """Return every tensor of a file of weights."""
     with refusing(file, "it cannot be read"):
+        if file.suffix == GGUF:
+            from generation.engine.gguf_weights import take_gguf  # only for such files: it needs a package of its own
+
+            return take_gguf(file)
         weights: dict[str, Any] = load_file(file)
         return weights
 

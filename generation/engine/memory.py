@@ -50,16 +50,16 @@ def loaded_bytes(model: Model, itemsize: int, *, without: Collection[Path] = ())
     wanted = [part for part in parts if part not in without]
     denoiser = model.path if model.path.is_file() else model.path / model.info.denoiser
     stored = {part for part in wanted if part == denoiser and model.storage}
-    keeps = not model.info.reads_clip  # weights that are in fp8 stay so
+    keeps = not model.info.reads_clip  # weights in fp8 or in blocks stay so
     return sum(
-        _count_bytes(part, itemsize, keeps_fp8=keeps, is_stored=part in stored, without_vae=model.vae is not None)
+        _count_bytes(part, itemsize, keeps_small=keeps, is_stored=part in stored, without_vae=model.vae is not None)
         for part in wanted
     )
 
 
 def control_bytes(file: ControlFile, itemsize: int) -> int:
     """Return the bytes that a ControlNet's weights take once loaded."""
-    return _count_bytes(file.path, itemsize, keeps_fp8=False, is_stored=False, without_vae=False)
+    return _count_bytes(file.path, itemsize, keeps_small=False, is_stored=False, without_vae=False)
 
 
 def wanted_bytes(model: Model, itemsize: int) -> int:
@@ -68,17 +68,17 @@ def wanted_bytes(model: Model, itemsize: int) -> int:
     return loaded_bytes(model, itemsize) + beside
 
 
-def _count_bytes(part: Path, itemsize: int, *, keeps_fp8: bool, is_stored: bool, without_vae: bool) -> int:
+def _count_bytes(part: Path, itemsize: int, *, keeps_small: bool, is_stored: bool, without_vae: bool) -> int:
     try:
         headers = [read_tensors(file) for file in weight_files(part)]
     except (OSError, ValueError, KeyError):
         return 0
     shapes = [item for header in headers for item in header.shapes.items()]
-    in_fp8 = {name for header in headers for name in header.in_fp8} if keeps_fp8 else set()
+    small = {name: size for header in headers for name, size in header.stored_bytes.items()} if keeps_small else {}
     is_checkpoint = any(name.startswith(UNET) for name, _ in shapes)
     unread = ("model_ema.", VAE) if without_vae else ("model_ema.",)
     return sum(
-        prod(shape) * (1 if name in in_fp8 or (is_stored and len(shape) == 2) else itemsize)
+        small.get(name, prod(shape) * (1 if is_stored and len(shape) == 2 else itemsize))
         for name, shape in shapes
         if not (is_checkpoint and name.startswith(unread))
     )

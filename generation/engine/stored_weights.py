@@ -34,6 +34,11 @@ class StoredLinear(nn.Linear):
         self.register_buffer("scale", scale, persistent=False)
         self.register_parameter("bias", bias)
 
+    @property
+    def kept_as(self) -> str:
+        """How its weights are kept, and the version of what multiplies them out."""
+        return f"{str(self.weight.dtype).removeprefix('torch.')} {VERSION}"
+
     def forward(self, input: Tensor) -> Tensor:
         return F.linear(input, multiply_out(self.weight, self.scale, input.dtype), self.bias)
 
@@ -45,10 +50,17 @@ def multiply_out(weight: Tensor, scale: Tensor | None, dtype: torch.dtype) -> Te
 
 def is_finite(weight: Tensor) -> bool:
     """Return whether all numbers are; fp8 is judged by its bits."""
+    if is_in_blocks(weight):  # their scales were looked at when they were added
+        return True
     if weight.dtype not in FP8:
         return bool(torch.isfinite(weight).all())
     ones = 0x7F if weight.dtype is torch.float8_e4m3fn else 0x7C
     return not bool(((weight.view(torch.uint8) & ones) == ones).any())
+
+
+def is_in_blocks(weight: Tensor) -> bool:
+    """Return whether weights lie in blocks of GGUF."""
+    return hasattr(weight, "quant_type")
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor], scales: Mapping[str, Tensor], dtype: torch.dtype) -> None:
@@ -63,9 +75,12 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], scales: Mapping[str, T
         advance()
         path, _, last = name.rpartition(".")
         owner, weight, scale = model.get_submodule(path), weights[name], scales.get(name)
-        if getattr(owner, last).shape != weight.shape:
-            raise ValueError(f"{name} is {tuple(weight.shape)}, not {tuple(getattr(owner, last).shape)}")
-        if last == "weight" and path in kept and weight.dtype in FP8:
+        has, needs = getattr(weight, "quant_shape", weight.shape), getattr(owner, last).shape
+        if has != needs:
+            raise ValueError(f"{name} is {tuple(has)}, not {tuple(needs)}")
+        if is_in_blocks(weight):
+            _put_blocks(model, name, weight, dtype, stays=path in kept)
+        elif last == "weight" and path in kept and weight.dtype in FP8:
             assert isinstance(owner, nn.Linear)
             model.set_submodule(path, StoredLinear(weight, scale, owner.bias))
         else:
@@ -75,12 +90,23 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], scales: Mapping[str, T
             buffer.copy_(weights[name])
 
 
+def _put_blocks(model: nn.Module, name: str, weight: Any, dtype: torch.dtype, *, stays: bool) -> None:
+    from generation.engine.gguf_weights import GgufLinear, expand  # only for such files: it needs a package of its own
+
+    path, _, last = name.rpartition(".")
+    owner = model.get_submodule(path)
+    if stays and last == "weight" and isinstance(owner, nn.Linear):
+        model.set_submodule(path, GgufLinear(weight, owner.bias))
+    else:
+        setattr(owner, last, nn.Parameter(expand(weight, dtype), requires_grad=False))
+
+
 def store(model: nn.Module) -> None:
     """Round a loaded model's weights to fp8 (e4m3), each row with a scale of its own."""
     for path in list_storable(model):
         layer = model.get_submodule(path)
         assert isinstance(layer, nn.Linear)
-        if layer.weight.dtype not in FP8:
+        if layer.weight.is_floating_point() and layer.weight.dtype not in FP8:
             weight = layer.weight.detach().float()
             scale = (weight.abs().amax(dim=1, keepdim=True) / _MOST).clamp_min(torch.finfo(torch.float32).tiny)
             rounded = (weight / scale).clamp(-_MOST, _MOST).to(torch.float8_e4m3fn)
@@ -121,6 +147,5 @@ _BELONGS = re.compile(r"\.(scale_weight|weight_scale|scale_input|input_scale|com
 
 
 def describe(network: nn.Module) -> str:
-    """Return how a network's weights are stored, for the fingerprint; empty if they are whole."""
-    formats = {str(each.weight.dtype) for each in network.modules() if isinstance(each, StoredLinear)}
-    return f"{' '.join(sorted(formats)).replace('torch.', '')} {VERSION}" if formats else ""
+    """Return how a network's weights are kept, for the fingerprint; empty if they are whole."""
+    return " and ".join(sorted({str(each.kept_as) for each in network.modules() if hasattr(each, "kept_as")}))

@@ -23,6 +23,7 @@ from generation.engine.models import LoadedModel
 from generation.engine.upscalers.esrgan import EsrganUpscaler, load_network
 from generation.errors import ConfigurationError, InvalidRequestError
 from generation.models.catalog import Model
+from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.layout import weight_files
 from generation.requests.upscalers import Upscaler
 from generation.workers.engine_settings import EngineSettings
@@ -70,6 +71,8 @@ def _try_upscaler(file: Upscaler, device: Device) -> None:
 def _find_dtype(model: Model) -> torch.dtype:
     """Return the number type that most of the model is written in."""
     file = weight_files(model.path if model.path.is_file() else model.path / model.info.denoiser)[0]
+    if file.suffix == GGUF:
+        return torch.float32
     with safe_open(file, framework="pt") as tensors:
         name = next(iter(tensors.keys()))
         return _DTYPES.get(tensors.get_slice(name).get_dtype(), torch.float32)

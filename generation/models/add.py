@@ -17,6 +17,7 @@ from generation.models.add_settings import Wanted, make_relative, name_parts, op
 from generation.models.catalog import PAINTBOX, Catalog, Model, model_of
 from generation.models.checkpoint import IncompatibleFileError
 from generation.models.controls import control_of
+from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.guess import guess_for
 from generation.models.hashing import Stamp, digest_file, hash_config, list_files, take_stamp
 from generation.models.inspect import Description, describe, read_context_width, stated_px
@@ -36,6 +37,7 @@ from generation.models.trigger_words import read_trigger_words
 from generation.requests.defaults import NO_OVERRIDES
 from generation.requests.prompt_addons import BASES, MAX_WEIGHT, PromptAddon
 
+WEIGHTS = (".safetensors", GGUF)
 Say = Callable[[str], None]
 
 
@@ -208,7 +210,7 @@ def _read_all(path: Path) -> tuple[dict[str, str], dict[str, Stamp]]:
     for name, file in list_files(path).items():
         stamps[name] = take_stamp(file)
         try:
-            files[name] = check_numbers(file) if file.suffix == ".safetensors" else digest_file(file)
+            files[name] = check_numbers(file) if file.suffix in WEIGHTS else digest_file(file)
         except ValueError as error:
             raise ConfigurationError(problem=f"{file} {error}.", remedy="It was not added.") from None
     return files, stamps

@@ -21,6 +21,7 @@ from generation.models.control_layout import (
     require_other,
 )
 from generation.models.families import BY_PIPELINE, FAMILIES
+from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.json_file import read_json
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
 from generation.models.lora_names import check_settings, context_width, is_ignored, is_lora, read_names, read_settings
@@ -72,8 +73,10 @@ def describe(path: Path) -> Description:
             f"is a {path.suffix.lower()} file, which can run code when it is opened, so it never is; look for the same"
             " model as .safetensors on its page, or convert it on a machine you can spare"
         )
+    if path.suffix == GGUF:
+        return _describe_gguf(read_tensors(path))
     if path.suffix.lower() != ".safetensors":
-        raise ValueError("is neither a folder in the diffusers layout nor a .safetensors file")
+        raise ValueError("is neither a folder in the diffusers layout nor a .safetensors or .gguf file")
     return _describe_tensors(read_tensors(path))
 
 
@@ -213,6 +216,14 @@ def _describe_tensors(tensors: Tensors) -> Description:
     raise ValueError(
         "is no checkpoint, LoRA, textual inversion, VAE, text encoder, ControlNet or upscaler that is known here"
     )
+
+
+def _describe_gguf(tensors: Tensors) -> Description:
+    if family := transformer_file.find_family(tensors.shapes):
+        return Description(Kind.MODEL, family, metadata=tensors.metadata)
+    if any(re.match(r"blk\.\d+\.", name) for name in tensors.shapes):
+        raise ValueError("is a language model in GGUF, and text encoders are read as .safetensors only")
+    raise ValueError("is a GGUF file of another model than Z-Image and FLUX.2 klein, which cannot be used here")
 
 
 def _describe_lora(tensors: Tensors) -> Description:

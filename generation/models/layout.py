@@ -16,6 +16,7 @@ from generation.errors import ConfigurationError
 from generation.models.checkpoint import IncompatibleFileError, family_of, require_parts
 from generation.models.compatibility import check_checkpoint, check_parts, check_transformer_file
 from generation.models.families import FAMILIES, Components
+from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.json_file import read_json
 from generation.models.safetensors_header import read_tensors
 from generation.models.scheduler_config import Stated, check_flow_settings, check_settings, merge_settings, read_stated
@@ -151,7 +152,7 @@ def check_file(file: Path) -> None:
         )
     if file.is_symlink():
         raise _refusal(file, "it is a link.", "Name the real file.")
-    if not file.is_file() or file.suffix != ".safetensors":
+    if not file.is_file() or file.suffix not in (".safetensors", GGUF):
         raise _refusal(file, "it is not a .safetensors file.", "Other formats can run code and are never opened.")
 
 

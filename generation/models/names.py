@@ -37,7 +37,7 @@ _FILES, _FOLDERS = re.compile(f"({_ANY_FILE}){_ENDING}"), re.compile(f"({_ANY_FI
 
 def name_for(path: PurePath) -> str:
     """Return the name people will write, from the file's name or, where any file is called that, its folder's."""
-    own = path.name.removesuffix(".safetensors")
+    own = path.name.removesuffix(".safetensors").removesuffix(".gguf")
     is_any = (_FILES if own != path.name else _FOLDERS).fullmatch(own.casefold())
     folders = (parent.name for parent in path.parents if parent.name)
     telling = (each for each in folders if not _FOLDERS.fullmatch(each.casefold())) if is_any else iter((own,))

@@ -10,11 +10,14 @@ import hashlib
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+
+from generation.models.gguf_header import SUFFIX, WHOLE, check_gguf, read_gguf
 
 _PIECE_BYTES = 64 * 1024 * 1024
 _EXPONENTS = {
@@ -26,35 +29,41 @@ _EXPONENTS = {
     "F64": ("<u8", 0x7FF0000000000000),
 }
 """By number format: an integer of its size, and the bits that are all ones in infinity and not-a-number."""
-_WHOLE = frozenset(("BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64"))
+_WHOLE_NUMBERS = frozenset(("BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64"))
 
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """The header of a file: shapes by tensor name, its free text, and the names of those in fp8."""
+    """The header of a file: shapes by tensor name, its free text, and bytes of those kept small in memory."""
 
     shapes: Mapping[str, tuple[int, ...]]
     metadata: Mapping[str, str]
-    in_fp8: frozenset[str] = frozenset()
+    stored_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_tensors(path: Path) -> Tensors:
-    """Return the header of a safetensors file. Raise `ValueError` saying what is wrong with it."""
+    """Return the header of a file of weights. Raise `ValueError` saying what is wrong with it."""
+    if path.suffix == SUFFIX:
+        found, texts = read_gguf(path)
+        stored = {name: each.size for name, each in found.items() if each.kind not in WHOLE}
+        return Tensors({name: each.shape for name, each in found.items()}, texts, stored)
     try:
         with safe_open(path, framework="np") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             shapes = {name: tuple(each.get_shape()) for name, each in slices.items()}
-            in_fp8 = frozenset(name for name, each in slices.items() if each.get_dtype().startswith("F8_"))
-            return Tensors(shapes, file.metadata() or {}, in_fp8)
+            stored = {name: prod(shapes[name]) for name, each in slices.items() if each.get_dtype().startswith("F8_")}
+            return Tensors(shapes, file.metadata() or {}, stored)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"is no safetensors file ({error})") from None
 
 
 def check_numbers(path: Path) -> str:
-    """Read a safetensors file once, from its first byte to its last, and return its SHA-256.
+    """Read a file of weights once, from its first byte to its last, and return its SHA-256.
 
     Raise `ValueError` naming a tensor that holds infinity or NaN.
     """
+    if path.suffix == SUFFIX:
+        return check_gguf(path)
     read_tensors(path)  # what follows trusts the offsets: they leave no holes
     whole = hashlib.sha256()
     with path.open("rb") as file:
@@ -73,7 +82,7 @@ def check_numbers(path: Path) -> str:
 
 
 def _require_finite(name: str, dtype: str, data: bytes) -> None:
-    if dtype in _WHOLE:
+    if dtype in _WHOLE_NUMBERS:
         return
     if dtype not in _EXPONENTS:
         raise ValueError(f"holds numbers of a kind that is not read here ({name}: {dtype})")

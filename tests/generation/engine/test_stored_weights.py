@@ -111,9 +111,9 @@ def test_a_file_in_fp8_paints_what_its_weights_multiplied_out_paint(
     for model in models:
         engine = Engine([model], EngineSettings(num_threads=1))
         end = paint(engine, an_order(a_spec(model=model.name, sampler="Euler", steps=2)))
-        pictures.append(end.pixels)
+        pictures.append(as_array(end))
         facts.append(end.storage)
-    assert pictures[0] == pictures[1]
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1, "weights elsewhere in memory may have other last bits"
     assert facts == [f"denoiser {'float8_e5m2' if kind == 'e5m2' else 'float8_e4m3fn'} 1", ""]
     here = Fingerprint({"torch": "2"})
     assert here.with_storage(facts[1]) == here
