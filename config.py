@@ -73,7 +73,7 @@ class Settings(BaseModel):
         "auto", description="Where the model runs: `auto`, `cuda`, `cuda:1` for the second card, `mps` or `cpu`."
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the model.")
-    memory: Literal["auto", "full", "sliced", "offload"] = Field(
+    memory: Literal["auto", "full", "sliced", "offload", "layers"] = Field(
         "auto", description="How models are kept in memory; auto decides from what is free at the start."
     )
     idle_release_s: float = Field(

@@ -23,7 +23,12 @@ from generation.workers.frames import HEADER, WorkerConfig, encode
 
 _ROOT = Path(__file__).resolve().parents[1]
 _SMI_TIMEOUT_S = 20
-_HOW = {"full": "kept whole", "sliced": "kept in slices", "offload": "moved to the card part by part"}
+_HOW = {
+    "full": "kept whole",
+    "sliced": "kept in slices",
+    "offload": "moved to the card part by part",
+    "layers": "moved to the card layer by layer",
+}
 INSTALL = "uv pip install --reinstall torch --torch-backend=auto"
 """uv chooses the build of torch that fits the card and its driver."""
 

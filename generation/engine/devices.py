@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from generation.engine.autotune import MeasurementCache, bfloat16_gain, is_much_faster
-from generation.engine.memory import choose_mode, free_bytes, wanted_bytes
+from generation.engine.memory import OFFLOADING, choose_mode, free_bytes, wanted_bytes
 from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 from generation.workers.engine_settings import EngineSettings
@@ -36,7 +36,7 @@ class Device:
     @property
     def home(self) -> torch.device:
         """Where parts of a model are while they do not compute."""
-        return torch.device("cpu") if self.memory == "offload" else self.torch_device
+        return torch.device("cpu") if self.memory in OFFLOADING else self.torch_device
 
     @property
     def kind(self) -> str:

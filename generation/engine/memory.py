@@ -5,8 +5,10 @@
 | `full` | every part stays on the device, whole | nothing |
 | `sliced` | attention in slices, the VAE in tiles | time; a large picture's tiles are blended, so other bits |
 | `offload` | as `sliced`, and only the part at work is on the device | a copy whenever another part's turn comes |
+| `layers` | as `offload`, and of a transformer only the layer at work | a copy of the whole transformer for each step |
 
-`auto` is the first of these that the free memory allows. The mode is part of the fingerprint.
+`auto` is the first of these that the free memory allows, but never `layers`, which is not measured yet. The mode is
+part of the fingerprint.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from generation.models.layout import weight_files
 from generation.models.safetensors_header import read_tensors
 from generation.models.weights import list_parts
 
-MODES = ("full", "sliced", "offload")
+MODES = ("full", "sliced", "offload", "layers")
+OFFLOADING = ("offload", "layers")
 _GIB = 2**30
 _ROOM = {"full": (1.5, 1 * _GIB), "sliced": (1.1, _GIB // 2)}
 """What a mode wants free: so many times the weights, and so many bytes for what is computed."""
@@ -97,8 +100,9 @@ def choose_mode(wanted: str, device: torch.device, *, weights: int, free: int) -
     possible = MODES if device.type == "cuda" else MODES[:2]
     if wanted != "auto":
         return wanted if wanted in possible else possible[-1]
-    fits = (mode for mode in possible if mode in _ROOM and weights * _ROOM[mode][0] + _ROOM[mode][1] <= free)
-    return next(fits, possible[-1])
+    chosen_itself = possible[:3]
+    fits = (mode for mode in chosen_itself if mode in _ROOM and weights * _ROOM[mode][0] + _ROOM[mode][1] <= free)
+    return next(fits, chosen_itself[-1])
 
 
 def give_back(device: torch.device) -> None:

@@ -9,6 +9,7 @@ import torch
 from accelerate.hooks import ModelHook, add_hook_to_module
 
 from generation.engine.families.base import Family
+from generation.engine.memory import OFFLOADING
 
 _MIN_TILE_PX = 512
 
@@ -24,9 +25,11 @@ def arrange(family: Family, mode: str, shelf: PartOffloader) -> None:
         family.denoiser.set_attention_slice("auto")
     family.vae.enable_slicing()
     _tile(family.vae)
-    if mode == "offload":
+    if mode in OFFLOADING:
         for part in list_networks(family):
-            shelf.keep(part)
+            # LoRA put layers in later, which would not be fetched.
+            is_streamed = mode == "layers" and part is family.denoiser and not hasattr(part, "set_attention_slice")
+            shelf.stream(part) if is_streamed else shelf.keep(part)
 
 
 def list_networks(family: Family) -> list[Any]:
@@ -62,13 +65,24 @@ class PartOffloader:
         part.to(self._home)
         add_hook_to_module(part, _Fetch(self), append=True)
 
-    def fetch(self, part: Any) -> None:
-        """Move a part to the device."""
+    def stream(self, part: Any) -> None:
+        """Move a part off the device, and each of its layers to it while that computes."""
+        options = {"onload_device": self._device, "offload_device": self._home, "offload_type": "leaf_level"}
+        part.enable_group_offload(**options)
+        add_hook_to_module(part, _Clear(self), append=True)
+
+    def clear(self) -> None:
+        """Move what is at work off the device."""
         before = self._at_work() if self._at_work is not None else None
-        if part is before:
-            return
         if before is not None:
             before.to(self._home)
+        self._at_work = None
+
+    def fetch(self, part: Any) -> None:
+        """Move a part to the device."""
+        if self._at_work is not None and self._at_work() is part:
+            return
+        self.clear()
         part.to(self._device)
         self._at_work = weakref.ref(part)
 
@@ -79,4 +93,10 @@ class _Fetch(ModelHook):  # type: ignore[misc]
 
     def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> Any:
         self._shelf.fetch(module)
+        return args, kwargs
+
+
+class _Clear(_Fetch):
+    def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> Any:
+        self._shelf.clear()
         return args, kwargs

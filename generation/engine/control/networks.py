@@ -14,6 +14,7 @@ from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 from generation.engine.devices import Device, lay_out
 from generation.engine.errors import AddonMissingError, AddonUnusableError
 from generation.engine.loading import load_diffuser, ready, refusal, refusing, take_weights
+from generation.engine.memory import OFFLOADING
 from generation.engine.offload import PartOffloader
 from generation.errors import ConfigurationError
 from generation.models.control_layout import SETTINGS, take_control
@@ -75,7 +76,7 @@ class ControlNetworks:
         except ConfigurationError as refused:
             self._failed[file.sha256] = str(refused)
             raise AddonUnusableError(name=file.name, why=str(refused)) from None
-        if self._device.memory == "offload":
+        if self._device.memory in OFFLOADING:
             self._shelf.keep(network)
         return ControlNetwork(file.sha256, network)
 

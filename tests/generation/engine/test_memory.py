@@ -39,9 +39,12 @@ GIB = 2**30
         (CUDA, "auto", 5, "sliced"),
         (CUDA, "auto", 3, "offload"),
         (CUDA, "full", 3, "full"),
+        (CUDA, "auto", 0, "offload"),
+        (CUDA, "layers", 8, "layers"),
         (CPU, "auto", 8, "full"),
         (CPU, "auto", 1, "sliced"),
         (CPU, "offload", 8, "sliced"),
+        (CPU, "layers", 8, "sliced"),
     ],
 )
 def test_auto_takes_the_fastest_mode_that_fits(device: torch.device, wanted: str, free_gib: int, mode: str) -> None:

@@ -17,7 +17,7 @@ from cli import models as command
 from generation.engine.engine import Engine
 from generation.engine.memory import loaded_bytes
 from generation.engine.models import Models
-from generation.engine.offload import PartOffloader
+from generation.engine.offload import PartOffloader, arrange
 from generation.errors import ConfigurationError
 from generation.models.catalog import Catalog, Model
 from generation.requests.defaults import Defaults
@@ -226,3 +226,24 @@ def test_a_part_that_is_in_use_is_not_removed_and_one_that_is_gone_leaves_its_mo
         command.remove(models_dir, "qwen", say=[].append)
     text.unlink()
     assert "is not there" in Catalog.open("paintbox", models_dir).left_out["one"]
+
+
+@pytest.mark.parametrize("storage", ["", "fp8"])
+def test_a_transformer_that_comes_layer_by_layer_paints_the_same_bytes(
+    folders: dict[str, Path], tmp_path: Path, storage: str
+) -> None:
+    """What `layers` does on a graphics card, with the processor in its place."""
+    add(tmp_path / "models", folders["zimage"], name="toy", storage=storage or None)
+    model = toy(tmp_path / "models", "toy")
+    engine = Engine([model], EngineSettings(num_threads=1))
+    shelf = PartOffloader(torch.device("cpu"))
+    family = engine._models.get("toy").family
+    arrange(family, "layers", shelf)
+    spec = a_spec(model="toy", sampler="Euler", steps=2, width_px=SIDE_PX, height_px=SIDE_PX)
+    assert paint(engine, an_order(spec)).pixels == picture(model)
+    family.text_encoders["text_encoder"](input_ids=torch.ones(1, 1, dtype=torch.long))
+    assert shelf._at_work is not None
+    beside: list[Any] = []
+    family.denoiser.t_embedder.register_forward_pre_hook(lambda *_: beside.append(shelf._at_work))
+    paint(engine, an_order(spec))
+    assert beside == [None] * 2, "the text encoder left when steps began"
