@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
+from types import MappingProxyType
 
 from bench._sharing import Picture, Policy
 from generation.jobs.protocol import GenerateCommand, Share
@@ -29,7 +30,14 @@ FOUR_KEYS = (
 )
 """Two models and two aspect ratios, with how often each is asked for."""
 
-Mix = tuple[tuple[tuple[str, str], float], ...]
+Key = tuple[str, str]
+Mix = tuple[tuple[Key, float], ...]
+CHARGES = {"sd": 1.0, "sdxl": 8.4, "zimage": 34.9}
+"""What one evaluation costs, guided by Stable Diffusion at 512 pixels: of XL guided, of Z-Image Turbo not, at 1024."""
+FAMILIES: Mix = ((("sd", "square"), 0.5), (("sdxl", "square"), 0.3), (("zimage", "square"), 0.2))
+FLOOD_KEYS: Mapping[int, Key] = {guild_id: key for guild_id, (key, _) in zip(FLOODS, FAMILIES, strict=True)}
+"""Each server floods with a family of its own; all others ask for any."""
+NO_KEYS: Mapping[int, Key] = MappingProxyType({})
 Duration = Callable[[list[Picture], str], float]
 
 
@@ -46,7 +54,7 @@ class Record:
     light_waits: list[float] = field(default_factory=list)
     light_walls: list[float] = field(default_factory=list)
     member_waits: list[float] = field(default_factory=list)
-    steps: int = 0
+    steps: float = 0
     swaps: int = 0
     forwards: int = 0
     elapsed: float = 0.0
@@ -70,10 +78,11 @@ def simulate(
     seed: int,
     *,
     mix: Mix = ONE_KEY,
+    own: Mapping[int, Key] = NO_KEYS,
     duration: Duration = one_tick,
 ) -> Record:
     """Run a policy through the arrivals of `seed`, the same for every policy. Time is in full forwards."""
-    record, source = Record(), Arrivals(seed, weights, mix)
+    record, source = Record(), Arrivals(seed, weights, mix, own)
     busy_before: set[int] = set()
     model = ""
     while record.elapsed < until:
@@ -84,22 +93,23 @@ def simulate(
         record.forwards += 1
         served: dict[int, float] = {}
         for picture in stepped:
-            served[picture.guild_id] = served.get(picture.guild_id, 0.0) + 1 / weights.get(picture.guild_id, 1.0)
+            taken = picture.charge / weights.get(picture.guild_id, 1.0)
+            served[picture.guild_id] = served.get(picture.guild_id, 0.0) + taken
             if picture.left == 0:
                 source.ended(picture)
                 record.note_end(picture, picture.steps * duration([picture], picture.key[0]))
         if stepped:
             record.swaps += model not in ("", stepped[0].key[0])
             model = stepped[0].key[0]
-        _note_service(record, served, len(stepped))
+        _note_service(record, served, sum(picture.charge for picture in stepped))
         busy = policy.backlogged()
         _note_gaps(record, served, busy & busy_before)
         busy_before = busy
     return record
 
 
-def _note_service(record: Record, served: Mapping[int, float], num_steps: int) -> None:
-    record.steps += num_steps
+def _note_service(record: Record, served: Mapping[int, float], cost: float) -> None:
+    record.steps += cost
     for guild_id, steps in served.items():
         record.service[guild_id] = record.service.get(guild_id, 0.0) + steps
 
@@ -119,9 +129,9 @@ def _note_gaps(record: Record, served: Mapping[int, float], busy: set[int]) -> N
 class Arrivals:
     """The same members for every policy: floods keep their queue long, the others arrive by the clock."""
 
-    def __init__(self, seed: int, weights: Mapping[int, float], mix: Mix) -> None:
+    def __init__(self, seed: int, weights: Mapping[int, float], mix: Mix, own: Mapping[int, Key]) -> None:
         self._chance = random.Random(seed)
-        self._weights, self._mix = weights, mix
+        self._weights, self._mix, self._own = weights, mix, own
         self._number = 0
         self._waiting = dict.fromkeys(FLOODS, 0)
         self._next_burst = 500.0
@@ -159,11 +169,14 @@ class Arrivals:
         self._number += 1
         name, weight = f"image{self._number}", self._weights.get(guild_id, 1.0)
         keys, shares = zip(*self._mix, strict=True)
-        key = self._chance.choices(keys, shares)[0]
+        key = self._own.get(guild_id) or self._chance.choices(keys, shares)[0]
         order = GenerateCommand(
             image_id=name, attempt=1, spec=_SPECS[key[0]], share=Share(guild_id, weight, user_id=user_id)
         )
-        return Picture(name, guild_id, user_id, steps, moment, order, serial=self._number, left=steps, key=key)
+        charge = CHARGES.get(key[0], 1.0)
+        return Picture(
+            name, guild_id, user_id, steps, moment, order, serial=self._number, left=steps, key=key, charge=charge
+        )
 
 
 def _spec(model: str) -> ImageSpec:
@@ -172,4 +185,4 @@ def _spec(model: str) -> ImageSpec:
     )
 
 
-_SPECS = {model: _spec(model) for model in ("one model", "common", "rare")}
+_SPECS = {model: _spec(model) for model in ("one model", "common", "rare", *CHARGES)}

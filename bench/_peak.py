@@ -15,7 +15,7 @@ from generation.models.catalog import Model
 
 
 @lru_cache(maxsize=1)
-def unet_flops(engine: Engine, model: Model, side_px: int) -> float:
+def row_flops(engine: Engine, model: Model, side_px: int) -> float:
     """Return the floating point operations of one row of one model evaluation."""
     family = engine._models.get(model.name).family
     order = an_order(model, "f-0", width_px=side_px, height_px=side_px, guidance=1.0)
@@ -25,7 +25,9 @@ def unet_flops(engine: Engine, model: Model, side_px: int) -> float:
         encoded = counter.get_total_flops()
         assert slot.walk is not None
         dtype = engine._device.dtype
-        conditioning = {name: rows.to(dtype) for name, rows in slot.conditioning.items()}
+        conditioning = {
+            name: rows.to(dtype) if rows.is_floating_point() else rows for name, rows in slot.conditioning.items()
+        }
         times = torch.tensor([slot.timestep()], device=engine._device.torch_device)
         family.denoise(slot.model_input().to(dtype), times, conditioning)
         return float(counter.get_total_flops() - encoded)

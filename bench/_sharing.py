@@ -39,6 +39,11 @@ class Picture:
     charge: float = 1.0
     next_bucket: int | None = None
 
+    @property
+    def cost(self) -> float:
+        """What all of it is charged."""
+        return self.steps * self.charge
+
 
 class Policy(Protocol):
     """Admission and stepping, as one way of sharing."""
@@ -79,7 +84,7 @@ class Ours:
 
     def arrive(self, picture: Picture) -> None:
         self._waiting[picture.image_id] = picture
-        self._queue.push(Waiting(picture.image_id, picture.guild_id, picture.user_id, picture.steps))
+        self._queue.push(Waiting(picture.image_id, picture.guild_id, picture.user_id, picture.cost))
 
     def tick(self) -> list[Picture]:
         self._admit()
@@ -90,7 +95,7 @@ class Ours:
                 del self._residents[picture.image_id]
                 self._num_taken -= 1
                 self._schedule.leave(picture)
-                self._queue.settle(picture.image_id, picture.steps)
+                self._queue.settle(picture.image_id, picture.cost)
         return stepped
 
     def backlogged(self) -> set[int]:

@@ -6,6 +6,7 @@ returns how long each request took from asking to picture, and how long it all t
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ import torch
 
 from bench._painting import an_order, finished
 from generation.engine.engine import Engine
-from generation.engine.samplers import build_scheduler
+from generation.engine.samplers import build_flow_scheduler, build_scheduler
 from generation.jobs.protocol import GenerateCommand, Share
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
@@ -51,18 +52,22 @@ class Stock:
         loaded.set_progress_bar_config(disable=True)
         self._pipeline: Any = loaded.to(device)
         self._config = dict(loaded.scheduler.config)
+        self._build_scheduler = build_flow_scheduler if model.info.is_flow else build_scheduler
+        self._takes_negative = "negative_prompt" in inspect.signature(type(loaded).__call__).parameters
+        self._scale_of_one = 0.0 if model.family == "zimage" else 1.0
 
     def paint(self, specs: Sequence[ImageSpec]) -> None:
         """Generate requests that differ in prompt and seed only, as one call."""
         first = specs[0]
-        self._pipeline.scheduler = build_scheduler(first.sampler, self._config)
+        self._pipeline.scheduler = self._build_scheduler(first.sampler, self._config)
+        avoided = {"negative_prompt": [spec.negative for spec in specs]} if self._takes_negative else {}
         self._pipeline(
             prompt=[spec.prompt for spec in specs],
-            negative_prompt=[spec.negative for spec in specs],
+            **avoided,
             width=first.width_px,
             height=first.height_px,
             num_inference_steps=first.steps,
-            guidance_scale=first.guidance,
+            guidance_scale=first.guidance - 1 + self._scale_of_one,
             generator=[torch.Generator("cpu").manual_seed(spec.seed) for spec in specs],
         )
 

@@ -30,8 +30,23 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from bench._crowd import FLOODS, FOUR_KEYS, ONE_KEY, Mix, Record, simulate
+from bench._crowd import (
+    BURST_GUILD,
+    BURST_STEPS,
+    CHARGES,
+    FAMILIES,
+    FLOOD_KEYS,
+    FLOODS,
+    FOUR_KEYS,
+    NO_KEYS,
+    ONE_KEY,
+    Key,
+    Mix,
+    Record,
+    simulate,
+)
 from bench._sharing import CountRoundRobin, Fifo, Ours, Picture, Policy
 
 EVEN = dict.fromkeys(FLOODS, 1.0)
@@ -51,7 +66,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--model", default="paintbox", help="measures T(b)/T(1); “none” leaves it out")
     options = parser.parse_args(argv)
     trial = Trial(options.forward, options.ticks, options.seed)
-    figures = trial.one_key() | trial.many_keys() | {"slots": trial.by_slots()}
+    figures = trial.one_key() | trial.many_keys() | {"families": trial.families(), "slots": trial.by_slots()}
     if options.model != "none":
         ratio = _forward_ratio(options.model, options.forward)
         figures |= {"forward_ratio": ratio, "light_wall_ratio": round(ratio * _number(figures["light_ratio"]), 3)}
@@ -92,6 +107,18 @@ class Trial:
         quanta = {f"{each:g}": self._keyed(EVEN, swap=SWAP_FORWARDS, quantum=each) for each in QUANTA}
         return {**figures, "quanta": quanta}
 
+    def families(self) -> dict[str, object]:
+        """Run three families at once, of unequal cost: with models that stay, with models that are swapped, by weight.
+
+        In a unit of cost, which is one guided evaluation by Stable Diffusion. A forward takes the time of its cost.
+        """
+        mix: dict[str, Any] = {"mix": FAMILIES, "own": FLOOD_KEYS}
+        return {
+            "staying": self._keyed(EVEN, swap=0.0, quantum=0.0, **mix),
+            "staying_weighted": self._keyed(UNEVEN, swap=0.0, quantum=0.0, **mix),
+            "swapping": self._keyed(EVEN, swap=SWAP_FORWARDS, quantum=CHOSEN_QUANTUM, **mix),
+        }
+
     def by_slots(self) -> dict[str, object]:
         """Run more images than a forward takes, with a delay of one forward between bot and worker."""
         return {
@@ -107,16 +134,25 @@ class Trial:
             for slots in (self._forward, self._forward + 2, 2 * self._forward)
         }
 
-    def _keyed(self, weights: Mapping[int, float], *, swap: float, quantum: float) -> dict[str, float]:
+    def _keyed(
+        self,
+        weights: Mapping[int, float],
+        *,
+        swap: float,
+        quantum: float,
+        mix: Mix = FOUR_KEYS,
+        own: Mapping[int, Key] = NO_KEYS,
+    ) -> dict[str, float]:
         charge = swap * self._forward
 
         def ours() -> Policy:
             return Ours(self._forward, weights, quantum=quantum, swap_charge=charge)
 
-        figures = self._run(ours, weights, mix=FOUR_KEYS, swap=swap)
-        fifo = self._run(lambda: Fifo(self._forward), weights, mix=FOUR_KEYS, swap=swap)
+        figures = self._run(ours, weights, mix=mix, own=own, swap=swap)
+        fifo = self._run(lambda: Fifo(self._forward), weights, mix=mix, own=own, swap=swap)
         return figures | {
-            "bound": _bound(2 * self._forward, weights, quantum=quantum, swap_charge=charge),
+            "bound": _bound(2 * self._forward, weights, quantum=quantum, swap_charge=charge, mix=mix, own=own),
+            "fifo_gap": fifo["gap"],
             "throughput_vs_fifo": round(figures["throughput"] / fifo["throughput"], 4),
         }
 
@@ -126,6 +162,7 @@ class Trial:
         weights: Mapping[int, float],
         *,
         mix: Mix = ONE_KEY,
+        own: Mapping[int, Key] = NO_KEYS,
         swap: float | None = None,
     ) -> dict[str, float]:
         if swap is None:
@@ -134,20 +171,35 @@ class Trial:
 
         def duration(stepped: list[Picture], model_before: str) -> float:
             is_swap = bool(stepped) and model_before not in ("", stepped[0].key[0])
-            return 0.25 + 0.75 * len(stepped) / self._forward + (swap if is_swap else 0.0)
+            spent = 0.25 + 0.75 * len(stepped) / self._forward
+            return spent * (stepped[0].charge if stepped else 1.0) + (swap if is_swap else 0.0)
 
-        return _figures(simulate(build(), until, weights, self._seed, mix=mix, duration=duration))
+        return _figures(simulate(build(), until, weights, self._seed, mix=mix, own=own, duration=duration))
 
 
-def _bound(slots: int, weights: Mapping[int, float], *, quantum: float = 0.0, swap_charge: float = 0.0) -> float:
-    """Return the bound in image-steps over weight: 2 ((b + 1) u + Q), u the largest picture over the smallest weight.
+def _bound(
+    slots: int,
+    weights: Mapping[int, float],
+    *,
+    quantum: float = 0.0,
+    swap_charge: float = 0.0,
+    mix: Mix = ONE_KEY,
+    own: Mapping[int, Key] = NO_KEYS,
+) -> float:
+    """Return the bound in cost over weight: 2 ((b + 1) u + Q), u the largest picture over the smallest weight.
 
     `generation.scheduling.fair_queue` argues 2 u for what is handed out, and 2 b u for what of it is still in flight,
     b the
     images of one guild the worker may hold: its slots. The order of the steps can only add what a guild may get ahead
     for staying on a model, and what a swap is charged.
     """
-    largest = max(steps / weights[guild_id] for guild_id, steps in FLOODS.items())
+    dearest = max(CHARGES.get(key[0], 1.0) for key, _ in mix)
+
+    def cost(guild_id: int, steps: int) -> float:
+        charge = CHARGES.get(own[guild_id][0], 1.0) if guild_id in own else dearest
+        return steps * charge / weights.get(guild_id, 1.0)
+
+    largest = max(cost(guild_id, steps) for guild_id, steps in (*FLOODS.items(), (BURST_GUILD, BURST_STEPS)))
     return 2 * ((slots + 1) * largest + quantum + swap_charge / min(weights.values()))
 
 

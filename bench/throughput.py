@@ -6,6 +6,7 @@ on all of them; figures are medians over rounds. All sides use the same weights,
 
     python -m bench throughput [--json] [--users 16] [--requests 2] [--rounds 5] [--side 128] [--steps 8 12 20]
                                [--model paintbox] [--shape sd15|sdxl]   (random weights, for a GPU) [--profile]
+                               [--family sd|sdxl|zimage|klein]   (toys with random weights)
 
 Keys: `images_per_s`, `mean_s`, `p95_s` of the engine; `ratio_serial`, `ratio_batched` against the two others;
 `ratio_possible`, the gain for a whole picture of the best bucket over a lone picture; `share_of_possible`;
@@ -31,7 +32,10 @@ if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list
     from generation.models.catalog import Model
     from generation.requests.spec import ImageSpec
 
-_SAMPLERS = ("Euler a", "DPM++ 2M Karras", "DDIM", "UniPC")
+_SAMPLERS = ("Euler a", "Euler", "LCM", "DPM++ 2M Karras", "DDIM", "UniPC")
+"""Those of them that the model has."""
+_COLOURS = ("red", "green", "blue", "yellow", "orange", "purple", "black", "white")
+_SHAPES = ("circle", "square", "triangle", "star")
 _GUIDANCES = (1.0, 4.0, 7.0)
 
 
@@ -98,7 +102,7 @@ def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[st
 
 def _round(number: int, engine: Engine, stock: Stock, model: Model, options: argparse.Namespace) -> dict[str, float]:
     """Run all sides once, in an order that changes from round to round; round -1 only warms up."""
-    from bench._peak import peak_flops, unet_flops
+    from bench._peak import peak_flops, row_flops
     from bench._sides import serve_engine, serve_stock
 
     users = _requests(model, options, random.Random(number))
@@ -113,7 +117,7 @@ def _round(number: int, engine: Engine, stock: Stock, model: Model, options: arg
     outcomes: dict[str, Outcome] = {name: sides[name]() for name in names}
     rows_run, rows_owned = engine.rows_run - run_before, engine.rows_owned - owned_before
     images, ours = sum(map(len, users)), outcomes["ours"]
-    flops = unet_flops(engine, model, options.side) * rows_owned / ours.total_s
+    flops = row_flops(engine, model, options.side) * rows_owned / ours.total_s
     return {
         "images_per_s": images / ours.total_s,
         "ratio_serial": outcomes["serial"].total_s / ours.total_s,
@@ -154,15 +158,18 @@ def _possible(engine: Engine, model: Model, options: argparse.Namespace) -> floa
 def _requests(model: Model, options: argparse.Namespace, generator: random.Random) -> list[list[ImageSpec]]:
     from bench._painting import an_order
 
+    samplers, choose = [name for name in _SAMPLERS if name in model.samplers], generator.choice
+
     def one() -> ImageSpec:
         return an_order(
             model,
             "r-0",
             width_px=options.side,
             height_px=options.side,
-            steps=generator.choice(options.steps),
-            guidance=generator.choice(_GUIDANCES),
-            sampler=generator.choice(_SAMPLERS),
+            prompt=f"a {choose(_COLOURS)} {choose(_SHAPES)} on a {choose(_COLOURS)} background",
+            steps=choose(options.steps),
+            guidance=choose(_GUIDANCES),
+            sampler=choose(samplers),
             seed=generator.randrange(2**32),
         ).spec
 

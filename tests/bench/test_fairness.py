@@ -1,0 +1,26 @@
+"""The simulation of sharing among models of unequal cost: that it keeps the bound, and that its peer does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench._crowd import CHARGES
+from bench.fairness import Trial
+from generation.models.families import FAMILIES
+
+
+@pytest.mark.parametrize("name", ["staying", "staying_weighted", "swapping"])
+def test_three_families_at_once_keep_the_bound(name: str) -> None:
+    figures: Any = Trial(8, 20_000, 1).families()[name]
+    assert 0 < figures["gap"] <= figures["bound"]
+    assert figures["jain"] > 0.99
+    assert figures["fifo_gap"] > 10 * figures["gap"], "the peer parts without end"
+
+
+def test_the_charges_are_those_of_the_price_list() -> None:
+    guided_at_512 = 2 * FAMILIES["sd"].work.of(512, 512)
+    assert CHARGES["sd"] == 1
+    assert CHARGES["sdxl"] == pytest.approx(2 * FAMILIES["sdxl"].work.of(1024, 1024) / guided_at_512, abs=0.05)
+    assert CHARGES["zimage"] == pytest.approx(FAMILIES["zimage"].work.of(1024, 1024) / guided_at_512, abs=0.05)
