@@ -40,9 +40,9 @@ class Picture:
     next_bucket: int | None = None
 
     @property
-    def cost(self) -> float:
+    def cost(self) -> int:
         """What all of it is charged."""
-        return self.steps * self.charge
+        return round(self.steps * self.charge)
 
 
 class Policy(Protocol):

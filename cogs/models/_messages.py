@@ -135,7 +135,7 @@ def _describe_use(model: Model, *, checks_safety: bool, unusable: Collection[str
 def _list_abilities(model: Model) -> Iterator[str]:
     if model.is_inpainting:
         yield _("made for inpainting")
-    if model.max_clip_skip:
+    if model.max_clip_skip > 1:
         yield _("clip skip up to {most}", most=model.max_clip_skip)
     if number := sum(fits(model, each) for each in model.loras):
         yield ngettext("{number} LoRA fits", "{number} LoRA fit", number)

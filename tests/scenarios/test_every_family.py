@@ -1,0 +1,82 @@
+"""A toy of every family side by side, over the wire, in the real engine: added, offered, painted, reproduced."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from cli import models
+from cogs.results._messages import IDENTICAL
+from discord_sandbox import Sandbox, ScriptedUser, Upload
+from generation.images.codec import read_png_text
+from generation.jobs.job import Status
+from generation.workers.frames import DEFAULT_ENGINE
+from tests.generation.engine.toy import save_toy, save_toy_xl
+from tests.generation.engine.toy_flow import save_toy_klein, save_toy_zimage
+from tests.generation.engine.trial_here import require_loadable_here
+from tests.messages import is_said
+from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, until_done, until_shown
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # inside diffusers
+TOYS: dict[str, Callable[[Path], Path]] = {
+    "sdtoy": save_toy,
+    "sdxltoy": save_toy_xl,
+    "zimagetoy": save_toy_zimage,
+    "kleintoy": save_toy_klein,
+}
+OTHER = dict(zip(TOYS, [*list(TOYS)[1:], "sdtoy"], strict=True))
+CHOICES = {"steps": 2, "size": "64x64", "seed": 7}
+
+
+@pytest.fixture
+async def bot(
+    discord: Sandbox, tmp_path: Path, blank_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[LivingBot]:
+    """A bot whose models were added by the command line, each in a line."""
+    monkeypatch.setattr(models, "require_loadable", require_loadable_here)
+    for name, save in TOYS.items():
+        models.add(tmp_path / "models", str(save(tmp_path / name)), say=lambda line: None, name=name)
+    (tmp_path / "data").mkdir()
+    bot = LivingBot(discord, tmp_path / "data", blank_database, engine=DEFAULT_ENGINE, models_dir=tmp_path / "models")
+    await bot.start()
+    yield bot
+    await bot.stop()
+
+
+async def test_each_is_offered_painted_and_reproduced_and_starts_the_next(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    ada = people.ada
+    offered = await ada.autocomplete("imagine", focused="model", value="toy")
+    assert {each["value"] for each in offered} == TOYS.keys()
+    listed = await until_shown(discord, await ada.slash("models"))
+    assert all(name in listed.text for name in TOYS)
+    assert "up to 2" in listed.text and "up to 1" not in listed.text, "clip skip, where there is a choice"
+    asked = {name: await ada.slash("imagine", prompt="a harbour", model=name, **CHOICES) for name in TOYS}
+    painted = {name: await until_done(discord, each) for name, each in asked.items()}
+    for name, message in painted.items():
+        [image] = (await bot.job_of(asked[name])).images
+        assert (image.status, image.spec.model) == (Status.DONE, name)
+        png = message.attachments[0].data
+        assert f"Model: {name}" in read_png_text(png)["parameters"]
+        recipe = await until_shown(discord, await ada.slash("recipe", file=Upload("a.png", png)))
+        assert name in recipe.text
+        form = await ada.click(message, button_of(message, "remix"))
+        remixed = await bot.ended(await ada.submit_modal(form, {"prompt": "a quiet harbour"}))
+        assert (remixed.images[0].spec.prompt, remixed.images[0].spec.model) == ("a quiet harbour", name)
+        await assert_starts(bot, ada, job_id_in(message), model=OTHER[name])
+    await bot.stop()
+    await bot.start()
+    for message in painted.values():
+        again = await until_done(discord, await ada.slash("reproduce", picture=f"{job_id_in(message)}-0"))
+        assert is_said(IDENTICAL, again.text)
+        assert again.attachments[0].data == message.attachments[0].data
+
+
+async def assert_starts(bot: LivingBot, ada: ScriptedUser, job_id: str, *, model: str) -> None:
+    """A picture of one model is what another starts from."""
+    asked = await ada.slash("img2img", prompt="a harbour", **{"from": f"{job_id}-0"}, model=model, steps=2, seed=8)
+    [image] = (await bot.ended(asked)).images
+    assert (image.status, image.spec.model) == (Status.DONE, model)
