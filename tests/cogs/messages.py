@@ -437,7 +437,8 @@ def previews(draw: Draw, names: list[str]) -> dict[str, model_pages.ShownPreview
 
 
 def offered_loras(draw: Draw) -> MessageSpec:
-    loras, embeddings = many(draw, 100, addon(draw)), many(draw, 30, addon(draw))
+    loras = many(draw, 100, addon(draw))
+    embeddings = tuple(replace(each, name=f"e{each.name}") for each in many(draw, 30, addon(draw)))
     made, width = model(draw), draw(st.sampled_from((768, 1024)))
     return model_pages.build_loras(
         [
