@@ -133,7 +133,7 @@ def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None)
         clip_skip=typed.clip_skip,
         seed=draw_seed() if typed.seed is None else typed.seed,
     )
-    return GenerationRequest(spec=spec, count=typed.count or 1, **typed.shown)
+    return GenerationRequest(spec=spec, count=1 if typed.count is None else typed.count, **typed.shown)
 
 
 def choose_size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:

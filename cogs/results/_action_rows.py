@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cogs.common.comparison import format_cell
-from cogs.common.message_limits import MAX_OPTION, cut_text
+from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, cut_text
 from cogs.common.messages import Action, Button, Menu, Row, Weight
 from cogs.i18n.gettext import N_, _
 from generation.jobs.job import Image, Job
@@ -66,12 +66,14 @@ def build_action_rows(
     subject = f"{job.id}:{job.images[0].index}" if is_part else job.id
     again, keep = _build_again(job, subject, bool(done)), _build_keep(job, subject) if done else ()
     keep = keep[:1] if is_part else keep
-    publish = (*_build_alt(subject), *(() if is_part else _build_share(job, share))) if there else ()
+    more, alt = _build_more(job, there), _build_alt(subject) if there else ()
+    more, left = ((*more, *alt), ()) if len(more) < MAX_OPTIONS else (more, alt)
+    publish = (*left, *(_build_share(job, share) if there and not is_part else ()))
     rows = (first, second, (*again, *keep), publish)
     if is_one:
         new, rest = (*first, *second, *again[:1]), (*again[1:], *keep, *publish)
         rows = ((*new, *rest),) if len(new) + len(rest) <= MAX_IN_ROW else (new, rest[:MAX_IN_ROW], rest[MAX_IN_ROW:])
-    return tuple(row for row in rows if row), _build_more(job, there)
+    return tuple(row for row in rows if row), ((Menu(job.id, _("More …"), more),) if more else ())
 
 
 def _label_upscale(image: Image, *, is_one: bool, is_upscaled: bool) -> str:
@@ -125,14 +127,14 @@ def _build_originals(job: Job, there: Sequence[Image]) -> Row:
     return (Button(Action.ORIGINALS, job.id, _("All originals (ZIP)")),) if len(there) > 1 else ()
 
 
-def _build_more(job: Job, there: Sequence[Image]) -> tuple[Menu, ...]:
+def _build_more(job: Job, there: Sequence[Image]) -> Row:
     buttons = [
         _build_image_button(action, image, _(label) if len(job.images) == 1 else f"{image.index + 1} · {_(label)}")
         for image in there
         for action, label in _FOR_EACH
         if _is_offered(action, image)
     ]
-    return (Menu(job.id, _("More …"), (*buttons, *_build_originals(job, there))),) if buttons else ()
+    return (*buttons, *_build_originals(job, there))
 
 
 def _build_alt(subject: str) -> Row:

@@ -280,6 +280,19 @@ def button_of(message: Message, action: str, index: int | None = None) -> str:
     return str(found[0])
 
 
+async def press(who: ScriptedUser, message: Message, action: str, index: int | None = None) -> Interaction:
+    """Press an action where it stands: among the buttons, or in a menu."""
+    suffix = "" if index is None else f":{index}"
+    for part in message.list_components():
+        for each in (part, *part.get("options", ())):
+            custom_id = each.get("value", each.get("custom_id", ""))
+            if custom_id.startswith(f"atelier:{action}:") and custom_id.endswith(suffix):
+                if each is part:
+                    return await who.click(message, custom_id)
+                return await who.select(message, part["custom_id"], [custom_id])
+    raise AssertionError(f"no {action} {index} under {message.text!r}")
+
+
 async def until_shown(discord: Sandbox, interaction: Interaction) -> Message:
     """The message once it says more than “thinking”."""
     await discord.wait_for(lambda: (message := interaction.original_message) and not message.is_loading)

@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -113,7 +114,7 @@ async def test_the_table_above_leaves_out_no_button() -> None:
     walked = {*PAINTING, *PRIVATE, *STOPPING}
     # Walked in the tests of their own features, such as test_ten_at_once and test_long_lists.
     elsewhere = {Action.PAGE, Action.OPEN, Action.HISTORY, Action.START, Action.STYLE, Action.PURGE, Action.PICTURE}
-    elsewhere |= {Action.ORIGINALS, Action.ALT, Action.LIST}
+    elsewhere |= {Action.ORIGINALS, Action.ALT, Action.LIST, Action.SHARE, Action.UNSHARE, Action.REPORT}
     assert walked | elsewhere == {*OFFLINE.button_handlers, *OFFLINE.form_handlers, Action.PAGE}
 
 
@@ -281,8 +282,17 @@ async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(harness
     opened = await ada.click(message, "Remix")
     await harness.bot.stop()
     await harness.bot.start()
-    job = await harness.job_from(await ada.submit_modal(opened, {"prompt": "a green square", "seed": "5"}))
-    assert (job.request.spec.prompt, job.request.spec.seed) == ("a green square", 5)
+    job = await harness.job_from(await ada.submit_modal(opened, {"prompt": "a green square", "seed": "7"}))
+    assert (job.request.spec.prompt, job.request.spec.seed) == ("a green square", 7)
+
+
+async def test_a_form_of_an_earlier_version_had_typed_numbers_and_is_still_read(harness: Harness) -> None:
+    message, ada = await harness.painted(), harness.people.ada
+    opened = await ada.click(message, "Remix")
+    sent = await ada.forging.submit_modal(opened, {"guidance": "4,5", "seed": "5", "strength": "0,5"})
+    spec = (await harness.job_from(sent)).request.spec
+    assert (spec.guidance, spec.seed) == (4.5, 5)
+    assert spec.start is not None and spec.start.strength == 0.5
 
 
 @pytest.mark.parametrize(
@@ -300,19 +310,25 @@ async def test_a_form_filled_in_wrongly_is_refused_in_private(
     harness: Harness, filled: dict[str, str], kind: type[InvalidRequestError]
 ) -> None:
     opened = await harness.people.ada.click(await harness.painted(), "Remix")
-    sent = await harness.people.ada.submit_modal(opened, filled)
+    sent = await harness.people.ada.forging.submit_modal(opened, filled)
     assert sent.ephemeral
     assert sent.original_message is not None
     assert is_said(kind, sent.original_message.text)
+
+
+def chosen_in(field: dict[str, Any]) -> str | None:
+    """Return what a form's field shows when it opens: its text, or the choice that is set."""
+    chosen = [option["value"] for option in field.get("options", ()) if option.get("default")]
+    return chosen[0] if chosen else field.get("value")
 
 
 async def test_a_remix_starts_with_what_was_and_may_start_from_the_picture(harness: Harness) -> None:
     message, ada = await harness.painted(), harness.people.ada
     opened = await ada.click(message, "Remix")
     assert opened.modal is not None
-    fields = {line["component"]["custom_id"]: line["component"].get("value") for line in opened.modal["components"]}
-    assert fields == {"prompt": RED, "negative": None, "guidance": "3.5", "seed": "7", "strength": None}
-    job = await harness.job_from(await ada.submit_modal(opened, {"strength": "0,5", "negative": "-"}))
+    fields = {line["component"]["custom_id"]: chosen_in(line["component"]) for line in opened.modal["components"]}
+    assert fields == {"prompt": RED, "negative": None, "guidance": "3.5", "seed": "7", "strength": "none"}
+    job = await harness.job_from(await ada.submit_modal(opened, {"strength": "0.5", "negative": "-"}))
     assert job.request.spec.start is not None and job.request.spec.negative == ""
     assert job.request.spec.start.strength == 0.5
 

@@ -87,8 +87,9 @@ async def test_four_pictures_are_four_files_with_buttons_for_each(
         ["U1", "U2", "U3", "U4"],
         ["V1", "V2", "V3", "V4"],
         ["Reroll", "Remix", "Recipe", "Favourite", "Delete"],
+        ["Alt text"],
         [],
-    ], "the last row is a menu"
+    ], "the last row is a menu, which is full"
     assert is_said(SEEDS, message.text, first=40, last=43)
     gallery = next(component for component in message.list_components() if component["type"] == 12)
     assert [item["description"] for item in gallery["items"]] == [f"{number} of 4: {RED}" for number in range(1, 5)]

@@ -19,7 +19,7 @@ from generation.policy.guild_preferences import GuildPreferences, Spoilers
 from generation.policy.guild_settings import GuildSettings
 from generation.rules.rule import Rule
 from tests.messages import is_said
-from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, judged, until_done, until_shown
+from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, judged, press, until_done, until_shown
 from tests.scenarios.test_from_option import Room
 from tests.tally import Tally
 
@@ -111,9 +111,8 @@ async def test_the_author_writes_alt_texts_in_a_form(room: Room) -> None:
     ada, bo = room.people.ada, room.people.bo
     grid = await room.paint(ada, count=2, alt="Two circles")
     assert alts(grid) == ["Two circles", "Two circles"]
-    button = button_of(grid, "alt")
-    await room.require_refused(await bo.click(grid, button), NotYourAltTextError)
-    opened = await ada.click(grid, button)
+    await room.require_refused(await press(bo, grid, "alt"), NotYourAltTextError)
+    opened = await press(ada, grid, "alt")
     written = "The second circle is larger. " + "x" * 300
     await ada.submit_modal(opened, {"alt0": "", "alt1": written})
     await room.discord.wait_for(lambda: alts(grid)[1] == written)
@@ -126,7 +125,7 @@ async def test_the_author_writes_alt_texts_in_a_form(room: Room) -> None:
     assert alts(rerolled)[1].startswith("2 of 2: a red circle"), "these are others"
     history = await until_shown(room.discord, await ada.slash("history"))
     there = await until_shown(room.discord, await ada.click(history, "Open 1"))
-    opened = await ada.click(there, button_of(there, "alt"))
+    opened = await press(ada, there, "alt")
     assert [line["component"].get("value") for line in opened.modal["components"]] == [None, written]
     await ada.submit_modal(opened, {"alt0": "A small one"})
     await room.discord.wait_for(lambda: alts(grid)[0] == alts(there)[0] == "A small one")
@@ -140,7 +139,7 @@ async def test_of_many_pictures_each_has_its_own_alt_text(room: Room) -> None:
     many = await room.paint(ada, count=6)
     menu, value = menu_value(many, "picture")
     part = await until_shown(room.discord, await ada.select(many, menu, [value.replace(":0", ":4")]))
-    opened = await ada.click(part, button_of(part, "alt", 4))
+    opened = await press(ada, part, "alt", 4)
     assert len(opened.modal["components"]) == 1
     await ada.submit_modal(opened, {"alt4": "The fifth"})
     await room.discord.wait_for(lambda: alts(part) == ["The fifth"] and alts(many)[4] == "The fifth")
@@ -154,7 +153,7 @@ async def test_rules_hold_for_alt_texts(room: Room) -> None:
     await room.bot.services.content_rules.add_rules(guild_id, [rule], by=1)
     typed = await ada.slash("imagine", prompt="a cat", alt="a gremlin")
     await room.require_refused(typed, BlockedByRuleError, reason="No gremlins.")
-    opened = await ada.click(mine, button_of(mine, "alt"))
+    opened = await press(ada, mine, "alt")
     await room.require_refused(
         await ada.submit_modal(opened, {"alt0": "a GREMLIN"}), BlockedByRuleError, reason="No gremlins."
     )

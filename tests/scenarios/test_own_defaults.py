@@ -33,7 +33,7 @@ from generation.rules.rule import Rule
 from generation.safety.errors import MinorSafetyError
 from generation.translatable import Phrase
 from tests.messages import is_said
-from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, until_done, until_shown
+from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, press, until_done, until_shown
 from tests.scenarios.test_how_pictures_are_shown import alts
 from tests.scenarios.test_languages_of_a_server import is_said_in
 from tests.scenarios.test_settings_of_a_server import RED, told
@@ -239,7 +239,7 @@ async def test_two_members_in_their_languages_also_after_a_restart(
     assert "Reroll" in {each["label"] for each in message.buttons}, "what all read is in the server's language"
     history = await told(discord, await people.ada.slash("history"))
     there = await until_shown(discord, await people.ada.click(history, "1 öffnen"))
-    form = await people.ada.click(there, button_of(there, "alt"))
+    form = await press(people.ada, there, "alt")
     await people.ada.submit_modal(form, {"alt0": "A small one"})
     await discord.wait_for(lambda: alts(there) == ["A small one"])
     assert "Rezept" in {each["label"] for each in there.buttons}, "what one reads is in theirs when it changes, too"

@@ -29,9 +29,12 @@ from cogs.registered import load_offline_bot as registered_offline
 from cogs.settings._fields import PAGES
 from db.stores.audit_log import Entry
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
+from generation.policy.guild_preferences import GuildPreferences
+from generation.policy.guild_settings import GuildSettings
 from generation.requests.style import Style
 from generation.rules.rule import Rule
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done, until_shown
+from tests.scenarios.bot_harness import press as press_under
 from tests.scenarios.every_command import answer_to, filled, registered
 from tests.tally import Tally
 
@@ -186,22 +189,37 @@ async def message_with(harness: Harness, action: Action) -> Message:
         asked = await (ada.slash("rules list") if action is Action.PAGE else ada.slash("purge", member=ada.user))
         await harness.discord.wait_for(lambda: is_said(asked))
         return asked.followups[-1] if asked.followups else await until_shown(harness.discord, asked)
+    if action in (Action.SHARE, Action.UNSHARE, Action.REPORT):
+        return await of_sharing(harness, action)
+    if action in (Action.PICTURE, Action.ORIGINALS):
+        return await until_done(harness.discord, await ada.slash("imagine", prompt=RED, steps=1, count=5))
     return await harness.painted()
 
 
 async def press(harness: Harness, action: Action) -> Interaction:
-    """Press a button where it stands: among the buttons, or in the menu."""
+    """Press a button where it stands: among the buttons, or in a menu."""
     message = await message_with(harness, action)
-    menus = [each for each in message.list_components() if each.get("options")]
-    offered = [*ids(message), *(option["value"] for menu in menus for option in menu["options"])]
-    custom_id = next(each for each in offered if each.startswith(f"atelier:{action}:"))
     who = harness.people.ada if action in MANAGED else harness.people.bo
-    if custom_id in ids(message):
-        return await who.click(message, custom_id)
-    return await who.select(message, menus[0]["custom_id"], [custom_id])
+    there = harness.discord.act_as(harness.people.guild.members[who.user.id], message.channel)
+    return await press_under(there, message, action)
 
 
-MANAGED = {Action.CANCEL, Action.DELETE, Action.PAGE, Action.PURGE}
+async def of_sharing(harness: Harness, action: Action) -> Message:
+    """A result that may be shared, one that was, or the post of it."""
+    guild, discord = harness.people.guild, harness.discord
+    showcase = guild.add_channel(f"showcase-{action}")
+    choices = GuildPreferences(share_channel_id=showcase.id)
+    await harness.bot.choose(GuildSettings(guild_id=guild.id, choices=choices))
+    await discord.wait_for(lambda: harness.bot.client.get_channel(showcase.id) is not None)
+    message = await harness.painted()
+    if action is Action.SHARE:
+        return message
+    await press_under(harness.people.ada, message, Action.SHARE)
+    await discord.wait_for(lambda: showcase.messages and f":{Action.UNSHARE}:" in str(message.components))
+    return message if action is Action.UNSHARE else showcase.messages[-1]
+
+
+MANAGED = {Action.CANCEL, Action.DELETE, Action.PAGE, Action.PURGE, Action.ALT, Action.SHARE, Action.UNSHARE}
 """What is pressed by an administrator here: a member may only do it to what is theirs."""
 
 
@@ -228,6 +246,7 @@ async def test_no_menu_or_form_reads_what_grows_before_it_answers(harness: Harne
         Action.REGION: (bo, await press(harness, Action.REGION), {"cells": ["4"], "prompt": "a blue square"}),
         Action.START: (bo, await bo.context_menu("Use as start image", shown), {"prompt": "x", "strength": "0.5"}),
         Action.STYLE: (ada, await ada.click(panel, "Add a style"), {"name": "oil", "prompt": "in oil", "negative": ""}),
+        Action.ALT: (ada, await press(harness, Action.ALT), {"alt0": "A red disc"}),
         Action.LIST: (ada, await ada.slash("list add", name="pet"), {"lines": "cat\ndog"}),
     }
     assert forms.keys() == harness.bot.client.form_handlers.keys()

@@ -28,7 +28,7 @@ from generation.policy.guild_settings import GuildSettings
 from generation.rules.rule import Rule
 from tests.messages import is_said
 from tests.patience import PATIENCE_S
-from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, judged, until_done, until_shown
+from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, judged, press, until_done, until_shown
 from tests.scenarios.test_from_option import Room
 from tests.tally import Tally
 
@@ -151,7 +151,7 @@ async def test_a_post_that_was_made_before_a_crash_is_found(room: Room) -> None:
         await services.shares.forget(found)
         owner = (await services.jobs.fetch_job(job_id)).owner
         await services.shares.reserve(job_id, guild_id=owner.guild_id, channel_id=showcase.id, at=services.clock())
-        opened = await room.people.ada.click(message, button_of(message, "alt"))
+        opened = await press(room.people.ada, message, "alt")
         await room.people.ada.submit_modal(opened, {})  # shows the message as it is now: not shared yet
         await room.discord.wait_for(lambda message=message: button_of_or_none(message, "share"))
         await room.people.ada.click(message, button_of(message, "share"))

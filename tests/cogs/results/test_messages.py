@@ -108,7 +108,7 @@ def test_four_done_have_rows_of_u_and_v() -> None:
         ["V1", "V2", "V3", "V4"],
         ["Reroll", "Remix", "Recipe", "Favourite", "Delete"],
         ["Alt text"],
-    ]
+    ], "the menu of four pictures is full"
     assert (
         next(block for block in say.blocks if isinstance(block, Gallery)).pictures[3].filename == "a-red-circle-4.png"
     )
@@ -168,7 +168,7 @@ def test_every_picture_has_its_own_alt_text() -> None:
 def test_buttons_of_one_picture_fill_the_lines_of_a_phone() -> None:
     assert labels(replies.build_result(job_of(Status.DONE), {})) == [
         ["Upscale", "Vary", "Reroll"],
-        ["Remix", "Recipe", "Favourite", "Delete", "Alt text"],
+        ["Remix", "Recipe", "Favourite", "Delete"],
     ]
 
 
@@ -181,11 +181,9 @@ def test_many_unknown_words_are_counted() -> None:
 def test_an_enlargement_offers_neither_vary_nor_reroll() -> None:
     large = replace(SPEC, upscale=Upscale(sha256="ab" * 32))
     say = replies.build_result(job_of(Status.DONE, spec=large), {})
-    assert labels(say) == [["Upscale", "Recipe", "Favourite", "Delete", "Alt text"]]
+    assert labels(say) == [["Upscale", "Recipe", "Favourite", "Delete"]]
     largest = replace(large, width_px=2048, height_px=2048)
-    assert labels(replies.build_result(job_of(Status.DONE, spec=largest), {})) == [
-        ["Recipe", "Favourite", "Delete", "Alt text"]
-    ]
+    assert labels(replies.build_result(job_of(Status.DONE, spec=largest), {})) == [["Recipe", "Favourite", "Delete"]]
 
 
 def test_without_an_upscaler_the_buttons_say_that_they_resize() -> None:
