@@ -5,7 +5,8 @@ added in one line, load, paint one step and replay byte for byte, and what that 
 own, as a person runs it. Files leave the page cache before each of them, so `read_gib` counts what came from the disk.
 
 Keys for each command: `wall_s`, `cpu_s`, `peak_gib` (largest resident memory of the command or its worker), `read_gib`.
-Takes some minutes and, for `xl`, 7 GB of disk and 14 GB of memory. Run it by hand: it is no part of the tests.
+Takes some minutes and, for `xl`, 7 GB of disk and 14 GB of memory; for `klein` 16 and 18, for `zimage` 20 and 22. Run
+it by hand: it is no part of the tests.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import psutil
 import torch
 from safetensors.torch import save_file
 
+from bench._full_flow import FLOW, write_folder
 from bench._random_model import save_random_model
 from generation.models.safetensors_header import read_tensors
 
@@ -39,7 +41,7 @@ _STEP_S = 0.2
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench full_size", description=__doc__)
-    parser.add_argument("kinds", nargs="*", default=["sd15"], help=f"{', '.join(HEADERS)}, and sd15-folder")
+    parser.add_argument("kinds", nargs="*", default=["sd15"], help=f"{', '.join((*HEADERS, *FLOW))}, and sd15-folder")
     parser.add_argument("--folder", type=Path, help="where to write the files; a temporary folder by default")
     parser.add_argument("--size", default="256x256")
     parser.add_argument("--json", action="store_true", help="the last line only")
@@ -57,7 +59,7 @@ def main(arguments: list[str]) -> int:
 
 def try_kind(kind: str, folder: Path, size: str) -> dict[str, dict[str, Any]]:
     """Write a model, add it, paint a picture and paint it again from its recipe. Return the figures of each."""
-    path = save_random_model("sd15", folder) if kind == "sd15-folder" else write_checkpoint(kind, folder)
+    path = _write(kind, folder)
     data, picture = folder / f"data-{kind}", folder / f"{kind}.png"
     add = ["models", "add", str(path), "--name", kind]
     paint = [
@@ -74,12 +76,19 @@ def try_kind(kind: str, folder: Path, size: str) -> dict[str, dict[str, Any]]:
         "--out",
         str(picture),
     ]
+    paint += ["--guidance", "1"] if kind in FLOW else []
     commands = {"add": add, "imagine": paint, "replay": ["replay", str(picture)]}
     figures = {name: run(command, data, evict=path) for name, command in commands.items()}
     figures["add"]["file_gib"] = round(sum(each.stat().st_size for each in _files(path)) / _GIB, 2)
     for each in _files(path):
         each.unlink()
     return figures
+
+
+def _write(kind: str, folder: Path) -> Path:
+    if kind in FLOW:
+        return write_folder(kind, folder)
+    return save_random_model("sd15", folder) if kind == "sd15-folder" else write_checkpoint(kind, folder)
 
 
 def write_checkpoint(kind: str, folder: Path) -> Path:

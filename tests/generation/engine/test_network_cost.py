@@ -9,6 +9,7 @@ import torch
 from diffusers import ControlNetModel, Flux2Transformer2DModel, UNet2DConditionModel, ZImageTransformer2DModel
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench._full_flow import KLEIN, KLEIN_9B
 from generation.engine.engine import Engine
 from generation.engine.slot import Slot
 from generation.requests.cost import WORK
@@ -84,17 +85,6 @@ def test_the_price_of_zimage_is_the_operations_counted() -> None:
                 transformer(latents, torch.zeros(1), [torch.zeros(96, 2560)])
             counted = counter.get_total_flops() / standard
             assert WORK["zimage"].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
-
-
-KLEIN: dict[str, Any] = {
-    "in_channels": 128,
-    "num_layers": 5,
-    "num_single_layers": 20,
-    "num_attention_heads": 24,
-    "joint_attention_dim": 7680,
-    "guidance_embeds": False,
-}
-KLEIN_9B = KLEIN | {"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32, "joint_attention_dim": 12288}
 
 
 @pytest.mark.parametrize(("family", "settings"), [("klein", KLEIN), ("klein9b", KLEIN_9B)])
