@@ -11,6 +11,7 @@ from generation.errors import ConfigurationError
 from generation.models.add import add_path
 from generation.models.catalog import Catalog
 from generation.models.failed_loads import Loadable
+from generation.models.families import FAMILIES
 from generation.models.layout import read_file_statement, read_scheduler
 from generation.models.links import CivitaiLink, HubLink, is_url, parse_link
 from generation.models.named_parts import list_users
@@ -245,7 +246,8 @@ def _tell(models_dir: Path, entry: Entry, say: Say) -> Entry:
         say("Its preview is shown in /models and /loras, where the safety checkers let it.")
     say(f"Licence: {entry.licence or 'not stated; look at its page before you offer it to others'}.")
     if entry.kind is Kind.MODEL:
-        say(_prediction(models_dir, entry))
+        if not FAMILIES[entry.family].is_flow:
+            say(_prediction(models_dir, entry))
         say(describe_guess(models_dir, entry))
     say(_USE[entry.kind].format(name=entry.name))
     return entry

@@ -6,6 +6,7 @@ Layers that diffusers names as sensitive, and all that are not linear, are kept 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -127,8 +128,14 @@ def list_storable(model: nn.Module) -> list[str]:
 def take_scales(weights: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return weights without what belongs to their scales, and the scales (rows, 1) by the name of the weight.
 
-    Raise `ValueError` for a scale that is neither one of all rows nor one a row, or that belongs to no weight.
+    Raise `ValueError` for a scale that is neither one of all rows nor one a row, or that belongs to no weight; and for
+    weights in whole numbers or in another format, which are not those of a layer.
     """
+    for name, each in weights.items():
+        if name.endswith(".comfy_quant"):
+            _require_fp8(name, each)
+        elif name.endswith(".weight") and not each.is_floating_point() and not is_in_blocks(each):
+            raise ValueError(f"{name} is in whole numbers, which are not read here")
     plain = {name: each for name, each in weights.items() if not _BELONGS.search(name)}
     scales = {}
     for name, scale in weights.items():
@@ -142,6 +149,14 @@ def take_scales(weights: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, T
     return plain, scales
 
 
+def _require_fp8(name: str, note: Tensor) -> None:
+    """Raise `ValueError` unless a note of ComfyUI's says that a layer is in fp8 as such, not turned or in blocks."""
+    said = json.loads(bytes(note.to(torch.uint8).flatten().tolist()))
+    if not isinstance(said, dict) or said.get("format") not in _COMFY_FORMATS or said.get("convrot"):
+        raise ValueError(f"{name} says {str(said)[:80]}, which is not read here")
+
+
+_COMFY_FORMATS = ("float8_e4m3fn", "float8_e5m2")
 _SCALE = re.compile(r"\.(scale_weight|weight_scale)$")
 _BELONGS = re.compile(r"\.(scale_weight|weight_scale|scale_input|input_scale|comfy_quant)$|(^|\.)scaled_fp8$")
 

@@ -17,6 +17,7 @@ from generation.models.add_settings import Wanted, make_relative, name_parts, op
 from generation.models.catalog import PAINTBOX, Catalog, Model, model_of
 from generation.models.checkpoint import IncompatibleFileError
 from generation.models.controls import control_of
+from generation.models.families import FAMILIES
 from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.guess import guess_for
 from generation.models.hashing import Stamp, digest_file, hash_config, list_files, take_stamp
@@ -95,7 +96,7 @@ def add_path(
             vae=parts.vae.name if parts.vae is not None else "",
             text_encoder=parts.text_encoder.name if parts.text_encoder is not None else "",
             prediction=predicts,
-            storage=read_storage(storage, found.family),
+            storage=taken.storage if taken is not None and storage is None else read_storage(storage, found.family),
             chosen=taken.chosen if taken is not None else NO_OVERRIDES,
         )
         entry = _describe_entry(entry, path, found, origin)
@@ -230,6 +231,9 @@ def _prediction(found: Description, wanted: str | None) -> str:
         return ""
     if found.kind is not Kind.MODEL:
         raise ConfigurationError(problem="--prediction is for models.", remedy="Leave it out.")
+    if FAMILIES[found.family].is_flow:
+        problem = f"--prediction is not for {FAMILIES[found.family].title}, which predicts one thing only."
+        raise ConfigurationError(problem=problem, remedy="Leave it out.")
     if wanted.lower() not in PREDICTIONS:
         raise ConfigurationError(problem=f"{wanted[:40]!r} is not what a model predicts.", remedy="Use v or epsilon.")
     return PREDICTIONS[wanted.lower()]

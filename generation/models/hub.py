@@ -32,8 +32,9 @@ from generation.models.layout import is_settings
 from generation.program import format_command
 
 _ID = re.compile(
-    r"(?P<repo>[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})(?:/(?P<file>.+\.safetensors))?"
+    r"(?P<repo>[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})(?:/(?P<file>.+\.(?:safetensors|gguf)))?"
 )
+_FILES = (".safetensors", ".gguf")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _UNSAFE_SIGNS = frozenset('\\:*?"<>|')
 _PARTS = frozenset(part for family in FAMILIES.values() for part in family.components) | {"scheduler", "safety_checker"}
@@ -56,7 +57,7 @@ class Fetched:
 
 
 def is_hub_id(text: str) -> bool:
-    """Return whether it looks like `owner/name`, or `owner/name/file.safetensors`."""
+    """Return whether it looks like `owner/name`, or `owner/name/file.safetensors` (or `.gguf`)."""
     found = _ID.fullmatch(text)
     return found is not None and ".." not in text and (found["file"] is None or is_safe_name(found["file"]))
 
@@ -154,7 +155,7 @@ def _weights(repo: str, part: str, inside: dict[str, RepoSibling], *, half: bool
 
 
 def _one_file(repo: str, there: dict[str, RepoSibling], file: str | None) -> str:
-    offered = [name for name in there if name.endswith(".safetensors")]
+    offered = [name for name in there if name.endswith(_FILES)]
     if file is not None and file in there:
         return file
     if file is None and len(offered) == 1:
@@ -168,7 +169,7 @@ def _one_file(repo: str, there: dict[str, RepoSibling], file: str | None) -> str
 
 
 def _select_weights(chosen: list[RepoSibling]) -> str:
-    return next(each.rfilename for each in chosen if each.rfilename.endswith(".safetensors"))
+    return next(each.rfilename for each in chosen if each.rfilename.endswith(_FILES))
 
 
 def _check_hash(path: Path, expected: RepoSibling) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -160,6 +161,7 @@ def test_storage_takes_half_and_little_is_lost(folders: dict[str, Path], tmp_pat
     ended = [paint(Engine([model], EngineSettings(num_threads=1)), an_order(spec)) for model in (whole, small)]
     difference = np.abs(as_array(ended[0]) - as_array(ended[1])).mean()
     assert 0 < difference < 4, f"the mean difference of fp8 to float32 is {difference:.2f} of 255"
+    assert add(models_dir, folders["zimage"], name="toy", replaces=True).storage == "fp8", "as what else was set"
     assert loaded_bytes(small, 2) < 0.8 * loaded_bytes(whole, 2)
     model_defaults.set_defaults(models_dir, "toy", say=[].append, storage="whole")
     assert Catalog.open("toy", models_dir).default.storage == ""
@@ -199,18 +201,43 @@ def test_numbers_that_are_not_finite_are_found_by_their_bits(tmp_path: Path) -> 
         ({"layers.0.attention.qkv.wscales": (4,)}, "nunchaku, which needs a graphics card"),
         ({"layers.0.attention.qkv.weight_scale_2": (1,)}, "nvfp4"),
         ({"layers.0.attention.qkv.qweight": (4,)}, "GPTQ"),
+        ({"layers.0.attention.qkv.comfy_quant": {"format": "nvfp4"}}, "nvfp4.*not read here"),
+        (
+            {"layers.0.attention.qkv.comfy_quant": {"format": "float8_e4m3fn", "convrot": True}},
+            "convrot.*not read here",
+        ),
         ({"layers.0.attention.qkv.weight_scale": (7,)}, "scales no weight in a way that is known here"),
         ({"layers.0.attention.more.scale_weight": (1,)}, "scales no weight in a way that is known here"),
     ],
     ids=str,
 )
 def test_what_is_not_applied_is_refused_by_name(
-    folders: dict[str, Path], tmp_path: Path, extra: dict[str, tuple[int, ...]], said: str
+    folders: dict[str, Path], tmp_path: Path, extra: dict[str, Any], said: str
 ) -> None:
     weights = in_fp8(name_as_published(read_transformer(folders["zimage"]), "zimage"))
-    save_file(weights | {name: torch.ones(shape) for name, shape in extra.items()}, tmp_path / "odd.safetensors")
+    more = {name: _a_note(each) if isinstance(each, dict) else torch.ones(each) for name, each in extra.items()}
+    save_file(weights | more, tmp_path / "odd.safetensors")
     with pytest.raises(ConfigurationError, match=said):
         add(tmp_path / "models", tmp_path / "odd.safetensors", config=str(folders["zimage"]))
+
+
+def _a_note(said: dict[str, Any]) -> Tensor:
+    return torch.tensor(list(json.dumps(said).encode()), dtype=torch.uint8)
+
+
+def test_weights_in_whole_numbers_are_refused_and_a_note_of_fp8_is_not(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    weights = scaled(name_as_published(read_transformer(folders["zimage"]), "zimage"), "weight_scale")
+    layer = "layers.0.attention.qkv"
+    weights[f"{layer}.comfy_quant"] = _a_note({"format": "float8_e4m3fn"})
+    save_file(weights, tmp_path / "noted.safetensors")
+    assert add(tmp_path / "models", tmp_path / "noted.safetensors", config=str(folders["zimage"])).family == "zimage"
+    weights[f"{layer}.weight"] = torch.ones(weights[f"{layer}.weight"].shape, dtype=torch.int8)
+    del weights[f"{layer}.comfy_quant"]
+    save_file(weights, tmp_path / "int8.safetensors")
+    with pytest.raises(ConfigurationError, match="in whole numbers, which are not read here"):
+        add(tmp_path / "models", tmp_path / "int8.safetensors", config=str(folders["zimage"]))
 
 
 def test_storage_is_for_models_whose_family_takes_it(folders: dict[str, Path], tmp_path: Path) -> None:
