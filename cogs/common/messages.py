@@ -52,6 +52,7 @@ class Action(StrEnum):
     PURGE = "purge"
     PICTURE = "picture"
     ORIGINALS = "zip"
+    GUIDE = "guide"
 
 
 class Weight(StrEnum):

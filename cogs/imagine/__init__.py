@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from cogs.context import BaseBot
 from cogs.imagine._cog import DEFAULT_STRENGTH, Imagine, build_request, submit_from_image
+from cogs.imagine._control import ControlCommand, Guide, submit_guided
 from cogs.imagine._from_image import FromImage, submit_upscale
 from cogs.imagine._typed import Typed, fill_in, tell_notes
 
 __all__ = [
     "DEFAULT_STRENGTH",
+    "Guide",
     "Typed",
     "build_request",
     "fill_in",
     "setup",
     "submit_from_image",
+    "submit_guided",
     "submit_upscale",
     "tell_notes",
 ]
@@ -22,3 +25,4 @@ __all__ = [
 async def setup(bot: BaseBot) -> None:
     await bot.add_cog(Imagine())
     await bot.add_cog(FromImage())
+    await bot.add_cog(ControlCommand())

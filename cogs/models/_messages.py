@@ -137,5 +137,7 @@ def _list_abilities(model: Model) -> Iterator[str]:
         yield _("made for inpainting")
     if model.max_clip_skip > 1:
         yield _("clip skip up to {most}", most=model.max_clip_skip)
+    if number := len(model.controls):
+        yield ngettext("{number} ControlNet", "{number} ControlNets", number)
     if number := sum(fits(model, each) for each in model.loras):
         yield ngettext("{number} LoRA fits", "{number} LoRA fit", number)

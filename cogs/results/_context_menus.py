@@ -12,6 +12,7 @@ from cogs.common.custom_ids import find_job_id
 from cogs.common.errors import NoPictureInMessageError, PictureNumberError, SeveralPicturesError
 from cogs.common.forms import Answers, Attached, Field, Form
 from cogs.common.lookups import fetch_image_to_change, fetch_job
+from cogs.common.member_defaults import fetch_default_model
 from cogs.common.message_images import find_pictures
 from cogs.common.messages import Action
 from cogs.common.modals import open_form
@@ -20,22 +21,34 @@ from cogs.common.submission import acknowledge_and_submit
 from cogs.common.transformers import clean_typed_prompt
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
-from cogs.imagine import DEFAULT_STRENGTH, fill_in, submit_from_image, submit_upscale, tell_notes
+from cogs.imagine import (
+    DEFAULT_STRENGTH,
+    Guide,
+    fill_in,
+    submit_from_image,
+    submit_guided,
+    submit_upscale,
+    tell_notes,
+)
 from cogs.recipe import show_file, show_recipe
 from cogs.results._buttons import submit_enlargement
 from cogs.results._form_fields import (
+    NETWORK,
     NUMBER,
     PROMPT,
     STRENGTH,
     build_number_field,
     build_prompt_field,
     build_strength_field,
+    list_network_fields,
     parse_number,
 )
-from generation.jobs.derive_edits import replace_prompt, start_from_image
+from generation.jobs.derive_edits import guide_by_image, replace_prompt, start_from_image
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job
+from generation.requests.errors import NoControlError
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest
+from generation.requests.unfetched import NO_FILE
 from generation.translatable import Phrase
 
 
@@ -47,11 +60,7 @@ async def use_as_start(interaction: Interaction, message: discord.Message) -> No
         build_strength_field(DEFAULT_STRENGTH),
     ]
     if job is None:
-        await require_may_request(interaction)
-        held = interaction.client.services.pending_uploads
-        subject = await asyncio.to_thread(
-            held.put, _find_picture(message), get_owner(interaction), now_s=interaction.created_at.timestamp()
-        )
+        subject = await _hold(interaction, message)
     else:
         subject = job.id
         if len(job.images) > 1:
@@ -64,8 +73,7 @@ async def send_start(interaction: Interaction, subject: str, answers: Answers) -
     strength = parse_number(answers.texts.get(STRENGTH, ""), name=Phrase("Strength"))
     prompt = clean_typed_prompt(answers.texts.get(PROMPT))
     if len(subject) != JOB_ID_LENGTH:
-        held, now_s = interaction.client.services.pending_uploads, interaction.created_at.timestamp()
-        file = await asyncio.to_thread(held.get, subject, get_owner(interaction), now_s=now_s)
+        file = await _take(interaction, subject)
         typed = await fill_in(interaction, prompt, {"has_picture": True})
         await tell_notes(interaction, typed, await submit_from_image(interaction, typed, file, strength=strength))
         return
@@ -73,6 +81,37 @@ async def send_start(interaction: Interaction, subject: str, answers: Answers) -
     image = _choose_image(job, answers.texts.get(NUMBER, "1"))
     spec = start_from_image(image, strength=strength, seed=draw_seed())
     model = interaction.client.services.generation.catalog.get(spec.model)
+    request = GenerationRequest(spec=replace_prompt(spec, model, prompt), parent=image.id)
+    await acknowledge_and_submit(interaction, request.shown_like(job.request))
+
+
+@app_commands.context_menu(name="Use as guide")
+async def use_as_guide(interaction: Interaction, message: discord.Message) -> None:
+    job, catalog = await _find_job(interaction, message), interaction.client.services.generation.catalog
+    model = await fetch_default_model(interaction) if job is None else catalog.get(job.request.spec.model)
+    if not model.controls:
+        raise NoControlError(model=model.name)
+    prompt = job.request.spec.written if job is not None else ""
+    fields: list[Field] = [build_prompt_field(prompt), *list_network_fields(model)]
+    if job is not None and len(job.images) > 1:
+        fields.append(build_number_field(len(job.images)))
+    subject = job.id if job is not None else await _hold(interaction, message)
+    await open_form(
+        interaction, Form(action=Action.GUIDE, subject=subject, title=_("Follow this picture"), fields=tuple(fields))
+    )
+
+
+async def send_guide(interaction: Interaction, subject: str, answers: Answers) -> None:
+    prompt, guide = clean_typed_prompt(answers.texts.get(PROMPT)), Guide(network=answers.texts.get(NETWORK) or None)
+    if len(subject) != JOB_ID_LENGTH:
+        file = await _take(interaction, subject)
+        typed = await fill_in(interaction, prompt, {"has_picture": True})
+        await tell_notes(interaction, typed, await submit_guided(interaction, typed, file, guide))
+        return
+    job, catalog = await fetch_job(interaction, subject), interaction.client.services.generation.catalog
+    image = _choose_image(job, answers.texts.get(NUMBER, "1"))
+    model = catalog.get(image.spec.model)
+    spec = guide_by_image(image, guide.build(model, catalog, NO_FILE), seed=draw_seed())
     request = GenerationRequest(spec=replace_prompt(spec, model, prompt), parent=image.id)
     await acknowledge_and_submit(interaction, request.shown_like(job.request))
 
@@ -97,8 +136,20 @@ async def enlarge_this(interaction: Interaction, message: discord.Message) -> No
         await submit_enlargement(interaction, await fetch_image_to_change(interaction, f"{job.id}:0"))
 
 
-MENUS = (use_as_start, recipe_of, enlarge_this)
-FORMS = {Action.START: send_start}
+MENUS = (use_as_start, use_as_guide, recipe_of, enlarge_this)
+FORMS = {Action.START: send_start, Action.GUIDE: send_guide}
+
+
+async def _hold(interaction: Interaction, message: discord.Message) -> str:
+    """Keep in mind the picture of a message that is not ours, while its form is open. Return what names it."""
+    await require_may_request(interaction)
+    held, now_s = interaction.client.services.pending_uploads, interaction.created_at.timestamp()
+    return await asyncio.to_thread(held.put, _find_picture(message), get_owner(interaction), now_s=now_s)
+
+
+async def _take(interaction: Interaction, subject: str) -> Attached:
+    held, now_s = interaction.client.services.pending_uploads, interaction.created_at.timestamp()
+    return await asyncio.to_thread(held.get, subject, get_owner(interaction), now_s=now_s)
 
 
 async def _find_job(interaction: Interaction, message: discord.Message) -> Job | None:

@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from cogs.common.errors import NotANumberError, NotAWholeNumberError
 from cogs.common.forms import Choice, Text
 from cogs.i18n.gettext import N_, _, format_number
+from generation.models.catalog import Model
 from generation.requests.ranges import MAX_SHOWN_CHARS
 
 PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, NUMBER = "prompt", "negative", "guidance", "seed", "strength", "number"
+NETWORK = "network"
+_MAX_NETWORKS = 10
+"""A choice in a form has two to ten."""
 MAX_WRITTEN_CHARS = 4000
 """As many as Discord takes in one field."""
 NONE = "none"
@@ -55,6 +59,14 @@ def build_number_field(most: int) -> Choice:
     """Return which of several pictures."""
     choices = tuple((_("Picture {number}", number=number), str(number)) for number in range(1, most + 1))
     return Choice(key=NUMBER, label=_("Which picture"), choices=choices, value="1")
+
+
+def list_network_fields(model: Model) -> list[Choice]:
+    """Return what of a picture is followed: the ControlNets of a model, as many as Discord offers; nothing where there
+    is no choice."""
+    choices = tuple((each.name, each.name) for each in model.controls[:_MAX_NETWORKS])
+    label = _("What is followed")
+    return [Choice(key=NETWORK, label=label, choices=choices, value=choices[0][1])] if len(choices) > 1 else []
 
 
 def _list_levels(levels: Mapping[float, str], now: float | None) -> tuple[tuple[str, str], ...]:

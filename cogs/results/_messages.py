@@ -144,20 +144,19 @@ def build_result(
     is_upscaled: bool = True,
     is_part: bool = False,
     sheet: Picture | None = None,
+    guides: Sequence[Block] = (),
     share: Action | None = None,
 ) -> MessageSpec:
     """Return the message of a job that has ended. `pictures` by index of their image; `notes` go to the small print.
 
-    `is_upscaled`, `is_part`, `share`: see `build_action_rows`. `sheet`: of a comparison.
+    `is_upscaled`, `is_part`, `share`: see `build_action_rows`. `sheet`, `guides`: of a comparison, of ControlNets.
     """
     blocks: list[Block] = [quote_prompts(job.request)]
     if (title := _get_title(job, verdict)) is not None:
         blocks.append(title)
-    if sheet is not None:
-        blocks.append(Gallery((sheet,)))
-    if pictures:
-        blocks.append(Gallery(tuple(pictures.values())))
-    blocks += list_troubles(job)
+    galleries = ((sheet,) if sheet is not None else (), tuple(pictures.values()))
+    blocks += [Gallery(each) for each in galleries if each]
+    blocks += (*guides, *list_troubles(job))
     done = [image for image in job.images if image.status is Status.DONE]
     blocks.append(
         "\n".join(

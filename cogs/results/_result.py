@@ -15,6 +15,7 @@ from cogs.common.messages import Action, MessageSpec, Picture
 from cogs.common.picture_visibility import fetch_visibility, is_flagged
 from cogs.i18n.gettext import _
 from cogs.results import _messages
+from cogs.results._guides import build_guides
 from cogs.results._reduced_variants import MessageVariant
 from cogs.results._sheet import build_sheet
 from cogs.services import Services
@@ -31,6 +32,7 @@ from generation.models.sizes import is_upscaled
 from generation.owner import DM_TENANT
 from generation.paintbox.vocabulary import find_unknown_words, suggest_known_words
 from generation.policy.policy import ChannelContext
+from generation.requests.ranges import MAX_COUNT
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.safety.visibility import Shown
 from generation.translatable import Phrase
@@ -97,9 +99,11 @@ def _build_message(
         notes.append(_(_messages.FLAGGED))
     if any(shown[image.index] is Shown.NOT and image.status is Status.DONE for image in job.images):
         notes.append(_(_messages.NOT_SHOWN_HERE))
+    guides = build_guides(job, shown, files, room=MAX_COUNT - len(pictures)) if pictures and variant.has_words else ()
     return _messages.build_result(
         job,
         pictures,
+        guides=guides,
         notes=notes,
         verdict=verdict,
         is_upscaled=context.is_upscaled,

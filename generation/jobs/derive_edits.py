@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import UNSET
+
 from generation.images.region import mask_sha256
 from generation.jobs.derive import ask_again, keep_controls, vary
 from generation.jobs.errors import PictureDeletedError, PictureEnlargedError, StrengthWithoutPictureError
 from generation.jobs.job import Image, Job
+from generation.requests.control import Control
 from generation.requests.drawing import write_prompts
 from generation.requests.edits import StartImage
 from generation.requests.prompt import read_negative
@@ -109,6 +112,16 @@ def start_from_image(image: Image, *, strength: float, seed: int, basis: ImageSp
         upscale=None,
         hires=None,
     )
+
+
+def guide_by_image(image: Image, control: Control, *, seed: int, basis: ImageSpec | None = None) -> ImageSpec:
+    """Return a picture's spec (or `basis`) that follows its file by a ControlNet, at its size.
+
+    Raise `InvalidRequestError` if that was deleted.
+    """
+    plain = start_from_image(image, strength=1.0, seed=seed, basis=basis)
+    assert plain.start is not None
+    return replace(plain, start=None, template=UNSET, control=(replace(control, sha256=plain.start.sha256),))
 
 
 def inpaint_cells(

@@ -20,6 +20,7 @@ class JobKind(StrEnum):
     ENLARGED = "enlarged"
     REPRODUCED = "reproduced"
     COMPARED = "compared"
+    GUIDED = "following a picture"
 
 
 def get_job_kind(request: GenerationRequest) -> JobKind:
@@ -37,6 +38,8 @@ def get_job_kind(request: GenerationRequest) -> JobKind:
         return JobKind.ZOOMED
     if spec.start is not None and spec.start.mask_sha256 is not None:
         return JobKind.REGION
+    if spec.controls and spec.start is None and spec.variation is None:
+        return JobKind.GUIDED
     if request.parent is not None and (spec.variation is not None or spec.start is not None):
         return JobKind.VARIED
     if spec.start is not None:

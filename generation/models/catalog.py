@@ -121,10 +121,10 @@ class Catalog:
     models: tuple[Model, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
     """What was added and cannot be offered, by name, and why."""
-    controls: tuple[ControlFile, ...] = ()
-    """All ControlNets that were added, for whichever model."""
     previews: Mapping[str, tuple[Path, Preview]] = field(default_factory=dict)
     """Small pictures of what was added, by name, and where they lie."""
+    controls: tuple[ControlFile, ...] = ()
+    """All ControlNets that were added, for whichever model."""
 
     @classmethod
     def open(cls, default: str, models_dir: Path | None = None) -> Catalog:
@@ -141,7 +141,7 @@ class Catalog:
         models.sort(key=lambda model: model.name != default and model.path != Path(default))
         extras = list_additions(register, folder, left_out, built_in=load_built_in_loras(base_model=PAINTBOX))
         offered = tuple(_with_extras(model, extras) for model in models)
-        return cls(offered, left_out, extras["controls"], list_previews(register, folder))
+        return cls(offered, left_out, list_previews(register, folder), extras["controls"])
 
     @property
     def default(self) -> Model:

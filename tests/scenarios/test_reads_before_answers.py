@@ -14,7 +14,7 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from cogs.registered import load_offline_bot as registered_offline
 from cogs.settings._fields import PAGES
 from db.stores.audit_log import Entry
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
+from generation.models.catalog import Catalog
+from generation.models.controls import ControlFile
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.style import Style
@@ -241,10 +243,14 @@ async def test_no_menu_or_form_reads_what_grows_before_it_answers(harness: Harne
     panel = (await ada.slash("settings")).original_message
     assert panel is not None
     await ada.click(panel, "atelier-set:styles:open")
+    following = harness.bot.generation.catalog
+    net = ControlFile(name="edges", path=Path("edges"), sha256="a" * 64, family="sd")
+    harness.bot.generation.catalog = Catalog(tuple(replace(each, controls=(net,)) for each in following.models))
     forms: dict[Action, tuple[ScriptedUser, Interaction, dict[str, Any]]] = {
         Action.REMIX: (bo, await press(harness, Action.REMIX), {"prompt": "a fox"}),
         Action.REGION: (bo, await press(harness, Action.REGION), {"cells": ["4"], "prompt": "a blue square"}),
         Action.START: (bo, await bo.context_menu("Use as start image", shown), {"prompt": "x", "strength": "0.5"}),
+        Action.GUIDE: (bo, await bo.context_menu("Use as guide", shown), {"prompt": "x"}),
         Action.STYLE: (ada, await ada.click(panel, "Add a style"), {"name": "oil", "prompt": "in oil", "negative": ""}),
         Action.ALT: (ada, await press(harness, Action.ALT), {"alt0": "A red disc"}),
         Action.LIST: (ada, await ada.slash("list add", name="pet"), {"lines": "cat\ndog"}),

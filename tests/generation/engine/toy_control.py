@@ -42,11 +42,15 @@ def build_toy_control(*, family: str = "sd", seed: int = 0, sizes: Sizes = TOY, 
             **changes,
         }
     )
-    zeros = (network.controlnet_down_blocks, network.controlnet_mid_block, network.controlnet_cond_embedding)
-    for each in zeros:
-        for weight in each.parameters():
-            weight.data.normal_(0, 0.2)
+    fill_zeros(network, 0.2)
     return network
+
+
+def fill_zeros(network: ControlNetModel, deviation: float) -> None:
+    """Give the layers random weights that are zero before training: else it adds nothing."""
+    for each in (network.controlnet_down_blocks, network.controlnet_mid_block, network.controlnet_cond_embedding):
+        for weight in each.parameters():
+            weight.data.normal_(0, deviation)
 
 
 def save_toy_control(folder: Path, *, name: str = "edges", family: str = "sd", **options: Any) -> ControlFile:

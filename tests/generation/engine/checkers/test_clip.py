@@ -17,7 +17,8 @@ from generation.engine.checkers.clip import ClipChecker, score_concepts
 from generation.engine.devices import Device
 from generation.engine.engine import Engine
 from generation.images.codec import encode_png
-from generation.jobs.protocol import Finished, GenerateCommand, Preview
+from generation.jobs.protocol import Finished, GenerateCommand, ImageFailed, Preview
+from generation.requests.control import Control
 from generation.requests.edits import StartImage, Upscale
 from generation.safety.checker_trust import SHARED
 from generation.safety.verdict import SafetyVerdict, judge
@@ -172,3 +173,35 @@ def test_a_flagged_start_picture_is_not_used(
     upscale = a_spec(upscale=Upscale(sha256="c" * 64))
     png = encode_png(flagged.tobytes(), (64, 64))
     assert paint(engine, an_order(upscale, image_id="c-0", check_safety=True, start_png=png)).is_start_flagged
+
+
+def test_a_flagged_picture_of_a_controlnet_is_not_used(
+    toy_folder: Path, of_two_minds: tuple[Path, np.ndarray, np.ndarray]
+) -> None:
+    """The picture itself is looked at, not the edges that are made of it; the start picture too."""
+    folder, flagged, fine = of_two_minds
+    engine = checked_engine(toy_folder, folder)
+    pngs = [encode_png(each.tobytes(), (64, 64)) for each in (fine, flagged)]
+
+    def order(name: str, start: bytes | None, *guides: bytes) -> GenerateCommand:
+        controls = tuple(
+            Control(network="net", network_sha256="f" * 64, sha256=f"{pngs.index(each)}" * 64, preprocessor="canny")
+            for each in guides
+        )
+        own = StartImage(sha256="d" * 64, strength=0.5) if start is not None else None
+        spec = a_spec(control=controls, start=own)
+        return an_order(spec, image_id=name, check_safety=True, control_pngs=guides, start_png=start)
+
+    for name, asked in (("a-0", order("a-0", None, pngs[1])), ("b-0", order("b-0", *pngs))):
+        refused = paint(engine, asked)
+        assert (refused.withheld, refused.is_start_flagged, refused.evaluations) == (True, True, 0), name
+    assert engine.rows_run == 0
+    through = ends(run(engine, order("c-0", pngs[0], pngs[0])))["c-0"]
+    assert isinstance(through, ImageFailed), "that ControlNet is not here: it came as far as that"
+
+
+def test_a_verdict_on_two_pictures_is_the_worse_of_both() -> None:
+    fine, bad = SafetyVerdict(True, {"a": -0.5, "b": 0.1}), SafetyVerdict(False, {"a": 0.5}, is_certain=False)
+    both = SafetyVerdict(False, {"a": 0.5, "b": 0.1}, is_certain=False)
+    assert fine.joined(bad) == bad.joined(fine) == both
+    assert fine.joined(SafetyVerdict(False, {}, is_forbidden=True)).is_forbidden
