@@ -31,11 +31,13 @@ from generation.models.errors import SizeFormatError, SizeTooLargeError
 from generation.requests.errors import (
     AddonMismatchError,
     EmptyPromptError,
+    NoWordListsError,
     NumberNotAboveError,
     NumberOutOfRangeError,
     OutOfRangeError,
     PromptTooLongError,
     SizeOutOfRangeError,
+    TooManyDrawsError,
     UnknownLoraError,
 )
 from tests.generation.images.hostile_files import header_only, many_frames, saved, text_bomb
@@ -83,6 +85,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         pytest.param({"count": 1000}, OutOfRangeError, id="24 count 1,000"),
         pytest.param({"steps": "many"}, OutOfRangeError, id="26 words for a number"),
         pytest.param({"steps": 4.5}, OutOfRangeError, id="26 a fraction"),
+        pytest.param({"prompt": "{a|b}" * 200}, TooManyDrawsError, id="14 200 choices"),
+        pytest.param({"prompt": "{0.__class__}"}, NoWordListsError, id="18 a template that names a list"),
         pytest.param({"prompt": "a <lora:../../x:1>"}, UnknownLoraError, id="13 a path as a LoRA"),
         pytest.param({"prompt": "a <lora:wide:1>"}, AddonMismatchError, id="32 a LoRA of another base"),
         pytest.param({"model": "../../etc/passwd"}, UnknownModelError, id="27 a path as a model"),
@@ -114,9 +118,9 @@ async def test_a_request_that_cannot_be_made(
         pytest.param("``` `` ` out", "\\`\\`\\` \\`\\` \\` out", id="9 back-ticks"),
         pytest.param("(" * 700 + "red" + ")" * 700, "\\(\\(\\(", id="11 700-deep parentheses"),
         pytest.param("(red:1e309) (circle:nan) (x:-5)", "\\(red\\:1e309\\)", id="12 weights that are none"),
-        pytest.param("{a|b}" * 200, "\\{a\\|b\\}", id="14 braces"),
+        pytest.param("{a}" * 200, "\\{a\\}\\{a\\}", id="14 braces"),
         pytest.param("'; DROP TABLE jobs; --", "'; DROP TABLE jobs; \\-\\-", id="17 SQL"),
-        pytest.param("{0.__class__} %s {{7*7}}", "\\{0\\.\\_\\_class\\_\\_\\} %s \\{\\{7\\*7\\}\\}", id="18 templates"),
+        pytest.param("{0.real} %s {{7*7}}", "\\{0\\.real\\} %s \\{\\{7\\*7\\}\\}", id="18 templates"),
     ],
 )
 async def test_a_prompt_that_only_looks_dangerous(harness: Harness, prompt: str, shown: str) -> None:
@@ -354,12 +358,12 @@ def _noise() -> bytes:
 
 async def test_words_that_are_not_read_are_told_of_once(harness: Harness) -> None:
     """In private, beside the picture; a button repeats the words, not the note."""
-    asked = await harness.people.ada.slash("imagine", prompt="a [red:blue:0.5] circle (x:-5) AND", steps=1)
+    asked = await harness.people.ada.slash("imagine", prompt="a {red} circle (x:-5) AND", steps=1)
     message = await until_done(harness.discord, asked)
     await harness.discord.wait_for(lambda: asked.followups)
     [note] = asked.followups
     said = note.content.replace("\\", "")
-    assert "painted as plain words: “[red:blue:0.5]”, “AND”." in said
+    assert "painted as plain words: “{red}”, “AND”." in said
     assert "Weights end at 0 and 2, and these go beyond: “(x:-5)”." in said
     pressed = await harness.people.ada.click(message, "Reroll")
     await until_done(harness.discord, pressed)
