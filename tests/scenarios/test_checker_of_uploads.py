@@ -120,7 +120,7 @@ async def test_what_was_made_of_such_pictures_stays_there_too(harness: Harness) 
     ada, dark = harness.people.ada, harness.after_dark
     start = await harness.done(await dark.slash("img2img", image=a_file(), prompt="x", steps=2))
     opened = await dark.context_menu("Use as start image", start)
-    second = await harness.done(await dark.submit_modal(opened, {"prompt": "y", "strength": "0.1"}))
+    second = await harness.done(await dark.submit_modal(opened, {"prompt": "y", "strength": "0.05"}))
     enlarged = await harness.done(await dark.click(second, button_of(second, Action.UPSCALE)))
     assert (await harness.job(enlarged)).is_from_upload
     for message in (start, second):
