@@ -64,7 +64,9 @@ async def test_a_picture_that_kills_its_worker_does_not_take_others_with_it(
 
 
 async def test_a_bot_killed_with_jobs_waiting_and_running(discord: Sandbox, people: People, bot: LivingBot) -> None:
-    asked = [await people.ada.slash("imagine", prompt=f"slow-image {n}", steps=6) for n in range(8)]
+    await bot.hold_painting()
+    asked = [await people.ada.slash("imagine", prompt=f"slow-image {n}", steps=20) for n in range(8)]
+    bot.go_on_painting()
     await discord.wait_for(lambda: "%" in asked[0].original_message.text)
     await bot.crash()
     await bot.start()
