@@ -31,13 +31,18 @@ RED = "a red circle on a blue background"
 
 
 async def live_in(discord: Sandbox, bot: LivingBot, guild: Guild, prompt: str) -> tuple[ScriptedUser, Message]:
-    """Everything a server can leave behind: pictures, settings, rules, styles, quotas, refusals, reports, a block."""
-    lobby = guild.add_channel("lobby")
+    """Everything a server can leave behind.
+
+    Pictures, shared ones, settings, rules, styles, quotas, refusals, reports, a block.
+    """
+    lobby, showcase = guild.add_channel("lobby"), guild.add_channel("showcase")
     lee = discord.act_as(guild.add_member(f"lee of {guild.name}"), lobby)
-    message = await until_done(discord, await lee.slash("imagine", prompt=prompt, steps=2))
     services = bot.services
-    settings = GuildSettings(guild_id=guild.id, choices=GuildPreferences(max_steps=40))
-    await bot.choose(settings)
+    choices = GuildPreferences(max_steps=40, share_channel_id=showcase.id)
+    await bot.choose(GuildSettings(guild_id=guild.id, choices=choices))
+    message = await until_done(discord, await lee.slash("imagine", prompt=prompt, steps=2))
+    await until_shown(discord, await lee.click(message, "Share"))
+    await discord.wait_for(lambda: showcase.messages)
     await services.content_rules.add_rules(guild.id, [Rule(text="goblin")], by=lee.user.id)
     await services.styles.save(Style(guild_id=guild.id, name="Ink", prompt="in ink"), Entry(1, "for a test"))
     quota = Quota(scope=Scope.USER, subject_id=lee.user.id, unit=Unit.IMAGES, limit=9)
