@@ -57,10 +57,10 @@ async def read_typed(interaction: Interaction, prompt: str, options: dict[str, A
 
 async def tell_notes(interaction: Interaction, typed: Typed, job: Job) -> None:
     """Tell the person what became of their flags, and of a size that had to be changed."""
-    rounded = format_rounded_size(typed.size, job) if typed.size is not None else None
-    notes = [*typed.notes, *([rounded] if rounded is not None else [])]
-    if notes:
-        async with accepted(interaction, job):
+    async with accepted(interaction, job):
+        rounded = format_rounded_size(typed.size, job) if typed.size is not None else None
+        notes = [*typed.notes, *([rounded] if rounded is not None else [])]
+        if notes:
             await send_note(interaction, "\n".join(notes), job_id=job.id)
 
 

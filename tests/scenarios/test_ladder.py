@@ -245,7 +245,7 @@ async def test_what_was_kept_is_told_until_that_is_known_to_have_worked(
 async def test_a_slip_after_the_acceptance_leaves_the_message_and_claims_no_refusal(
     discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("cogs.imagine._cog.format_rounded_size")
+    monkeypatch.delattr("cogs.imagine._typed.format_rounded_size")
     asked = await people.ada.slash("imagine", prompt=RED, size="100x100", steps=2)
     await discord.wait_for(lambda: asked.followups)
     assert is_said(ACCEPTED, asked.followups[0].content)
