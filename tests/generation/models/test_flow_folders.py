@@ -46,7 +46,7 @@ def test_a_folder_is_known_by_its_pipeline_and_painted_as_its_name_says(model: M
     spec = ImageSpec.for_model(model, prompt="a harbour", seed=1)
     assert (spec.steps, spec.guidance, spec.sampler, spec.width_px) == (8, 1.0, "Euler", 1024)
     assert parse_size(model, "700x700") == (704, 704)
-    require_paintable(request_of(model), model)
+    require_paintable(request_of(model), Catalog((model,)))
 
 
 def test_what_it_cannot_do_is_refused_before_anything_is_painted(model: Model) -> None:
@@ -56,7 +56,7 @@ def test_what_it_cannot_do_is_refused_before_anything_is_painted(model: Model) -
         ({"clip_skip": 2}, "at most 1"),
     ):
         with pytest.raises(InvalidRequestError, match=said):
-            require_paintable(request_of(model, **changes), model)
+            require_paintable(request_of(model, **changes), Catalog((model,)))
     with pytest.raises(InvalidRequestError, match="LoRA"):
         read_prompts(model, "a harbour <lora:anything>")
     with pytest.raises(InvalidRequestError, match="does not work with the model"):

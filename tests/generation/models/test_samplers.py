@@ -26,10 +26,10 @@ def test_heun_and_plms_are_not_for_models_of_zero_terminal_snr(tmp_path: Path) -
     assert set(SAMPLERS) - set(model.samplers) == {"Heun", "PLMS"}
     spec = ImageSpec.for_model(model, prompt="a", seed=1, sampler="Heun", steps=2, guidance=1.0)
     with pytest.raises(InvalidRequestError, match="“Heun” does not work with the model") as refused:
-        require_paintable(GenerationRequest(spec=spec), model)
+        require_paintable(GenerationRequest(spec=spec), Catalog((model,)))
     assert "Euler SGM Uniform" in str(refused.value)
     old = GenerationRequest(spec=spec, replay=Replay(trace="1x3", pixels_sha256="0" * 64))
-    require_paintable(old, model)
+    require_paintable(old, Catalog((model,)))
 
 
 def test_every_sampler_of_flow_models_has_a_name_that_others_know() -> None:
