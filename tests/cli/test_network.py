@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -102,7 +103,7 @@ async def test_the_client_of_discord_goes_through_it() -> None:
     lost = asyncio.Event()
     async with proxy() as it:
         settle_proxy(f"127.0.0.1:{it.port}")  # without a scheme, as curl takes it
-        services: Any = None  # no login gets as far as needing them
+        services: Any = SimpleNamespace(allows_user_installs=False)  # no login gets as far as needing more
         keeping = asyncio.create_task(
             keep_connected(services, "a.b.c", report=lambda _: lost.set(), connector=ProxyConnector)
         )
