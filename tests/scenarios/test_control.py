@@ -106,6 +106,8 @@ async def test_a_picture_follows_another_and_is_remixed_and_reproduced_after_a_r
         again = await until_done(discord, await ada.slash("reproduce", picture=f"{job_id_in(message)}-0"))
         return again.attachments[0].data
 
+    recipe = await told(discord, await ada.click(message, "Recipe"))
+    assert all(each in recipe.text for each in (f"`{control.network_sha256[:10]}`", "strength 0.8", "0–0.5", "canny"))
     assert await same(message) == posted
     rerolled = await bot.ended(await ada.click(message, "Reroll"))
     assert rerolled.request.spec.controls == (control,) and rerolled.request.spec.seed != job.request.spec.seed
