@@ -71,11 +71,16 @@ def write_folder(family: str, folder: Path) -> Path:
 
 
 def _lengthen(word_list: Path, size: int) -> None:
-    """Let the word list of a toy have as many words as the text encoder knows; no prompt uses those."""
+    """Let the word list of a toy, single letters, be as long as the text encoder knows, by words of two or three."""
     said = json.loads(word_list.read_text())
-    words = said["model"]["vocab"]
+    words: dict[str, int] = said["model"]["vocab"]
+    letters = [word for word in words if len(word) == 1]
     taken = {*words.values(), *(each["id"] for each in said["added_tokens"])}
-    words |= {f"word {number}": number for number in range(size) if number not in taken}
+    free = [number for number in range(size) if number not in taken]
+    pairs = [(left, right) for left in letters for right in letters]
+    merges = [*pairs, *((left + middle, right) for left, middle in pairs for right in letters[:2])][: len(free)]
+    words |= {left + right: number for (left, right), number in zip(merges, free, strict=True)}
+    said["model"]["merges"] = merges
     word_list.write_text(json.dumps(said))
 
 
