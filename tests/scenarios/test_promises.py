@@ -194,7 +194,7 @@ async def test_a_worker_frozen_beyond_patience_overwrites_nothing(
     monkeypatch.setattr(bot_harness, "LocalWorker", partial(LocalWorker, hang_s=12.0))
     bot = LivingBot(discord, tmp_path, blank_database)
     await bot.start()
-    asked = await people.ada.slash("imagine", prompt="slow-image", steps=8)
+    asked = await people.ada.slash("imagine", prompt="slow-image", steps=60)
     await discord.wait_for(lambda: asked.original_message and "%" in asked.original_message.text)
     frozen = bot.worker.pid
     assert frozen is not None
