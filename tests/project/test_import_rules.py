@@ -61,7 +61,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         NOT_TORCH,
     ),
     "generation/policy/*.py": (
-        BASICS | {f"generation.{room}" for room in ("rules", "requests", "safety", "jobs", "policy")},
+        BASICS | {f"generation.{room}" for room in ("rules", "requests", "models", "safety", "jobs", "policy")},
         NOT_TORCH,
     ),
     "generation/scheduling/*.py": (
