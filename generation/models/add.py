@@ -102,13 +102,25 @@ def add_path(
         entry = _describe_entry(entry, path, found, origin)
         if entry.kind is Kind.MODEL:
             entry = msgspec.structs.replace(entry, guessed=guess_for(entry, models_dir).overrides)
-        if (tried := _find_trial(register, entry, models_dir)) is not None:
-            say("Loading it once, to see that it loads …")
-            require_loadable(tried)
-        if entry.kind is Kind.LORA:
-            _try_lora(register, entry, models_dir, require_fitting)
+        _try_entry(register, entry, models_dir, say, require_loadable, require_fitting)
         register.with_entry(entry).write(models_dir)
     return entry
+
+
+def _try_entry(
+    register: ModelRegistry,
+    entry: Entry,
+    models_dir: Path,
+    say: Say,
+    require_loadable: Callable[[Model], None],
+    require_fitting: Callable[[PromptAddon, tuple[Path, ...]], None],
+) -> None:
+    """Load what can be loaded by itself, and try a LoRA. Raise `ConfigurationError` if it does not work."""
+    if (tried := _find_trial(register, entry, models_dir)) is not None:
+        say("Loading it once, to see that it loads …")
+        require_loadable(tried)
+    if entry.kind is Kind.LORA:
+        _try_lora(register, entry, models_dir, require_fitting)
 
 
 def _describe_entry(entry: Entry, path: Path, found: Description, origin: Origin) -> Entry:
