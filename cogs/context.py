@@ -73,7 +73,7 @@ ListBuilder = Callable[[Interaction, str], Awaitable[MessageSpec]]
 
 
 def get_owner(interaction: Interaction) -> Owner:
-    """Return who acts, and the tenant they act in: the server where the bot is, whoever brought it along there too;
+    """Return who acts, and the tenant they act in: the server where the bot is, also for a user who installed it;
     else what stands for other places."""
     guild_id = interaction.guild_id
     if guild_id is not None:

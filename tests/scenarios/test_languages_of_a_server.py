@@ -90,7 +90,7 @@ async def test_one_server_two_languages(discord: Sandbox, people: People, bot: L
     with use_language("de"):
         assert is_said(SizeFormatError, in_german, text="large")
 
-    # What all read is in the server's, whoever asked: here English, as Italian is not there.
+    # What all read is in the server's, not the asker's: here English, as Italian is not there.
     shared = await until_done(discord, await ada.slash("imagine", prompt=RED, steps=2))
     assert is_said_in("en", AI_GENERATED, shared.text)
     assert "Reroll" in labels(shared)

@@ -84,7 +84,7 @@ async def test_what_is_left_open_is_chosen_by_the_member_also_after_a_restart(
     recipe = (await told(discord, await people.bo.click(message, "Recipe"))).text
     assert is_said(ORIGINS[Origin.MEMBER], recipe, values="model, shape, sampler, what to avoid")
     assert is_said(ORIGINS[Origin.TYPED], recipe, values="steps")
-    # The picture is made again from its recipe alone, whoever asks, with whatever defaults.
+    # The picture is made again from its recipe alone, for any member, whatever their defaults are.
     again = await until_done(discord, await people.bo.slash("reproduce", picture=f"{job_id_in(message)}-0"))
     assert is_said(IDENTICAL, again.text)
 

@@ -116,7 +116,7 @@ async def test_the_real_engine_paints_there_and_reproduces_byte_for_byte(
     await bot.stop()
 
 
-async def test_a_server_that_has_the_bot_decides_whoever_brought_it_along(
+async def test_a_server_that_has_the_bot_decides_for_installed_users_too(
     discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
     public = await people.ada.slash("imagine", prompt=RED, steps=2)

@@ -130,7 +130,7 @@ def test_only_captions_of_one_padded_length_share_a_forward(engine: Engine) -> N
         assert end.trace == "1x4", "neither was in the other's company"
 
 
-def test_rows_that_nobody_owns_bring_no_mask(folder: Path) -> None:
+def test_rows_without_an_image_bring_no_mask(folder: Path) -> None:
     """A forward of four rows with one image has three that were never filled. They are of the others' padded length."""
     engine = Engine([toy_flow_model(folder, "zimage")], EngineSettings(num_threads=1))
     seen: list[set[int]] = []
