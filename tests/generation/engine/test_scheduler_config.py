@@ -180,7 +180,7 @@ def test_settings_no_sampler_can_use_are_refused(toy_folder: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("settings", ACCEPTED.values(), ids=ACCEPTED)
 def test_settings_every_sampler_can_use_are_accepted(toy_folder: Path, settings: dict[str, Any]) -> None:
-    merged = {**read_scheduler(toy_folder), **settings}
+    merged = {**read_scheduler(toy_folder, "sd"), **settings}
     check_settings(merged)
     check_samplers(merged)
 
