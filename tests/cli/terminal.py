@@ -74,6 +74,11 @@ def _opened() -> Iterator[tuple[int, int]]:
         os.close(theirs)
 
 
+def _hear_interrupts() -> None:
+    """Take Ctrl-C as at a terminal: what a shell starts in the background ignores it, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 async def open_terminal(*words: str, **environment: str) -> Terminal:
     """Start `bot.py WORDS` on a terminal of its own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ATELIER_")}
@@ -85,5 +90,6 @@ async def open_terminal(*words: str, **environment: str) -> Terminal:
             stderr=theirs,
             env=clean | environment,
             start_new_session=True,
+            preexec_fn=_hear_interrupts,
         )
     return Terminal(process, ours)
