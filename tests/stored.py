@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from db.admin.erasure import delete_jobs
 from db.engine import Database
@@ -21,7 +22,7 @@ from generation.policy.quota import Usage
 async def fetch_jobs(jobs: JobStore, owner: Owner) -> list[Job]:
     """Return the owner's jobs in that guild, newest first."""
 
-    def read(session) -> list[str]:
+    def read(session: Session) -> list[str]:
         mine = select(JobRow.id).where(
             JobRow.member_key == find_key(session, owner.user_id), JobRow.guild_id == owner.guild_id
         )
@@ -38,7 +39,7 @@ async def fetch_image(jobs: JobStore, image_id: str) -> Image:
 async def fetch_usage(database: Database, owner: Owner, *, since: datetime) -> Usage:
     """Return what the member asked for in the guild since then."""
 
-    def read(session) -> Usage:
+    def read(session: Session) -> Usage:
         key = find_key(session, owner.user_id)
         return Usage() if key is None else sum_usage(session, owner.guild_id, member_key=key, since=since)
 

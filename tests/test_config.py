@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -166,12 +167,13 @@ def test_a_file_that_cannot_be_read_is_one_sentence_without_its_content(
 @pytest.mark.parametrize("kind", ["folder", "pipe", "circle", "nowhere"])
 def test_pipes_and_folders_are_refused_without_waiting(tmp_path: Path, kind: str) -> None:
     file = tmp_path / ".env"
-    {
+    making: dict[str, Callable[[], None]] = {
         "folder": file.mkdir,
         "pipe": lambda: os.mkfifo(file),
         "circle": lambda: file.symlink_to(file),
         "nowhere": lambda: file.symlink_to("gone"),
-    }[kind]()
+    }
+    making[kind]()
     with pytest.raises(ConfigurationError, match=r"\.env is (a folder|a pipe|a link that leads in a circle|not there)"):
         config.load()
 

@@ -90,7 +90,7 @@ def counting() -> Iterator[CallCounter]:
         yield counter
     finally:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
 
 
 Ask = Callable[[ScriptedUser, Message], Awaitable[Interaction]]
@@ -116,7 +116,7 @@ async def count(people: People, bot: LivingBot, counter: CallCounter, ask: Ask) 
     """Return the calls of one request, made for the second time. The bot does nothing else meanwhile."""
     painted = await until_done(people.discord, await people.ada.slash("imagine", prompt=RED, steps=1))
     for _ in range(2):
-        await asyncio.gather(*bot.client.tracker.tasks)
+        await asyncio.gather(*bot.tracker.tasks)
         used = await ask(people.ada, painted)
         assert used.acknowledged is not None
         calls = counter.calls.copy()

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import TypeGuard
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("cogs", "generation", "db", "cli", "packages/discord_sandbox/discord_sandbox")
@@ -68,7 +69,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             yield node.module
 
 
-def _is_counted(node: ast.AST) -> bool:
+def _is_counted(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith(("__", "test_")):
         return False
     return not any("property" in ast.unparse(each) or ".setter" in ast.unparse(each) for each in node.decorator_list)

@@ -257,8 +257,8 @@ def stranger() -> Iterator[None]:
 @pytest.mark.parametrize("name", ["atelier.db", "atelier.db-wal", "."])
 def test_files_of_another_user_are_named_with_their_owner(name: str) -> None:
     with as_a_stranger() as folder:
-        for each in ("atelier.db", "atelier.db-wal"):
-            (folder / each).touch()
+        for file in ("atelier.db", "atelier.db-wal"):
+            (folder / file).touch()
         for each in (folder, *folder.iterdir()):
             if each.name != name and (name != "." or each != folder):
                 os.chown(each, STRANGER, STRANGER)
@@ -270,8 +270,8 @@ def test_files_of_another_user_are_named_with_their_owner(name: str) -> None:
 def test_files_in_the_data_folder_must_be_ours(name: str) -> None:
     with as_a_stranger() as folder:
         (folder / "pictures" / "ab").mkdir(parents=True)
-        for each in ("atelier.lock", "measured.json"):
-            (folder / each).touch()
+        for file in ("atelier.lock", "measured.json"):
+            (folder / file).touch()
         for each in (folder, *folder.rglob("*")):
             if each != folder / name:
                 os.chown(each, STRANGER, STRANGER)

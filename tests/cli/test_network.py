@@ -20,7 +20,7 @@ from yarl import URL
 from cli.logging_setup import Redacting
 from cli.network import ProxyConnector, named, proxy_for, settle_proxy
 from cogs.common.attachments import fetch_attachment
-from cogs.common.modals import Attached
+from cogs.common.forms import Attached
 from cogs.connection import keep_connected
 from generation.errors import ConfigurationError, InvalidRequestError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -37,6 +38,8 @@ async def test_the_health_says_what_is_wrong(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, num_threads=1)
     async with open_app(settings) as app:
         status = HealthStatus(app.generation, app.database, app.problems)
-        assert status()["problems"][0] == "Discord: connecting"
+        problems: Any = status()["problems"]
+        assert problems[0] == "Discord: connecting"
         status.set_discord("connected")
-        assert not [each for each in status()["problems"] if each.startswith("Discord")]
+        problems = status()["problems"]
+        assert not [each for each in problems if each.startswith("Discord")]

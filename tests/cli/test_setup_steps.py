@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
-from cli import env_writer
 from cli.discord_api import Application, Server, build_invite_link, fetch_channels, fetch_servers, find_application_id
 from cli.env_file import read_written
 from cli.env_writer import write_settings
@@ -98,7 +97,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pyte
     def fail(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(env_writer.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(ConfigurationError, match=r"does not fit on the disk\. Make room"):
         write_settings(tmp_path, {"model": "new"})
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(".env", "X=1\n")]

@@ -46,7 +46,7 @@ def description() -> OpenApiDescription | None:
 
 def wrongs_of_view(view: ui.LayoutView, files: Sequence[discord.File]) -> list[str]:
     """Return Discord's objections to a message of components with these files."""
-    components = wide(view.to_components())
+    components = wide(view.to_components())  # type: ignore[no-untyped-call]
     wrong = [*_wrongs(lambda: check_components(components, is_v2=True)), *_wrongs_of_files(components, files)]
     payload = {"components": components, "flags": 1 << 15, "attachments": _attachments(files)}
     return wrong + _by_description(payload, "MessageCreateRequest")

@@ -56,9 +56,9 @@ from generation.policy.usage import Day, GuildUsage, MemberUsage
 from generation.requests.comparison import Axis, Comparison
 from generation.requests.defaults import Defaults
 from generation.requests.prompt import MAX_PROMPT_CHARS
-from generation.requests.prompt_addons import PromptAddon
+from generation.requests.prompt_addons import Adapter, PromptAddon
 from generation.requests.recipe import Fingerprint, Recipe
-from generation.requests.spec import Adapter, GenerationRequest, ImageSpec
+from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.requests.style import MAX_NAME_CHARS, MAX_STYLES, Style
 from generation.requests.word_lists import MAX_LISTS
 from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
@@ -163,7 +163,7 @@ def job(draw: Draw, *, recipes: bool = False) -> Job:
     with stored():
         request = GenerationRequest(spec=made, count=len(images))
         if len(images) > 1 and flag(draw):
-            axis, other = draw(st.permutations(Axis))[:2]
+            axis, other = draw(st.permutations(tuple(Axis)))[:2]
             has_rows = len(images) > 2 and flag(draw)
             layout = Comparison(
                 columns=axis, num_columns=len(images) // (2 if has_rows else 1), rows=other if has_rows else None
@@ -214,7 +214,7 @@ def style(draw: Draw) -> Callable[[int], Style]:
 
 def model(draw: Draw) -> Callable[[int], Model]:
     name, licence = text(draw, 150), text(draw, 120)
-    words = {"prefix": text(draw, 1500), "suffix": text(draw, 1500), "negative": text(draw, 1500)}
+    words: dict[str, Any] = {"prefix": text(draw, 1500), "suffix": text(draw, 1500), "negative": text(draw, 1500)}
     guidance = draw(st.sampled_from((1.0, 4.0)))
     defaults = Defaults(steps=20, guidance=guidance, sampler="Euler", native_px=512, clip_skip=2, **words)
     return lambda number: Model(

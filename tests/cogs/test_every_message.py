@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,11 @@ from cogs.results._form_fields import (
     build_seed_field,
     build_strength_field,
 )
-from cogs.rules import _messages as rules_pages
 from cogs.settings._field_kinds import Installed
 from cogs.settings._fields import MODELS
 from cogs.settings._views import list_offered
 from generation.requests.ranges import MAX_GUIDANCE, MAX_SEED
+from generation.rules.rule import Rule
 from tests.cogs.judging import wrongs_of_choices, wrongs_of_modal, wrongs_of_text, wrongs_of_view
 from tests.cogs.messages import MESSAGES, SIGNS, Draw, many, picture, text
 from tests.messages import is_said
@@ -62,7 +63,8 @@ def test_every_message_is_within_every_limit(name: str, language: str, data: st.
         page = data.draw(st.sampled_from((0, 1, 10**6)))
         sent, edit = render_new(made, page), render_edit(made, page)
         assert wrongs_of_view(sent["view"], sent["files"]) == []
-        assert edit["view"].to_components() == sent["view"].to_components()
+        sent_view, edited_view = sent["view"], edit["view"]
+        assert edited_view.to_components() == sent_view.to_components()  # type: ignore[no-untyped-call]
         assert len(edit["attachments"]) == len(sent["files"])
 
 
@@ -160,7 +162,7 @@ def test_plain_text_of_any_length_can_be_sent(sign: str, length: int) -> None:
 
 @pytest.mark.parametrize("language", list_languages())
 def test_warnings_of_many_rules_are_shown_in_full(language: str) -> None:
-    rules = [rules_pages.rules.Rule(text="x", reason=f"{number} {'😀' * 190}") for number in range(50)]
+    rules = [Rule(text="x", reason=f"{number} {'😀' * 190}") for number in range(50)]
     with use_language(language):
         said = format_warnings(rules)
         sent = build_plain(said)
@@ -307,10 +309,11 @@ FORM_LIMITS = {"title": 45, "label": 45, "hint": 100, "placeholder": 150}
 def _assigned(tree: ast.Module) -> dict[str, list[ast.expr]]:
     """Return what is given to each name of a module, in pairs where several are given at once."""
     found: dict[str, list[ast.expr]] = {}
-    for node in ast.walk(tree):
-        for target in node.targets if isinstance(node, ast.Assign) else ():
-            both = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
-            pairs = zip(target.elts, node.value.elts, strict=False) if both else [(target, node.value)]
+    for node in (each for each in ast.walk(tree) if isinstance(each, ast.Assign)):
+        for target in node.targets:
+            pairs: Iterable[tuple[ast.expr, ast.expr]] = [(target, node.value)]
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                pairs = zip(target.elts, node.value.elts, strict=False)
             for name, value in pairs:
                 if isinstance(name, ast.Name):
                     found.setdefault(name.id, []).append(value)

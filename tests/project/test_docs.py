@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cli.app import app
-from config import PREFIX, Settings
+from cli.env_file import PREFIX
+from config import Settings
 from generation import errors
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from cli.app import app
+from cli.env_file import PREFIX
 from cogs.registered import load_offline_bot
-from config import PREFIX, Settings
+from config import Settings
 from tests.project.test_docs import PAGES, ROOT
 
 # Named in pages, but not in the source tree: made at run time, examples, or outside.

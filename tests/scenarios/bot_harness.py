@@ -23,6 +23,7 @@ import psutil
 
 from cli.serve import Parts, build_services
 from cogs.bot import AtelierBot, build_bot
+from cogs.delivery._tracker import DeliveryTracker
 from cogs.endpoints import set_base_url
 from config import Settings
 from db.engine import Database
@@ -169,6 +170,11 @@ class LivingBot:
             return Catalog.open(PAINTBOX, self._models_dir)
 
         return CatalogWatch(open_catalog, models_dir=self._models_dir or self.data_dir / "models")
+
+    @property
+    def tracker(self) -> DeliveryTracker:
+        assert isinstance(self.client.tracker, DeliveryTracker)
+        return self.client.tracker
 
     async def choose(self, settings: GuildSettings) -> None:
         """Put these settings in the place of what the guild had chosen."""

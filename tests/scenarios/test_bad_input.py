@@ -324,7 +324,7 @@ async def test_48_a_guild_that_was_left_between_request_and_result(harness: Harn
     bot.go_on_painting()
     assert (await bot.generation.finished(job_id)).status is Status.DONE
     async with asyncio.timeout(PATIENCE_S):
-        while tasks := bot.client.tracker.tasks:
+        while tasks := bot.tracker.tasks:
             await asyncio.wait(tasks)
     delivery = await bot.deliveries.fetch(job_id)
     assert delivery.state == "kept"

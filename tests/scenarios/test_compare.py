@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -164,7 +165,7 @@ async def test_a_withheld_cell_is_named_on_the_sheet_and_never_drawn(harness: Ha
     _, message, job = await compared(harness, prompt=f"{RED} | a withhold-image of a spider", steps="1")
     assert [image.status for image in job.images] == [Status.DONE, Status.WITHHELD]
     assert is_said(WithheldError, message.text) and len(message.attachments) == 2
-    empty = sheet_of(message).getpixel((16 + 368 + 180, 88 + 40))
+    empty: Any = sheet_of(message).getpixel((16 + 368 + 180, 88 + 40))
     assert all(abs(value - grey) < 12 for value, grey in zip(empty, (49, 51, 61), strict=True))
     guild_id = harness.people.guild.id
     await harness.bot.choose(GuildSettings(guild_id=guild_id, safety=SafetyLevel.BLUR))

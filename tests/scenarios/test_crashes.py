@@ -131,7 +131,7 @@ async def test_a_stopped_bot_leaves_nothing_undone(discord: Sandbox, people: Peo
 async def _all_posted(bot: LivingBot, jobs: list[str]) -> None:
     """Wait until the courier has nothing left to do."""
     async with asyncio.timeout(PATIENCE_S):
-        while tasks := bot.client.tracker.tasks:
+        while tasks := bot.tracker.tasks:
             await asyncio.wait(tasks)
     assert [str((await bot.deliveries.fetch(job_id)).state) for job_id in jobs] == ["posted"] * len(jobs)
 

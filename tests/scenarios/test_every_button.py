@@ -18,9 +18,9 @@ from PIL import Image
 
 from cogs.common.errors import MaskSizeError, NotANumberError, NotAWholeNumberError, PartsOrMaskError
 from cogs.common.messages import Action
-from cogs.delivery._notify import DONE
 from cogs.error_handler import STRAY_BUTTON
 from cogs.registered import load_offline_bot
+from cogs.results import DONE
 from cogs.results._messages import IDENTICAL, NOTHING_TO_CANCEL
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
 from generation.errors import InvalidRequestError

@@ -323,7 +323,7 @@ def by_another_bot(harness: Harness, **body: Any) -> Message:
 
 
 MEDIA = {"media": {"url": "attachment://shown.png"}}
-HELD = {
+HELD: dict[str, dict[str, Any]] = {
     "an embed": {"embeds": [{"title": "a", "image": {"url": "attachment://shown.png"}}]},
     "an embed's small picture": {"embeds": [{"title": "a", "thumbnail": {"url": "attachment://shown.png"}}]},
     "a gallery": {"components": [{"type": 12, "items": [MEDIA]}]},

@@ -37,7 +37,7 @@ async def accepted_only(bot: LivingBot, discord: Sandbox, people: People) -> tup
 
 async def settled(bot: LivingBot, job_id: str) -> DeliveryState:
     async with asyncio.timeout(PATIENCE_S):
-        while tasks := bot.client.tracker.tasks:
+        while tasks := bot.tracker.tasks:
             await asyncio.wait(tasks)
     return (await bot.deliveries.fetch(job_id)).state
 
@@ -273,15 +273,15 @@ async def test_progress_that_stumbles_does_not_take_the_result_with_it(
     """The service says that a job has ended once only; who follows the job must be there to hear it."""
     asked, message = await accepted_only(bot, discord, people)
     job_id = job_id_in(message)
-    following = bot.client.tracker.tasks
+    following = bot.tracker.tasks
 
     def stumble(*_args: object, **_options: object) -> None:
         raise RuntimeError("nobody thought of this")
 
     monkeypatch.setattr("cogs.delivery._progress.build_progress", stumble)
     with heard("cogs.delivery._tracker", "action=progress-failed") as failed:
-        bot.client.tracker.on_job_changed(job_id)
+        bot.tracker.on_job_changed(job_id)
         await asyncio.wait_for(failed.acquire(), PATIENCE_S)
-        assert bot.client.tracker.tasks == following
+        assert bot.tracker.tasks == following
     bot.go_on_painting()
     assert (await until_done(discord, asked)).attachments

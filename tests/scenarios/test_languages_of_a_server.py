@@ -61,7 +61,7 @@ async def manager(discord: Sandbox, people: People, name: str, locale: str) -> S
 async def test_commands_say_themselves_in_every_language(discord: Sandbox, people: People, bot: LivingBot) -> None:
     assert bot.client.command_ids
     found = localised(discord.commands)
-    english = {command["name"]: command["description"] for command in discord.commands}
+    english = {command["name"]: str(command["description"]) for command in discord.commands}
     with use_language("de"):
         assert ("description_localizations", _(english["imagine"])) in found
         assert ("name_localizations", _("Use as start image")) in found

@@ -119,8 +119,8 @@ async def test_delete_leaves_no_trace_in_database_files_or_logs(
     assert RED not in exported.decode()
     said = (await told(discord, await people.ada.slash("privacy", what="delete"))).text
     assert is_said(NotSureError, said, word="DELETE")
-    said = await told(discord, await people.ada.slash("privacy", what="delete", sure="DELETE"))
-    assert said.text == format_deleted(1)
+    deleted = await told(discord, await people.ada.slash("privacy", what="delete", sure="DELETE"))
+    assert deleted.text == format_deleted(1)
 
     left = everything(bot.data_dir)
     assert [trace for trace in traces if trace in left] == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ PRESENCE = 3
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[float]:
+def hurried(monkeypatch: pytest.MonkeyPatch) -> float:
     """The pause between two looks, before it was made short."""
     pause_s = _cog.EVERY_S
     monkeypatch.setattr(_cog, "EVERY_S", 0.01)

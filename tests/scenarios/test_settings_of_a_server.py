@@ -173,8 +173,8 @@ async def test_a_file_there_and_back(discord: Sandbox, people: People, bot: Livi
     for data, kind in ((b"\xff\xfe", NotUtf8Error), (b"{}", SettingsFileError), (b"[", SettingsFileError)):
         assert is_said(kind, (await told(discord, await manager.slash("settings", file=data))).text)
     bad = exported.replace(b'"max_steps": 20', b'"max_steps": 0')
-    said = (await told(discord, await manager.slash("settings", file=bad))).text
-    assert is_said(OutOfRangeError, said, low=1, high=150, value=0)
+    refused = (await told(discord, await manager.slash("settings", file=bad))).text
+    assert is_said(OutOfRangeError, refused, low=1, high=150, value=0)
 
 
 async def test_styles_in_the_panel(discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser) -> None:

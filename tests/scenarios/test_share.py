@@ -188,7 +188,7 @@ async def test_a_post_goes_with_its_pictures(room: Room) -> None:
             )
             retention = room.bot.services.retention
             later = (await retention.fetch_confirmed_now()).replace(year=2100)
-            cog = room.bot.client.get_cog("Sharing")
+            cog: Any = room.bot.client.get_cog("Sharing")
             with pytest.MonkeyPatch.context() as patch:
 
                 async def confirmed(*_: object, later: Any = later) -> Any:
@@ -228,7 +228,8 @@ async def test_what_does_not_belong_there_is_refused(room: Room) -> None:
     showcase.delete()
     await until(lambda: room.bot.client.get_channel(showcase.id) is None)
     await room.require_refused(await ada.click(fine, button_of(fine, "share")), NoShowcaseError)
-    assert not room.bot.client.get_cog("Sharing").going
+    sharing: Any = room.bot.client.get_cog("Sharing")
+    assert not sharing.going
 
 
 async def test_private_pictures_are_shared_by_their_owner_only(room: Room) -> None:

@@ -53,7 +53,7 @@ async def test_requests_of_another_release_are_refunded_and_told_and_leave_other
         assert str(OutdatedError()) in message.text
         ended = await bot.jobs.fetch_job(job.id)
         assert [(image.status, image.charged) for image in ended.images] == [(Status.FAILED, 0)]
-        await discord.wait_for(lambda: not bot.client.tracker.tasks, timeout_s=60)
+        await discord.wait_for(lambda: not bot.tracker.tasks, timeout_s=60)
         assert (await DeliveryStore(bot.database).fetch(job.id)).state is DeliveryState.POSTED
     assert (await reconcile(bot.database)).is_exact
 

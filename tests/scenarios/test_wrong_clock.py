@@ -87,7 +87,7 @@ async def test_where_time_stood_still_an_old_token_is_tried_once(
     discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
     """A machine that was suspended: its seconds did not pass."""
-    bot.client.tracker._poster._monotonic = lambda: 0.0
+    bot.tracker._poster._monotonic = lambda: 0.0
     await bot.hold_painting()
     asked = await people.ada.slash("imagine", prompt=RED, steps=1)
     message = await until_shown(discord, asked)

@@ -60,7 +60,8 @@ def test_an_invalid_form_that_names_the_reference_is_sent_without_it() -> None:
     ("asked", "pause_s"), [("12.5", 12.5), ("-3", 0.0), ("999999", 3600.0), ("soon", 0.0), ("", 0.0)]
 )
 def test_the_pause_that_is_asked_for_is_kept_within_bounds(asked: str, pause_s: float) -> None:
-    assert MessageRefusedError.of(error(429, **{"Retry-After": asked})).pause_s == pause_s
+    headers: dict[str, Any] = {"Retry-After": asked}
+    assert MessageRefusedError.of(error(429, **headers)).pause_s == pause_s
 
 
 def test_repeated_refusals_end() -> None:

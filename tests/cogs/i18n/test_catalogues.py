@@ -24,7 +24,7 @@ WRONG = {
     "fr": re.compile("['\"“”]|[^\u202f][;!?]|[^\u00a0][:»]|«[^\u00a0]"),
 }
 """Signs that a language does not write so: straight quotes, and spaces that may break a line."""
-PAIRS = {"de": ("„“",), "es": ("¿?", "¡!", "«»"), "fr": ("«»",)}
+PAIRS = {"de": [("„", "“")], "es": [("¿", "?"), ("¡", "!"), ("«", "»")], "fr": [("«", "»")]}
 NO_PROSE = re.compile(r"`[^`]*`|\{\w+\}|<[^>]*>|\]\([^)]*\)|\w+:[\d.]+|\bname2?\b|@everyone")
 
 

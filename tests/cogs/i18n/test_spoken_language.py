@@ -50,8 +50,8 @@ def wrong_languages(where: str, tree: ast.AST) -> Iterator[str]:
 
 def entries(tree: ast.AST) -> Iterator[tuple[str, ast.AsyncFunctionDef]]:
     """Return the methods that discord.py calls with an interaction."""
-    for kind in ast.walk(tree):
-        for method in kind.body if isinstance(kind, ast.ClassDef) else ():
+    for kind in (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)):
+        for method in kind.body:
             if isinstance(method, ast.AsyncFunctionDef) and method.name in {
                 "callback",
                 "interaction_check",

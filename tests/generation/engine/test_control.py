@@ -142,7 +142,7 @@ def some_specs(toys: Toys, rng: random.Random, number: int) -> Iterator[ImageSpe
         one = toys.control(rng.randrange(2), strength=rng.choice([0.4, 1.0]), end=rng.choice([0.6, 1.0]))
         both = (toys.control(1), toys.control(0, strength=0.5))
         start = rng.choice([None, None, a_start(), a_start(mask=True)])
-        chosen = rng.choice([{}, {"control": (one,)}, {"control": (one,)}, {"control": both}])
+        chosen: dict[str, Any] = rng.choice([{}, {"control": (one,)}, {"control": (one,)}, {"control": both}])
         yield a_spec(
             seed=index,
             steps=rng.randint(2, 5),

@@ -71,7 +71,7 @@ def multiplied_out(file: Path) -> dict[str, Tensor]:
 
 
 def add(models_dir: Path, path: Path, **options: Any) -> Model:
-    command.add(models_dir, str(path), say=[].append, **options)
+    command.add(models_dir, str(path), say=lambda line: None, **options)
     return Catalog.open(options.get("name", path.stem), models_dir).default
 
 

@@ -246,18 +246,18 @@ def test_a_rank_stabilised_lora_is_scaled_as_peft_does(base: nn.Module, tmp_path
         assert distance(ours.get_submodule(layer)(x), merged.get_submodule(layer)(x)) < CLOSE, layer
 
 
-RENAMED: dict[str, Callable[[str], str]] = {
-    "kohya": lambda layer: f"lora_unet_{layer}",
-    "LyCORIS": lambda layer: f"lycoris_{layer}",
-    "LyCORIS, with the part": lambda layer: f"lycoris_unet_{layer}",
-    "Stability, in kohya": lambda layer: f"lora_unet_{IN_LDM[layer]}",
-}
 IN_LDM = {
     "down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q": "input_blocks_1_1_transformer_blocks_0_attn1_to_q",
     "down_blocks_0_attentions_0_transformer_blocks_0_ff_net_2": "input_blocks_1_1_transformer_blocks_0_ff_net_2",
     "down_blocks_0_resnets_0_conv1": "input_blocks_1_0_in_layers_2",
     "down_blocks_0_downsamplers_0_conv": "input_blocks_2_0_op",
     "down_blocks_0_attentions_0_proj_in": "input_blocks_1_1_proj_in",
+}
+RENAMED: dict[str, Callable[[str], str]] = {
+    "kohya": lambda layer: f"lora_unet_{layer}",
+    "LyCORIS": lambda layer: f"lycoris_{layer}",
+    "LyCORIS, with the part": lambda layer: f"lycoris_unet_{layer}",
+    "Stability, in kohya": lambda layer: f"lora_unet_{IN_LDM[layer]}",
 }
 
 

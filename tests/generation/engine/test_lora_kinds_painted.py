@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def net(toy_folder: Path) -> nn.Module:
     return UNet2DConditionModel.from_pretrained(toy_folder / "unet").eval()
 
 
-def make_mixed(net: nn.Module) -> dict[str, nn.Module]:
+def make_mixed(net: nn.Module) -> dict[str, Any]:
     return {
         layer: make_lycoris(kind, net, layers=(layer,), seed=index)[layer]
         for index, (layer, kind) in enumerate(MIXED.items())
@@ -48,7 +49,7 @@ def test_a_picture_is_that_of_the_merged_weights(toy_folder: Path, tmp_path: Pat
     stock = load_stock(toy_folder)
     with torch.no_grad():
         for layer, module in made.items():
-            stock.unet.get_submodule(layer).weight.copy_(module.get_merged_weight()[0])
+            stock.unet.get_parameter(f"{layer}.weight").copy_(module.get_merged_weight()[0])
     spec = a_spec(adapters=(called(lora),))
     engine = an_engine(toy_folder, (lora,))
     before = paint(engine, an_order())
@@ -96,7 +97,7 @@ def test_the_text_encoder_takes_part(toy_folder: Path, tmp_path: Path) -> None:
     flat = layer.replace(".", "_")
     random_numbers = torch.Generator().manual_seed(0)
     factors = {part: torch.randn(4, 4, generator=random_numbers) for part in ("lokr_w1", "lokr_w2")}
-    loras = []
+    loras: list[Any] = []
     for name in (f"lora_te_{flat}", f"lora_te1_{flat}", f"lycoris_{flat}", f"base_model.model.{layer}"):
         path = tmp_path / f"{len(loras)}.safetensors"
         save_file({f"{name}.{part}": tensor for part, tensor in factors.items()}, path)

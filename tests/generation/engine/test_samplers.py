@@ -16,11 +16,11 @@ from tests.generation.engine.painting import a_spec, a_start, an_order, paint
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_spec_counts_the_evaluations_that_its_sampler_takes(engine: Engine, sampler: str) -> None:
-    config = engine._models.get("toy").family.scheduler_config
+    family: Any = engine._models.get("toy").family
     for steps in (1, 2, 3, 7, 50):
         for strength in (0.01, 0.3, 0.6, 1.0):
             spec = a_spec(sampler=sampler, steps=steps, start=a_start(strength=strength))
-            assert len(Sampling(spec, config, strength=strength).times) == spec.num_evaluations, spec
+            assert len(Sampling(spec, family.scheduler_config, strength=strength).times) == spec.num_evaluations, spec
 
 
 @pytest.mark.parametrize("hires", [None, Hires(factor=1.5, strength=0.4)])

@@ -224,7 +224,7 @@ def test_a_part_that_is_in_use_is_not_removed_and_one_that_is_gone_leaves_its_mo
     add(models_dir, folder, name="one", text_encoder="qwen")
     assert toy(models_dir, "one").defaults == Defaults(steps=28, guidance=5.0, sampler="Euler", native_px=1024)
     with pytest.raises(ConfigurationError, match="one uses it as its text encoder"):
-        command.remove(models_dir, "qwen", say=[].append)
+        command.remove(models_dir, "qwen", say=lambda line: None)
     text.unlink()
     assert "is not there" in Catalog.open("paintbox", models_dir).left_out["one"]
 

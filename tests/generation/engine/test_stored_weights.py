@@ -48,7 +48,7 @@ def _without_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def add_part(models_dir: Path, path: Path, **options: Any) -> None:
-    command.add(models_dir, str(path), say=[].append, **options)
+    command.add(models_dir, str(path), say=lambda line: None, **options)
 
 
 def add(models_dir: Path, path: Path, **options: Any) -> Model:
@@ -154,7 +154,7 @@ def test_pictures_of_fp8_weights_are_replayed_to_the_byte(
 def test_storage_takes_half_and_little_is_lost(folders: dict[str, Path], tmp_path: Path) -> None:
     models_dir = tmp_path / "models"
     whole = add(models_dir, folders["zimage"], name="toy")
-    model_defaults.set_defaults(models_dir, "toy", say=[].append, storage="fp8")
+    model_defaults.set_defaults(models_dir, "toy", say=lambda line: None, storage="fp8")
     small = Catalog.open("toy", models_dir).default
     assert small.sha256 == whole.sha256, "its files are the same; the fingerprint says that they are kept otherwise"
     spec = a_spec(sampler="Euler", steps=4, guidance=1.0)
@@ -163,17 +163,18 @@ def test_storage_takes_half_and_little_is_lost(folders: dict[str, Path], tmp_pat
     assert 0 < difference < 4, f"the mean difference of fp8 to float32 is {difference:.2f} of 255"
     assert add(models_dir, folders["zimage"], name="toy", replaces=True).storage == "fp8", "as what else was set"
     assert loaded_bytes(small, 2) < 0.8 * loaded_bytes(whole, 2)
-    model_defaults.set_defaults(models_dir, "toy", say=[].append, storage="whole")
+    model_defaults.set_defaults(models_dir, "toy", say=lambda line: None, storage="whole")
     assert Catalog.open("toy", models_dir).default.storage == ""
 
 
 def test_what_is_stored_is_finite_and_near() -> None:
     torch.manual_seed(0)
-    layer = torch.nn.Sequential(torch.nn.Linear(64, 32))
+    linear = torch.nn.Linear(64, 32)
+    layer = torch.nn.Sequential(linear)
     with torch.no_grad():
-        layer[0].weight[0].zero_()
-        layer[0].weight[1] *= 1e6  # far beyond what fp8 holds
-    weight = layer[0].weight.detach().clone()
+        linear.weight[0].zero_()
+        linear.weight[1] *= 1e6  # far beyond what fp8 holds
+    weight = linear.weight.detach().clone()
     store(layer)
     kept = layer[0]
     assert isinstance(kept, StoredLinear) and kept.weight.dtype is E4M3 and is_finite(kept.weight)

@@ -7,6 +7,7 @@ import torch
 from generation.engine.engine import Engine
 from generation.engine.slot import Slot
 from generation.requests.edits import Hires
+from generation.requests.recipe import Forward
 from tests.generation.engine.painting import a_spec, a_start, an_order, ends, paint, run
 
 
@@ -19,7 +20,7 @@ def test_the_key_follows_the_length_of_the_words(engine: Engine) -> None:
     while not slot.is_denoised:
         keys.append(slot.key.text)
         widths.append(slot.conditioning["encoder_hidden_states"].shape[1])
-        slot.advance(torch.zeros(2, *slot.key.latent_shape), 2)
+        slot.advance(torch.zeros(2, *slot.key.latent_shape), Forward(2))
     assert keys[0] == keys[1] != keys[2] == keys[3]
     assert widths == [77, 77, 154, 154]
 

@@ -45,10 +45,10 @@ KINDS: dict[str, Make] = {
 }
 
 
-def make_lycoris(kind: str, net: nn.Module, *, layers: tuple[str, ...] = LAYERS, seed: int = 0) -> dict[str, nn.Module]:
+def make_lycoris(kind: str, net: nn.Module, *, layers: tuple[str, ...] = LAYERS, seed: int = 0) -> dict[str, Any]:
     """Return LyCORIS's modules for layers of a network, by layer, with numbers as after a training."""
     random = torch.Generator().manual_seed(seed)
-    made: dict[str, nn.Module] = {}
+    made: dict[str, Any] = {}
     for layer in layers:
         made[layer] = KINDS[kind](net.get_submodule(layer)).eval()
         for name, parameter in made[layer].named_parameters():

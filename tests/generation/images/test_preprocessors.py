@@ -32,7 +32,7 @@ def test_every_version_that_a_recipe_can_name_is_made() -> None:
 def test_a_map_is_as_large_as_its_picture(name: str, size: tuple[int, int]) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
     made = preprocess(picture, name, 1)
-    assert (made.shape, made.dtype) == (picture.shape, np.uint8)
+    assert made.shape == picture.shape and made.dtype == np.uint8
 
 
 def test_canny_draws_one_thin_closed_line_around_a_square() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -35,7 +36,7 @@ def is_near(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
 def test_a_picture_is_where_its_row_and_column_meet() -> None:
     cells = [SheetCell(png()), *[SheetCell(None, "withheld")] * 5]
     sheet = drawn(*cells, columns=("3", "5", "7"), rows=("Euler", "Heun"))
-    colours = [
+    colours: list[Any] = [
         sheet.getpixel((16 + 280 + column * (SIDE_PX + 8) + 40, 16 + 100 + row * (SIDE_PX + 8) + 300))
         for row in range(2)
         for column in range(3)

@@ -102,5 +102,5 @@ def test_parts_that_do_not_fit_are_refused_when_added(
     file = copy / part / ("scheduler_config.json" if part == "scheduler" else "config.json")
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
     with pytest.raises(ConfigurationError, match=said):
-        command.add(tmp_path / "models", str(copy), name="z", say=[].append)
+        command.add(tmp_path / "models", str(copy), name="z", say=lambda line: None)
     assert not (tmp_path / "models" / "models.json").exists()

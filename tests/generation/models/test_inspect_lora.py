@@ -34,7 +34,7 @@ CONVOLUTION = "lora_unet_input_blocks_1_0_in_layers_2"
 LOHA = parts(hada_w1_a=(640, 2), hada_w1_b=(2, 2048), hada_w2_a=(640, 2), hada_w2_b=(2, 2048), alpha=())
 LOKR = parts(lokr_w1=(4, 8), lokr_w2=(160, 256), alpha=())
 LOKR_OF_TWO = parts(lokr_w1=(4, 8), lokr_w2_a=(160, 4), lokr_w2_b=(4, 256), alpha=())
-TUCKER = {
+TUCKER: Shapes = {
     f"{CONVOLUTION}.lora_down.weight": (2, 320, 1, 1),
     f"{CONVOLUTION}.lora_mid.weight": (2, 2, 3, 3),
     f"{CONVOLUTION}.lora_up.weight": (320, 2, 1, 1),

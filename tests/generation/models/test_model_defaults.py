@@ -158,7 +158,7 @@ def test_a_register_of_an_older_release_is_read_and_a_wrong_one_is_named(toy: Pa
 @pytest.fixture
 def model(toy: Path, tmp_path: Path) -> Model:
     add(tmp_path, toy, name="photo")
-    words = {"negative": "blurry", "prefix": "masterpiece", "suffix": "best quality"}
+    words: dict[str, Any] = {"negative": "blurry", "prefix": "masterpiece", "suffix": "best quality"}
     return Catalog.open("paintbox", tmp_path).get("photo").with_defaults(DefaultOverrides(**words, clip_skip=2))
 
 

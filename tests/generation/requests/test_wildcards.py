@@ -237,7 +237,7 @@ def test_what_is_made_of_a_picture_keeps_its_words() -> None:
 
 def test_lists_are_bounded() -> None:
     line = "word " * 30 + "x"
-    for lists, wrong in (
+    refused: tuple[tuple[dict[str, tuple[str, ...]], type[InvalidRequestError]], ...] = (
         ({f"a{n}": ("x",) for n in range(MAX_LISTS + 1)}, TooManyWordListsError),
         ({"a": tuple(str(n) for n in range(MAX_LINES + 1))}, WordListTooLongError),
         ({"a": (line,) * 27}, WordListCharsError),
@@ -246,7 +246,8 @@ def test_lists_are_bounded() -> None:
         ({"a b": ("x",)}, WordListNameError),
         ({"A": ("x",)}, WordListNameError),
         ({"a": ("{a|" * 9 + "}" * 9,)}, ChoicesTooDeepError),
-    ):
+    )
+    for lists, wrong in refused:
         with pytest.raises(wrong):
             GuildPreferences(word_lists=lists)
     GuildPreferences(word_lists={f"a{n}": (line,) * 25 for n in range(5)})

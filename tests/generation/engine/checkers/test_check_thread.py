@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,8 @@ def test_looks_run_elsewhere_in_order() -> None:
 
 def test_a_look_that_raises_tells_its_error_and_the_next_one_runs() -> None:
     thread = CheckThread(PATIENCE_S)
-    bad, good = thread.submit(lambda: {}["no"]), thread.submit(lambda: CALM)
+    nothing: dict[str, Any] = {}
+    bad, good = thread.submit(lambda: nothing["no"]), thread.submit(lambda: CALM)
     assert isinstance(bad.result.exception(PATIENCE_S), KeyError)
     assert good.result.result(PATIENCE_S) == CALM
     thread.close()

@@ -30,7 +30,7 @@ def compute_reference() -> dict[str, np.ndarray]:
     """Return spandrel's output of every toy for the same pixels."""
     for name in UNUSED:
         sys.modules.setdefault(name, MagicMock())
-    import spandrel
+    import spandrel  # type: ignore[import-not-found]
 
     pixels, found = torch.from_numpy(draw_pixels()), {}
     for name, toy in TOYS.items():
