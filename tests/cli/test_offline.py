@@ -206,7 +206,7 @@ def test_the_doctor_says_what_to_do(tmp_path: Path) -> None:
     done = run("doctor", data_dir=tmp_path)
     assert done.returncode == 1
     lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
-    assert "ATELIER_DISCORD_TOKEN" in lines["BAD  Discord"]
+    assert "There is no Discord token" in lines["BAD  Discord"] and "bot.py setup" in lines["BAD  Discord"]
     assert lines["ok   Database"] == "there is none yet; the first start creates it"
     assert list(tmp_path.iterdir()) == []
     assert lines["ok   Models"] == "paintbox (sd, 128 px) for any channel"
