@@ -114,7 +114,7 @@ async def test_the_table_above_leaves_out_no_button() -> None:
     walked = {*PAINTING, *PRIVATE, *STOPPING}
     # Walked in the tests of their own features, such as test_ten_at_once and test_long_lists.
     elsewhere = {Action.PAGE, Action.OPEN, Action.HISTORY, Action.START, Action.STYLE, Action.PURGE, Action.PICTURE}
-    elsewhere |= {Action.ORIGINALS, Action.ALT, Action.LIST, Action.SHARE, Action.UNSHARE, Action.REPORT}
+    elsewhere |= {Action.ORIGINALS, Action.ALT, Action.LIST, Action.SHARE, Action.UNSHARE, Action.REPORT, Action.GUIDE}
     assert walked | elsewhere == {*OFFLINE.button_handlers, *OFFLINE.form_handlers, Action.PAGE}
 
 
