@@ -59,7 +59,7 @@ def test_prices_are_the_operations_counted(family: str, settings: dict[str, Any]
     with torch.device("meta"):
         standard = count(UNet2DConditionModel(**STABLE_DIFFUSION), 512)
         unet = UNet2DConditionModel(**settings)
-        for side_px in (256, 512, 768, 1024, 1536):
+        for side_px in (256, 512, 1536):
             counted = count(unet, side_px) / standard
             assert WORK[family].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
 
@@ -70,7 +70,7 @@ def test_the_price_of_a_controlnet_is_the_operations_counted(family: str, settin
     with torch.device("meta"):
         standard = count(UNet2DConditionModel(**STABLE_DIFFUSION), 512)
         network = ControlNetModel(**own)
-        for side_px in (256, 512, 1024, 1536):
+        for side_px in (256, 512, 1536):
             counted = count(network, side_px, controlnet_cond=torch.zeros(1, 3, side_px, side_px)) / standard
             assert WORK[family].of_control(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
 
@@ -79,7 +79,7 @@ def test_the_price_of_zimage_is_the_operations_counted() -> None:
     with torch.device("meta"):
         standard = count(UNet2DConditionModel(**STABLE_DIFFUSION), 512)
         transformer = ZImageTransformer2DModel()  # its own settings are those of the 6 B model
-        for side_px in (256, 512, 1024, 1536):
+        for side_px in (256, 512, 1536):
             latents = [torch.zeros(16, 1, side_px // 8, side_px // 8)]
             with FlopCounterMode(display=False) as counter:
                 transformer(latents, torch.zeros(1), [torch.zeros(96, 2560)])
@@ -92,7 +92,7 @@ def test_the_price_of_klein_is_the_operations_counted(family: str, settings: dic
     with torch.device("meta"):
         standard = count(UNet2DConditionModel(**STABLE_DIFFUSION), 512)
         transformer = Flux2Transformer2DModel(**settings)
-        for side_px in (256, 512, 1024, 1536):
+        for side_px in (256, 512, 1536):
             tokens = (side_px // 16) ** 2
             with FlopCounterMode(display=False) as counter:
                 transformer(

@@ -29,8 +29,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_toy_zimage(tmp_path_factory.mktemp("zimage"))
 
 
-@pytest.fixture
-def model(folder: Path, tmp_path: Path) -> Model:
+@pytest.fixture(scope="module")
+def model(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    tmp_path = tmp_path_factory.mktemp("models")
     said: list[str] = []
     command.add(tmp_path / "models", str(folder), name=TURBO, say=said.append)
     assert "its name says Turbo" in "\n".join(said)
