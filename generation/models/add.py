@@ -80,9 +80,8 @@ def add_path(
     predicts = _prediction(found, prediction)
     with open_settings(register, models_dir, path, found, config, parts) as settings:
         check_safety(path, found, settings, parts, prediction=predicts)
-        for note in (found.note, _read_training_scale(path, found)):
-            if note:
-                say(note)
+        for note in filter(None, (found.note, _read_training_scale(path, found))):
+            say(note)
         say(f"{name}: {label_one(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
         files, stamps = _read_all(path)
         entry = Entry(
@@ -99,9 +98,7 @@ def add_path(
             storage=taken.storage if taken is not None and storage is None else read_storage(storage, found.family),
             chosen=taken.chosen if taken is not None else NO_OVERRIDES,
         )
-        entry = _describe_entry(entry, path, found, origin)
-        if entry.kind is Kind.MODEL:
-            entry = msgspec.structs.replace(entry, guessed=guess_for(entry, models_dir).overrides)
+        entry = _with_guess(_describe_entry(entry, path, found, origin), models_dir)
         _try_entry(register, entry, models_dir, say, require_loadable, require_fitting)
         register.with_entry(entry).write(models_dir)
     return entry
@@ -138,6 +135,13 @@ def _describe_entry(entry: Entry, path: Path, found: Description, origin: Origin
         page=origin.page,
         base_model=origin.base_model,
     )
+
+
+def _with_guess(entry: Entry, models_dir: Path) -> Entry:
+    """Return the entry of a model with its guessed defaults, and any other as it is."""
+    if entry.kind is not Kind.MODEL:
+        return entry
+    return msgspec.structs.replace(entry, guessed=guess_for(entry, models_dir).overrides)
 
 
 def _find_trial(register: ModelRegistry, entry: Entry, models_dir: Path) -> Model | None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from generation.engine.samplers import Sampling
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
+from generation.requests.recipe import LADDER
 from generation.requests.spec import ImageSpec
 
 Conditioning = Mapping[str, Tensor]
@@ -120,3 +121,18 @@ class Family(Protocol):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Decode scaled latents (1, C, h, w) to pixels (1, 3, H, W), about -1..1, in float32."""
+
+
+class WithVae:
+    """What every `Family` here has in common: the ladder, and a VAE that halves the sides at each level but one."""
+
+    ladder: tuple[int, ...] = LADDER
+    _vae: Any
+
+    @property
+    def vae(self) -> Any:
+        return self._vae
+
+    @property
+    def pixels_per_latent(self) -> int:
+        return int(2 ** (len(self._vae.config.block_out_channels) - 1))

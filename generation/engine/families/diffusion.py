@@ -10,21 +10,18 @@ from torch import Tensor
 
 from generation.engine.adapters import Adapters
 from generation.engine.embeddings import TextualInversions
-from generation.engine.families.base import MASK, RESIDUAL, Conditioning, guide_rows
+from generation.engine.families.base import MASK, RESIDUAL, Conditioning, WithVae, guide_rows
 from generation.engine.samplers import Sampling
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
-from generation.requests.recipe import LADDER
 from generation.requests.spec import ImageSpec
 
 
-class Diffusion:
+class Diffusion(WithVae):
     """The part of a `Family` that does not depend on how it reads words. Its subclass sets what is declared here."""
 
-    ladder: tuple[int, ...] = LADDER
     scheduler_config: Mapping[str, Any]
     _unet: Any
-    _vae: Any
     _adapters: Adapters
     _learned: TextualInversions
 
@@ -33,20 +30,12 @@ class Diffusion:
         return int(self._vae.config.latent_channels)
 
     @property
-    def pixels_per_latent(self) -> int:
-        return int(2 ** (len(self._vae.config.block_out_channels) - 1))
-
-    @property
     def takes_mask(self) -> bool:
         return bool(self._unet.config.in_channels > self.latent_channels)
 
     @property
     def denoiser(self) -> Any:
         return self._unet
-
-    @property
-    def vae(self) -> Any:
-        return self._vae
 
     def offer(self, model: Model) -> None:
         self._adapters.offer(model.loras)

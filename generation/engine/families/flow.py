@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
+from generation.engine.families.base import WithVae
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import LanguageText, Read
 from generation.engine.samplers import FlowSampling
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
-from generation.requests.recipe import LADDER
 from generation.requests.spec import ImageSpec
 
 
-class Flow:
+class Flow(WithVae, ABC):
     """The part of a `Family` that all of them share. Its subclass sets what is declared here."""
 
-    ladder: tuple[int, ...] = LADDER
     takes_mask = False
     scheduler_config: Mapping[str, Any]
     _text: LanguageText
     _transformer: Any
-    _vae: Any
     _cache: PromptCache
 
     @property
@@ -32,16 +31,8 @@ class Flow:
         return int(self._transformer.config.in_channels)
 
     @property
-    def pixels_per_latent(self) -> int:
-        return int(2 ** (len(self._vae.config.block_out_channels) - 1))
-
-    @property
     def denoiser(self) -> Any:
         return self._transformer
-
-    @property
-    def vae(self) -> Any:
-        return self._vae
 
     @property
     def text_encoders(self) -> Mapping[str, Any]:
@@ -68,9 +59,9 @@ class Flow:
         mu = self.compute_mu(spec, size_px)
         return FlowSampling(spec, self.scheduler_config, mu=mu, strength=strength, generator=generator)
 
+    @abstractmethod
     def compute_mu(self, spec: ImageSpec, size_px: tuple[int, int]) -> float:
         """Return the shift of the schedule for a picture of that size."""
-        raise NotImplementedError
 
     def _read(self, spec: ImageSpec) -> tuple[Read, ...]:
         """Return the tokens of `[negative,] positive`."""
