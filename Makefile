@@ -1,8 +1,9 @@
 # Every target works on a fresh clone by itself: it makes .venv first if it has to.
 #   make sandbox      try Atelier: the bot, the built-in model and a local Discord in your browser
 #   make configure    run it on a real server: token, invite link, model, safety
-#   make test         run all tests
+#   make test         run the tests
 #   make test-fast    run the quick ones, in about a minute
+#   make test-long    run the long forms that make test leaves out
 # On a machine without an NVIDIA card add TORCH=cpu to the first command: a far smaller download.
 
 PYTHON ?= python3
@@ -34,7 +35,7 @@ SIZE := about 0.4 GB where torch comes without CUDA (macOS, Windows), about 4 GB
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev sandbox configure run test test-fast coverage lint check bench reliability doctor format wheel lock texts pictures clean
+.PHONY: help setup setup-dev sandbox configure run test test-fast test-long coverage lint check bench reliability doctor format wheel lock texts pictures clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -73,12 +74,16 @@ run: $(VENV)/.run
 doctor: $(VENV)/.run
 	@$(BIN)/python bot.py doctor $(ARGS)
 
+# Without the long forms of tests that have a short one.
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not long" $(ARGS)
 
 # About a minute on two cores: without the files that take seconds of processor time each.
 test-fast: $(VENV)/.dev
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
+
+test-long: $(VENV)/.dev
+	@$(BIN)/python -m pytest $(PARALLEL) -m long $(ARGS)
 
 # The quick tests, and how much of the code they reach. Not all tests: to count costs half of the processor time again.
 coverage: $(VENV)/.dev

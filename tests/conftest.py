@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     lines = [line.split() for line in LIST.read_text(encoding="utf-8").splitlines()]
     seconds = {path: float(number) for number, path in lines}
     for item in items:
-        if seconds.get(item.nodeid.split("::")[0], 0.0) >= SLOW_S:
+        if seconds.get(item.nodeid.split("::")[0], 0.0) >= SLOW_S or item.get_closest_marker("long"):
             item.add_marker("slow")
     items.sort(key=lambda item: -seconds.get(item.nodeid.split("::")[0], 0.0))
 

@@ -20,7 +20,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return report
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["sd", *(pytest.param(each, marks=pytest.mark.long) for each in FAMILIES[1:])])
 def test_exact_counts_no_difference_and_its_control_counts_some(
     capsys: pytest.CaptureFixture[str], family: str
 ) -> None:
