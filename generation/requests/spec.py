@@ -124,10 +124,10 @@ class ImageSpec:
         if self.negative != "":
             check_prompt(self.negative, name=NEGATIVE_NAME, may_be_empty=True)
         check_size(self.width_px, self.height_px)
-        check_ranges((STEPS, self.steps))
+        syntax = self.syntax or FIRST_SYNTAX
+        check_ranges((STEPS, self.steps), (SEED, self.seed), (CLIP_SKIP, self.clip_skip), (_SYNTAX, syntax))
         check_number(_GUIDANCE, self.guidance, low=0, high=MAX_GUIDANCE)
         check_sampler(self.sampler, self.steps)
-        check_ranges((SEED, self.seed), (CLIP_SKIP, self.clip_skip), (_SYNTAX, self.syntax or FIRST_SYNTAX))
         if self.rescale is not UNSET:
             check_above(_RESCALE, self.rescale, low=0, high=1)
         if "[" in self.prompt or "[" in self.negative:
@@ -150,7 +150,7 @@ class ImageSpec:
     @property
     def sources(self) -> frozenset[str]:
         """The files it is made from, by SHA-256: a start image, a mask, a picture to enlarge, those of ControlNets."""
-        named = {each.sha256 for each in (self.upscale, self.start, *self.controls) if each is not None}
+        named = {each.sha256 for each in (self.upscale, self.start, *(self.control or ())) if each is not None}
         return frozenset(named | {(self.start.mask_sha256 or "") if self.start is not None else ""}) - {""}
 
     @property

@@ -66,7 +66,7 @@ def require_paintable(request: GenerationRequest, catalog: Catalog) -> None:
         check_known(model, spec.adapters, spec.embeddings)
         if 0 < model.max_clip_skip < spec.clip_skip:
             raise ClipSkipError(most=model.max_clip_skip)
-        if spec.controls:
+        if spec.control:
             require_controls(model.controls, catalog.controls, spec.controls, model=model.name)
         if spec.upscale is None:
             require_size(model, spec.result_size_px)
