@@ -19,6 +19,7 @@ from generation.models.catalog import PAINTBOX, Catalog, Model
 from generation.requests.cost import image_cost
 from generation.requests.errors import ControlMismatchError, NoControlError, UnknownControlError
 from generation.requests.recipe import Trace
+from generation.workers.engine_settings import CheckerThresholds
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.toy_control import fill_zeros, save_toy_control
 from tests.generation.engine.trial_here import require_fitting_here
@@ -30,6 +31,8 @@ from tests.tally import Tally
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # inside diffusers
 RED, SEA = "a red circle on a blue background", Upload("sea.png", png(128, 128))
+SHOWS_ANYTHING = CheckerThresholds(open_nsfw=1.0, hentai=1.0, porn=1.0, sexy=1.0)
+"""A menu and a reroll draw their seeds, and a sketch of two steps may look like anything: nothing is kept back."""
 FEW = {"prompt": RED, "steps": 2, "seed": 7}
 
 
@@ -69,9 +72,13 @@ def people(discord: Sandbox) -> People:
 async def bot(
     discord: Sandbox, people: People, tmp_path: Path, blank_database: Path, models_dir: Path
 ) -> AsyncIterator[LivingBot]:
-    models = Catalog.open(PAINTBOX, models_dir).models
-    living = LivingBot(discord, tmp_path, blank_database, engine=DEFAULT_ENGINE, models=models, models_dir=models_dir)
+    catalog = Catalog.open(PAINTBOX, models_dir)
+    models = tuple(replace(each, safety_checker=None) for each in catalog.models)
+    living = LivingBot(
+        discord, tmp_path, blank_database, engine=DEFAULT_ENGINE, models=models, thresholds=SHOWS_ANYTHING
+    )
     await living.start()
+    living.generation.catalog = replace(catalog, models=models)
     yield living
     await living.stop()
 

@@ -163,6 +163,6 @@ async def test_many_lora_are_shown_by_pages_in_german_too(harness: Harness) -> N
         german = (await until_shown(harness.discord, await bea.slash("loras"))).text
         with use_language("de"):
             assert is_said(NONE_ADDED, german)
-        assert "Schreibe einen Namen" in german
+        assert "Schreib einen Namen" in german
     finally:
         generation.catalog = kept
