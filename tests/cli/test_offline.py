@@ -56,6 +56,7 @@ def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long  # a replay shows the same
 def test_the_same_seed_gives_the_same_bytes(painted: Path) -> None:
     typed = f" {PROMPT}\n"  # cleaned, as any prompt is
     assert run("imagine", typed, *QUICK[1:], painted / "b.png", data_dir=painted).returncode == 0
@@ -78,7 +79,7 @@ def test_a_replay_is_identical(painted: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["circle", "square"])
+@pytest.mark.parametrize("name", ["circle", pytest.param("square", marks=pytest.mark.long)])
 def test_a_picture_of_an_earlier_release_is_painted_again(painted: Path, name: str) -> None:
     sample = ROOT / "tests" / "samples" / "0.1.0" / f"{name}.png"
     done = run("replay", sample, data_dir=painted)

@@ -48,9 +48,15 @@ OTHER_SAYS = {
     "common.message_limits.fit_message",
 }
 """Take a message apart, or hand on one that another function made."""
+LANGUAGES = [
+    "en",
+    "de",
+    *(pytest.param(each, marks=pytest.mark.long) for each in sorted({*list_languages()} - {"en", "de"})),
+]
+"""German is the longest."""
 
 
-@pytest.mark.parametrize("language", list_languages())
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", MESSAGES)
 @settings(max_examples=10, phases=[Phase.generate])
 @given(data=st.data())

@@ -40,6 +40,11 @@ FAULTS: dict[str, Lay] = {
     "errors for all callbacks": lambda discord: discord.faults.fail(CALLBACK, times=10_000, performed=True),
 }
 faults = pytest.mark.parametrize("lay", FAULTS.values(), ids=FAULTS.keys())
+SHORT = {"503, not performed", "no answer, performed", "no answer to any callback"}
+some_faults = pytest.mark.parametrize(
+    "lay", [pytest.param(lay, id=name, marks=() if name in SHORT else pytest.mark.long) for name, lay in FAULTS.items()]
+)
+"""Every fault is shown by a command and a button; of forms and panels, three are."""
 
 
 async def all_handled() -> None:
@@ -83,7 +88,7 @@ async def test_a_command_and_a_button_whose_answer_stands_become_jobs(
     assert (await bot.deliveries.fetch((await bot.job_of(asked)).id)).reply_to.message_id == asked.original_message.id
 
 
-@faults
+@some_faults
 async def test_a_form_is_opened_and_taken(discord: Sandbox, people: People, bot: LivingBot, lay: Lay) -> None:
     first = await painted(discord, people)
     lay(discord)
@@ -96,7 +101,7 @@ async def test_a_form_is_opened_and_taken(discord: Sandbox, people: People, bot:
     assert await num_jobs(bot) == 2
 
 
-@faults
+@some_faults
 async def test_private_answers_and_panels_are_shown(discord: Sandbox, people: People, bot: LivingBot, lay: Lay) -> None:
     member = people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD))
     gil = discord.act_as(member, people.general)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import create_engine, text
@@ -263,7 +264,7 @@ SETTINGS = settings(
 )
 
 
-HISTORIES = int(os.environ.get("TEST_HISTORIES", "500"))
+HISTORIES = int(os.environ.get("TEST_HISTORIES", "150"))
 """The number of histories in memory. After a change of the ledger, run 10,000: CONTRIBUTING.md."""
 
 
@@ -272,9 +273,10 @@ def test_the_ledger_always_adds_up(migrated: bytes) -> None:
     run_state_machine_as_test(Lifecycle, settings=settings(SETTINGS, max_examples=12, stateful_step_count=20))
 
 
-def test_the_ledger_adds_up_after_hundreds_of_histories(migrated: bytes) -> None:
+@pytest.mark.parametrize("histories", [HISTORIES, pytest.param(10 * HISTORIES, marks=pytest.mark.long)])
+def test_the_ledger_adds_up_after_hundreds_of_histories(migrated: bytes, histories: int) -> None:
     QuickLifecycle.template, QuickLifecycle.memory = migrated, Memory()
     with asyncio.Runner() as QuickLifecycle.runner:
-        chosen = settings(SETTINGS, max_examples=HISTORIES, stateful_step_count=6)
+        chosen = settings(SETTINGS, max_examples=histories, stateful_step_count=6)
         run_state_machine_as_test(QuickLifecycle, settings=chosen)
     QuickLifecycle.memory.close()

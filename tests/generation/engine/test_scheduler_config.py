@@ -84,7 +84,7 @@ def test_a_single_file_is_sampled_like_a_folder_with_its_settings(
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("start", [None, a_start()], ids=["text", "picture"])
+@pytest.mark.parametrize("start", [None, pytest.param(a_start(), marks=pytest.mark.long)], ids=["text", "picture"])
 def test_zero_snr_matches_the_stock_pipeline(toy_folder: Path, tmp_path: Path, sampler: str, start: Any) -> None:
     folder = with_settings(toy_folder, tmp_path / "folder", **ZERO_SNR)
     engine = Engine([toy_model(folder)], EngineSettings(num_threads=1))

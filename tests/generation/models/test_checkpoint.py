@@ -228,7 +228,7 @@ def test_complete_models_are_accepted(toys: Path, tmp_path: Path, file: str, fam
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of diffusers
-@pytest.mark.parametrize("of", ["sd", "xl"])
+@pytest.mark.parametrize("of", ["sd", pytest.param("xl", marks=pytest.mark.long)])
 def test_a_trial_load_finds_what_headers_do_not_tell(
     toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str
 ) -> None:
