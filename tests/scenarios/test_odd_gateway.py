@@ -180,9 +180,7 @@ async def test_a_resumption_that_is_odd_becomes_a_new_session(discord: Sandbox, 
     await _is_alive(discord, people)
 
 
-@pytest.mark.parametrize(
-    "code", [1000, 4000, 4009, *(pytest.param(code, marks=pytest.mark.long) for code in (4007, 4011, 4012))]
-)
+@pytest.mark.parametrize("code", [1000, 4000, 4007, 4009, 4011, 4012])
 async def test_no_close_code_but_those_of_token_and_intents_is_final(
     discord: Sandbox, people: People, bot: LivingBot, code: int
 ) -> None:

@@ -264,7 +264,7 @@ SETTINGS = settings(
 )
 
 
-HISTORIES = int(os.environ.get("TEST_HISTORIES", "150"))
+HISTORIES = int(os.environ.get("TEST_HISTORIES", "500"))
 """The number of histories in memory. After a change of the ledger, run 10,000: CONTRIBUTING.md."""
 
 
