@@ -63,7 +63,8 @@ def list_models(
     for control in catalog.controls:
         base = BASES.get(control.context_width, f"{control.family}, width {control.context_width}")
         origin = _origin(register.get(control.name))
-        yield f"controlnet {control.name}  (for {base}; licence: {control.licence or 'unknown'}; {origin})"
+        kind = f"{control.kind}, " if control.kind else ""
+        yield f"controlnet {control.name}  ({kind}for {base}; licence: {control.licence or 'unknown'}; {origin})"
     for entry in register.entries:
         if entry.kind in (Kind.VAE, Kind.TEXT_ENCODER, Kind.CHECKER):
             yield f"{entry.kind.value:<10} {entry.name}  (licence: {entry.licence or 'unknown'}; {_origin(entry)})"

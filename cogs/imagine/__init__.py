@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cogs.context import BaseBot
 from cogs.imagine._cog import DEFAULT_STRENGTH, Imagine, build_request, submit_from_image
-from cogs.imagine._control import ControlCommand, Guide, submit_guided
+from cogs.imagine._control import ControlCommand, submit_guided
 from cogs.imagine._from_image import FromImage, submit_upscale
+from cogs.imagine._guide import Guide
 from cogs.imagine._typed import Typed, fill_in, tell_notes
 
 __all__ = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import discord
@@ -21,55 +23,18 @@ from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_sourc
 from cogs.common.sampler_option import SamplerOption
 from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.context import Interaction
-from cogs.i18n.gettext import N_
 from cogs.imagine._cog import SHOWN, build_request, choose_size
+from cogs.imagine._guide import PREPARATIONS, Guide
 from cogs.imagine._typed import Typed, read_typed, tell_notes
 from generation.jobs.derive_edits import guide_by_image
 from generation.jobs.job import Job
 from generation.models.catalog import Catalog, Model
-from generation.models.controls import find_control
-from generation.requests.control import MAX_STRENGTH, PREPROCESSORS, Control
+from generation.requests.control import MAX_STRENGTH
 from generation.requests.spec import GenerationRequest
 from generation.requests.unfetched import NO_FILE
 
-_LABELS = {
-    "none": N_("nothing: it is a map already"),
-    "canny": N_("canny: thin edges"),
-    "lineart": N_("lineart: dark lines"),
-    "softedge": N_("softedge: soft edges"),
-    "invert": N_("invert: black and white change places"),
-}
-_PREPROCESSORS = [Choice(name=_LABELS[name], value=name) for name in PREPROCESSORS]
 _Strength = Range[float, 0.0, MAX_STRENGTH]
 _Part = Range[float, 0.0, 1.0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guide:
-    """How a picture guides another; None leaves it to the model's first ControlNet, or to the ControlNet."""
-
-    network: str | None = None
-    preprocessor: str | None = None
-    strength: float = 1.0
-    begin: float = 0.0
-    end: float = 1.0
-
-    def build(self, model: Model, catalog: Catalog, sha256: str) -> Control:
-        """Return the ControlNet at work on the picture of that file. Raise `InvalidRequestError` for one that is not
-        here or does not fit."""
-        named = self.network or next((each.name for each in model.controls), "")
-        file = find_control(model.controls, catalog.controls, named, model=model.name)
-        preprocessor = self.preprocessor or file.preprocessor
-        return Control(
-            network=file.name,
-            network_sha256=file.sha256,
-            sha256=sha256,
-            strength=self.strength,
-            begin=self.begin,
-            end=self.end,
-            preprocessor=preprocessor,
-            version=PREPROCESSORS.get(preprocessor, 1),
-        )
 
 
 class ControlOption(app_commands.Transformer[Any]):
@@ -112,7 +77,7 @@ class ControlCommand(commands.Cog):
         **SHOWN,
     )
     @app_commands.rename(source="from")
-    @app_commands.choices(aspect=transformers.ASPECTS, preprocessor=_PREPROCESSORS)
+    @app_commands.choices(aspect=transformers.ASPECTS, preprocessor=PREPARATIONS)
     async def control(
         self,
         interaction: Interaction,
@@ -154,44 +119,64 @@ class ControlCommand(commands.Cog):
             "alt": alt,
         }
         made = preprocessor.value if preprocessor else None
-        guide = Guide(network=net, preprocessor=made, strength=strength, begin=begin, end=end)
+        guides = (Guide(network=net, preparation=made, strength=strength, begin=begin, end=end),)
         typed = await read_typed(interaction, prompt, options)
         picture = await fetch_needed_source(interaction, image, source)
-        if isinstance(picture, Attached):
-            job = await submit_guided(interaction, typed, picture, guide)
-        else:
-            job = await acknowledge_and_submit(interaction, build_guided(interaction, typed, picture, guide))
-        await tell_notes(interaction, typed, job)
+        await tell_notes(interaction, typed, await submit_guided(interaction, typed, picture, guides))
 
 
-def build_guided(interaction: Interaction, typed: Typed, found: Found, guide: Guide) -> GenerationRequest:
-    """Return the request for pictures that follow one of ours, at its size, behind a spoiler if that one is.
+async def submit_guided(
+    interaction: Interaction, typed: Typed, picture: Found | Attached, guides: tuple[Guide, ...]
+) -> Job:
+    """Have pictures painted that follow one of ours or an attached one, and those that other guides have of their own.
 
-    Raise `InvalidRequestError`.
+    Attached ones are fetched once the answer is on its way.
     """
+    size_px = picture.size_px if isinstance(picture, Attached) else picture.image.spec.result_size_px
+    if isinstance(picture, Found):
+        typed = _follow_ours(typed, picture)
+    build = partial(_build_guided, interaction.client.services.generation.catalog, typed, picture, guides)
+    trial_px, trial = size_px, build(size_px, [NO_FILE] * len(guides))
+    if isinstance(picture, Found) and not any(each.image for each in guides):
+        return await acknowledge_and_submit(interaction, trial)
+    async with acknowledge(interaction, trial, attached={NO_FILE}) as acknowledged, lend_files(interaction) as lent:
+        first = NO_FILE
+        if isinstance(picture, Attached):
+            first, size_px = await lent.keep_attached(picture, lambda shown_px: choose_size(typed, shown_px))
+        fitted_px = choose_size(typed, size_px) if isinstance(picture, Attached) else picture.image.spec.result_size_px
+        files = [
+            (await lent.keep_attached(each.image, lambda _: fitted_px))[0] if each.image else first for each in guides
+        ]
+        request = build(size_px, files)
+        if size_px == trial_px:  # the seed and what was checked stay
+            request = replace(trial, spec=replace(trial.spec, control=request.spec.control))
+        return await submit(interaction, request, acknowledged, attached=set(files) - {NO_FILE})
+
+
+def _follow_ours(typed: Typed, found: Found) -> Typed:
+    """Return what was typed, behind a spoiler if that picture is. Raise `KeepsSizeError` for another size."""
     size_px = found.image.spec.result_size_px
     if typed.size is not None or typed.aspect is not None:
         raise KeepsSizeError(width=size_px[0], height=size_px[1])
     if typed.spoiler is None and found.job.request.is_spoiler is True:
-        typed = replace(typed, shown={**typed.shown, "is_spoiler": True})
-    request, catalog = build_request(typed, start_size_px=size_px), interaction.client.services.generation.catalog
-    control = guide.build(typed.model, catalog, NO_FILE)
-    spec = guide_by_image(found.image, control, seed=request.spec.seed, basis=request.spec)
-    return replace(request, spec=spec, parent=found.image.id)
+        return replace(typed, shown={**typed.shown, "is_spoiler": True})
+    return typed
 
 
-async def submit_guided(interaction: Interaction, typed: Typed, image: Attached, guide: Guide) -> Job:
-    """Fetch the picture once the answer is on its way, and have one painted that follows it."""
-    catalog = interaction.client.services.generation.catalog
-
-    def build(sha256: str, size_px: tuple[int, int] | None) -> GenerationRequest:
-        request = build_request(typed, start_size_px=size_px)
-        return replace(request, spec=replace(request.spec, control=(guide.build(typed.model, catalog, sha256),)))
-
-    trial = build(NO_FILE, image.size_px)
-    async with acknowledge(interaction, trial, attached={NO_FILE}) as acknowledged, lend_files(interaction) as lent:
-        sha256, size_px = await lent.keep_attached(image, lambda shown_px: choose_size(typed, shown_px))
-        request = build(sha256, size_px)
-        if size_px == image.size_px:  # the seed and what was checked stay
-            request = replace(trial, spec=replace(trial.spec, control=request.spec.control))
-        return await submit(interaction, request, acknowledged, attached={sha256})
+def _build_guided(
+    catalog: Catalog,
+    typed: Typed,
+    picture: Found | Attached,
+    guides: tuple[Guide, ...],
+    size_px: tuple[int, int] | None,
+    files: Sequence[str],
+) -> GenerationRequest:
+    """Return the request; `files` are the SHA-256 of what each guide follows, `NO_FILE` for a picture of ours."""
+    request = build_request(typed, start_size_px=size_px)
+    controls = tuple(each.build(typed.model, catalog, file) for each, file in zip(guides, files, strict=True))
+    if isinstance(picture, Attached):
+        return replace(request, spec=replace(request.spec, control=controls))
+    own = {index for index, each in enumerate(guides) if each.image is not None}
+    spec = guide_by_image(picture.image, controls, own=own, seed=request.spec.seed, basis=request.spec)
+    # With a picture that was attached it counts as an upload.
+    return replace(request, spec=spec, parent=None if own else picture.image.id)

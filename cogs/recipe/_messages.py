@@ -184,7 +184,8 @@ def _format_facts(made: Recipe) -> str:
     for control in spec.controls:
         of = f"{escape_markdown(control.network, limit=60)} ({_format_code(control.network_sha256[:10])})"
         span = () if (control.begin, control.end) == (0.0, 1.0) else (f"{control.begin:g}–{control.end:g}",)
-        each = (of, control.preprocessor, _("strength {value}", value=control.strength), *span)
+        seen = f"{control.preprocessor} ({control.mode})" if control.mode else control.preprocessor
+        each = (of, seen, _("strength {value}", value=control.strength), *span)
         facts[N_("ControlNet")] = join_dotted((*filter(None, (facts.get("ControlNet"),)), ", ".join(each)))
     if made.parents:
         facts[N_("Made from")] = " ← ".join(_format_code(parent[:12]) for parent in made.parents[:MAX_KIN])

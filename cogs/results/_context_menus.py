@@ -106,12 +106,12 @@ async def send_guide(interaction: Interaction, subject: str, answers: Answers) -
     if len(subject) != JOB_ID_LENGTH:
         file = await _take(interaction, subject)
         typed = await fill_in(interaction, prompt, {"has_picture": True})
-        await tell_notes(interaction, typed, await submit_guided(interaction, typed, file, guide))
+        await tell_notes(interaction, typed, await submit_guided(interaction, typed, file, (guide,)))
         return
     job, catalog = await fetch_job(interaction, subject), interaction.client.services.generation.catalog
     image = _choose_image(job, answers.texts.get(NUMBER, "1"))
     model = catalog.get(image.spec.model)
-    spec = guide_by_image(image, guide.build(model, catalog, NO_FILE), seed=draw_seed())
+    spec = guide_by_image(image, (guide.build(model, catalog, NO_FILE),), seed=draw_seed())
     request = GenerationRequest(spec=replace_prompt(spec, model, prompt), parent=image.id)
     await acknowledge_and_submit(interaction, request.shown_like(job.request))
 

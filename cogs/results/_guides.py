@@ -43,7 +43,8 @@ def build_guides(job: Job, shown: Mapping[int, Shown], files: ImageFiles, *, roo
 
 
 def _describe(control: Control) -> str:
-    parts = [] if control.preprocessor == NONE else [control.preprocessor]
+    made = (control.mode or "") if control.preprocessor == NONE else control.preprocessor
+    parts = [made] if made else []
     parts.append(_("strength {value}", value=control.strength))
     if (control.begin, control.end) != (0.0, 1.0):
         parts.append(_("from {begin} to {end} of the steps", begin=control.begin, end=control.end))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,14 +10,14 @@ import torch
 from msgspec import UNSET
 from torch import Tensor
 
+from generation.engine.control.features import NO_GUIDES, Guides, prepare_guides
 from generation.engine.control.networks import ControlNetwork
-from generation.engine.control.pictures import prepare_control_pictures
 from generation.engine.errors import LatentSizeError, TraceLengthError
 from generation.engine.families.base import MASK, Conditioning, Family, Words
 from generation.engine.initial_latents import Repaint, begin, begin_larger, build_mask_input
 from generation.engine.samplers import Sampling
 from generation.jobs.protocol import GenerateCommand
-from generation.requests.control import find_active
+from generation.requests.control import Control, find_active, find_running
 from generation.requests.cost import BY_PIXELS, UNITS_PER_ROW_EVALUATION, Work, compute_evaluations_cost
 from generation.requests.prompt_addons import Adapter
 from generation.requests.prompt_schedule import Wording
@@ -62,8 +62,7 @@ class SamplingRun:
     repaint: Repaint | None
     begun_at: int = 0
     """Evaluations the image had behind it when this walk began: those of a first pass."""
-    control: tuple[Tensor, ...] = ()
-    """What each of its ControlNets sees, (1, 3, H, W) in 0..1."""
+    guides: Guides = NO_GUIDES
     guess: Tensor | None = None
     """The sampler's best guess of the finished latents, for previews."""
 
@@ -168,10 +167,20 @@ class Slot:
 
     @property
     def active_controls(self) -> tuple[int, ...]:
-        """The places in the spec of the ControlNets that are at work in the coming evaluation."""
+        """The places in the spec of the ControlNets that run beside the coming evaluation."""
+        return self._find_controls(find_running)
+
+    @property
+    def active_features(self) -> tuple[tuple[Tensor, ...], ...]:
+        """What its T2I-Adapters add in the coming evaluation, in the order of the spec."""
+        if self.walk is None:
+            return ()
+        return tuple(self.walk.guides.features[place] for place in self._find_controls(find_active))
+
+    def _find_controls(self, find: Callable[[Sequence[Control], int, int], Iterator[int]]) -> tuple[int, ...]:
         if not self.controls or self.walk is None:
             return ()
-        return tuple(find_active(self.order.spec.controls, self._index, len(self.walk.sampling.times)))
+        return tuple(find(self.order.spec.controls, self._index, len(self.walk.sampling.times)))
 
     @property
     def charge(self) -> float:
@@ -190,8 +199,8 @@ class Slot:
         if repaint is not None:
             repaint = Repaint(*(part.to(device) for part in (repaint.mask, repaint.kept, repaint.noise)))
         conditioning = self._condition(spec, begun.mask_input)
-        pictures = prepare_control_pictures(self.order, self.size_px)
-        self.walk = SamplingRun(sampling, conditioning, begun.latents.to(device), repaint, control=pictures)
+        guides = prepare_guides(self.order, self.controls, self.size_px, device)
+        self.walk = SamplingRun(sampling, conditioning, begun.latents.to(device), repaint, guides=guides)
         if self.replay is not None and len(self.replay) != self.total:
             raise TraceLengthError(number=len(self.replay), wanted=self.total)
 
@@ -236,8 +245,8 @@ class Slot:
             mask = build_mask_input(self.family, generator, latents.shape) if self.family.takes_mask else None
             conditioning = self._condition(larger, mask)
             place = before.latents.device
-            pictures = prepare_control_pictures(self.order, size_px)
-            walk = SamplingRun(sampling, conditioning, latents.to(place), None, self.done, pictures, clean.to(place))
+            guides = prepare_guides(self.order, self.controls, size_px, place)
+            walk = SamplingRun(sampling, conditioning, latents.to(place), None, self.done, guides, clean.to(place))
         except BaseException:
             generator.set_state(drawn)
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import UNSET
@@ -114,14 +114,23 @@ def start_from_image(image: Image, *, strength: float, seed: int, basis: ImageSp
     )
 
 
-def guide_by_image(image: Image, control: Control, *, seed: int, basis: ImageSpec | None = None) -> ImageSpec:
-    """Return a picture's spec (or `basis`) that follows its file by a ControlNet, at its size.
+def guide_by_image(
+    image: Image,
+    controls: Sequence[Control],
+    *,
+    own: Collection[int] = (),
+    seed: int,
+    basis: ImageSpec | None = None,
+) -> ImageSpec:
+    """Return a picture's spec (or `basis`) that follows its file by ControlNets, at its size.
 
-    Raise `InvalidRequestError` if that was deleted.
+    `own`: the places of those that follow another file. Raise `InvalidRequestError` if the picture was deleted.
     """
     plain = start_from_image(image, strength=1.0, seed=seed, basis=basis)
     assert plain.start is not None
-    return replace(plain, start=None, template=UNSET, control=(replace(control, sha256=plain.start.sha256),))
+    sha256 = plain.start.sha256
+    following = [each if place in own else replace(each, sha256=sha256) for place, each in enumerate(controls)]
+    return replace(plain, start=None, template=UNSET, control=tuple(following))
 
 
 def inpaint_cells(

@@ -127,6 +127,8 @@ def _describe_entry(entry: Entry, path: Path, found: Description, origin: Origin
         family=found.family,
         context_width=found.context_width,
         scale=found.scale,
+        control_kind=found.control_kind,
+        num_modes=found.num_modes,
         native_px=stated_px(found.metadata or {}) if found.kind is Kind.MODEL else 0,
         licence=origin.licence or read_licence(origin.card or path / "README.md", found.metadata),
         trigger_words=origin.trigger_words or read_trigger_words(found.metadata),

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from generation.errors import ConfigurationError
 from generation.models.checkpoint import IncompatibleFileError, Shapes
-from generation.models.control_layout import SETTINGS, derive_control_settings
+from generation.models.control_kinds import derive_settings as derive_control_settings
+from generation.models.control_layout import SETTINGS
 from generation.models.families import FAMILIES, FamilyInfo
 from generation.models.inspect import Description, describe, stated_px
 from generation.models.named_parts import Parts

@@ -1,7 +1,8 @@
 """What a ControlNet is for, and the settings that one in a single file lacks, told from names and shapes. No torch.
 
 Two sets of names are read: those of the first ControlNets (`control_model.input_blocks…`, or without that prefix), and
-those of diffusers (`controlnet_cond_embedding…`). What else is called a ControlNet is refused by its name.
+those of diffusers (`controlnet_cond_embedding…`). A ControlNet Union has those of diffusers, and a few of its own. What
+else is called a ControlNet is refused by its name.
 """
 
 from __future__ import annotations
@@ -14,33 +15,28 @@ from generation.models.checkpoint import LATENT_CHANNELS, IncompatibleFileError,
 
 SETTINGS = "controlnet"
 """The folder of a ControlNet's settings in those of a single file."""
-CONTROL_CLASS = "ControlNetModel"
+CONTROL_CLASS, UNION_CLASS = "ControlNetModel", "ControlNetUnionModel"
 _PREFIX = "control_model."
+_TASKS = "task_embedding"
+"""What only a Union has: a row for each kind of map."""
 _FIRST_NAME, _DIFFUSERS_NAME = "input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight"
 _OTHERS = (
     (r"lora_controlnet", "a Control-LoRA, which is not a whole ControlNet"),
     (r"difference", "a ControlNet that holds differences to a model, not weights"),
-    (
-        r"(control_add_embedding|task_embedding|transformer_layes)",
-        "a ControlNet Union, whose pictures see each other where several are painted at once",
-    ),
     (r"(controlnet_x_embedder|controlnet_blocks|control_layers|pos_embed_input)", "a ControlNet of another family"),
-    (r"(adapter\.)?body\.\d+\.(block1|in_conv|resnets)", "a T2I-Adapter"),
 )
 """What does the work of a ControlNet and is none that is run here, by the names in it."""
 OTHER_CLASSES = {
-    "ControlNetUnionModel": _OTHERS[2][1],
-    "T2IAdapter": _OTHERS[4][1],
     "ControlNetXSAdapter": "a ControlNet-XS",
     "SparseControlNetModel": "a ControlNet for motion pictures",
     **dict.fromkeys(
         ("FluxControlNetModel", "SD3ControlNetModel", "QwenImageControlNetModel", "ZImageControlNetModel"),
-        _OTHERS[3][1],
+        _OTHERS[2][1],
     ),
 }
 """The same by the class that a folder's settings name."""
 _REMEDY = "ControlNets of Stable Diffusion 1, 2 and XL are run here."
-_HEADS_SD1, _HEAD_WIDTH, _XL_ADDED, _XL_TIME, _XL_WIDTH = 8, 64, 2816, 256, 2048
+_HEADS_SD1, _HEADS_UNION, _HEAD_WIDTH, _XL_ADDED, _XL_TIME, _XL_WIDTH = 8, 8, 64, 2816, 256, 2048
 T = TypeVar("T")
 
 
@@ -68,6 +64,11 @@ def is_control(shapes: Shapes) -> bool:
     return any(name in shapes for name in (_PREFIX + _FIRST_NAME, _FIRST_NAME, _DIFFUSERS_NAME))
 
 
+def count_modes(shapes: Shapes) -> int:
+    """Return the kinds of maps that a Union knows; 0 for any other ControlNet."""
+    return next(iter(take_control(shapes).get(_TASKS, (0,))))
+
+
 def take_control(tensors: Mapping[str, T]) -> dict[str, T]:
     """Return the ControlNet's own of a file's tensors."""
     own = {name.removeprefix(_PREFIX): each for name, each in tensors.items() if name.startswith(_PREFIX)}
@@ -85,7 +86,13 @@ def describe_control(shapes: Shapes) -> tuple[str, int]:
         raise IncompatibleFileError(f"is a ControlNet whose latents have {first[1:2]} channels", _REMEDY)
     width = _read_width(own)
     is_xl = any(name.startswith(("label_emb.", "add_embedding.")) for name in own)
+    _require_xl(is_xl, is_union=_TASKS in own)
     return "sdxl" if is_xl else "sd", width
+
+
+def _require_xl(is_xl: bool, *, is_union: bool) -> None:
+    if is_union and not is_xl:
+        raise IncompatibleFileError("is a ControlNet Union of another model than Stable Diffusion XL", _REMEDY)
 
 
 def describe_settings(settings: Mapping[str, Any]) -> tuple[str, int]:
@@ -98,6 +105,7 @@ def describe_settings(settings: Mapping[str, Any]) -> tuple[str, int]:
         raise IncompatibleFileError("is a ControlNet that takes other inputs than models here have", _REMEDY)
     if settings.get("conditioning_channels", 3) != 3:
         raise IncompatibleFileError("is a ControlNet that takes no picture of three colours", _REMEDY)
+    _require_xl(embeds is not None, is_union=settings.get("_class_name") == UNION_CLASS)
     return "sdxl" if embeds else "sd", width
 
 
@@ -132,7 +140,20 @@ def _derive(own: Shapes, levels: list[_Level], middle: int, hint: list[int]) -> 
             raise ValueError(f"{added[1]} added inputs")
         settings |= {"addition_embed_type": "text_time", "projection_class_embeddings_input_dim": added[1]}
         settings["addition_time_embed_dim"] = _XL_TIME
-    return settings
+    return _derive_union(own, settings) if _TASKS in own else settings
+
+
+def _derive_union(own: Shapes, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a Union, whose middle always attends to words, from those of a ControlNet."""
+    modes, width = own[_TASKS]
+    return {name: value for name, value in settings.items() if name != "mid_block_type"} | {
+        "_class_name": UNION_CLASS,
+        "num_control_type": modes,
+        "num_trans_channel": width,
+        "num_trans_head": _HEADS_UNION,
+        "num_trans_layer": count_numbers(own, "transformer_layes."),
+        "num_proj_channel": own["spatial_ch_projs.weight"][0],
+    }
 
 
 def _read_first_names(own: Shapes) -> tuple[list[_Level], int, list[int]]:

@@ -9,8 +9,14 @@ from pathlib import Path
 from generation.models.hashing import KnownFile, compute_total_digest
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.shared_additions import list_known_files
-from generation.requests.control import NONE, Control
-from generation.requests.errors import AddonChangedError, ControlMismatchError, NoControlError, UnknownControlError
+from generation.requests.control import MODES, NONE, UNION, Control
+from generation.requests.errors import (
+    AddonChangedError,
+    ControlMismatchError,
+    ControlModeUnknownError,
+    NoControlError,
+    UnknownControlError,
+)
 
 _HINTS = {"canny": "canny", "lineart": "lineart", "softedge": "softedge", "hed": "softedge", "pidi": "softedge"}
 _HINTS |= {"scribble": "softedge", "sketch": "lineart"}
@@ -31,12 +37,23 @@ class ControlFile:
     config: Path | None = None
     licence: str = ""
     known_files: tuple[KnownFile, ...] = ()
+    kind: str = ""
+    """As a spec has it; empty for a plain ControlNet."""
+    num_modes: int = 0
 
     @property
     def preprocessor(self) -> str:
-        """What its name says that it is trained on, as far as that can be made here; `none` for all else."""
+        """What its name says that it is trained on, as far as that can be made here; `none` for all else.
+
+        A Union is trained on all: thin edges can be made of any picture.
+        """
         name = self.name.casefold()
-        return next((made for hint, made in _HINTS.items() if hint in name), NONE)
+        return next((made for hint, made in _HINTS.items() if hint in name), "canny" if self.kind == UNION else NONE)
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """What its pictures can be; nothing for one that is not told."""
+        return tuple(name for name, number in MODES.items() if number < self.num_modes)
 
     def fits(self, family: str, context_width: int) -> bool:
         """Return whether it was made for models of that family that read prompts of that width."""
@@ -66,6 +83,8 @@ def control_of(entry: Entry, folder: Path) -> ControlFile:
         config=folder / entry.config if entry.config else None,
         licence=entry.licence,
         known_files=list_known_files(entry, folder=folder),
+        kind=entry.control_kind,
+        num_modes=entry.num_modes,
     )
 
 
@@ -90,5 +109,8 @@ def require_controls(
 ) -> None:
     """Raise `InvalidRequestError` unless all are here, are the same files, and fit the model."""
     for each in controls:
-        if find_control(fitting, every, each.network, model=model).sha256 != each.network_sha256:
+        found = find_control(fitting, every, each.network, model=model)
+        if (found.sha256, found.kind) != (each.network_sha256, each.kind or ""):
             raise AddonChangedError(name=each.network)
+        if each.mode and each.mode not in found.modes:
+            raise ControlModeUnknownError(name=each.network, mode=each.mode, available=", ".join(found.modes))

@@ -11,14 +11,11 @@ from typing import Any
 
 from generation.models import checkpoint, transformer_file
 from generation.models.checkpoint import LATENT_CHANNELS
-from generation.models.control_layout import (
-    CONTROL_CLASS,
-    OTHER_CLASSES,
-    describe_control,
-    describe_settings,
-    is_control,
-    other_control,
-    require_other,
+from generation.models.control_kinds import (
+    CLASSES,
+    ControlDescription,
+    describe_control_file,
+    describe_control_folder,
 )
 from generation.models.families import BY_PIPELINE, FAMILIES
 from generation.models.gguf_header import SUFFIX as GGUF
@@ -59,6 +56,20 @@ class Description:
     scale: int = 0
     note: str = ""
     """What of it is not used, in a sentence."""
+    control_kind: str = ""
+    """As a spec has it, and `num_modes` of a Union: how many kinds of maps it knows."""
+    num_modes: int = 0
+
+    @classmethod
+    def of_control(cls, found: ControlDescription, metadata: Mapping[str, str] | None = None) -> Description:
+        return cls(
+            Kind.CONTROL,
+            found.family,
+            found.context_width,
+            metadata,
+            control_kind=found.kind,
+            num_modes=found.num_modes,
+        )
 
 
 def describe(path: Path) -> Description:
@@ -169,16 +180,15 @@ def _describe_folder(path: Path) -> Description:
     if settings.get("architectures") == [CHECKER_CLASS]:
         return Description(Kind.CHECKER)
     name = settings.get("_class_name")
-    if name == CONTROL_CLASS:
-        return Description(Kind.CONTROL, *describe_settings(settings))
-    require_other(OTHER_CLASSES.get(name, "") if isinstance(name, str) else "")
+    if (control := describe_control_folder(settings)) is not None:
+        return Description.of_control(control)
     if settings.get("model_type") == "qwen3":
         return Description(Kind.TEXT_ENCODER)
     if name not in VAE_CLASSES:
         raise ValueError(
-            f"is a part of a model; of parts only a VAE ({', '.join(VAE_CLASSES)}), a ControlNet (ControlNetModel), a"
-            " text encoder (Qwen3) and a safety"
-            f" checker ({CHECKER_CLASS}) can be used by themselves"
+            f"is a part of a model; of parts only a VAE ({', '.join(VAE_CLASSES)}), a ControlNet"
+            f" ({', '.join(CLASSES)}), a text encoder (Qwen3) and a safety checker ({CHECKER_CLASS}) can be used by"
+            " themselves"
         )
     require_latents(settings.get("latent_channels", LATENT_CHANNELS))
     return Description(Kind.VAE)
@@ -189,9 +199,8 @@ def _describe_tensors(tensors: Tensors) -> Description:
     require_known(shapes)
     if family := transformer_file.find_family(shapes):
         return Description(Kind.MODEL, family, metadata=tensors.metadata)
-    require_other(other_control(shapes))
-    if is_control(shapes):
-        return Description(Kind.CONTROL, *describe_control(shapes), tensors.metadata)
+    if (control := describe_control_file(shapes)) is not None:
+        return Description.of_control(control, tensors.metadata)
     if checkpoint.is_checkpoint(shapes):
         width = checkpoint.context_width(shapes)
         return Description(Kind.MODEL, checkpoint.family_of(shapes), width, tensors.metadata)

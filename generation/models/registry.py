@@ -96,6 +96,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     scale: int = 0
     """Of an upscaler: how many times the width and height of a picture come out."""
+    control_kind: str = ""
+    """Of a ControlNet: `t2i-adapter` or `union`; empty for a plain one."""
+    num_modes: int = 0
+    """Of a Union: how many kinds of maps it knows."""
     preview: Preview | None = None
 
     @property

@@ -1,11 +1,19 @@
-"""The ControlNets that a spec uses: networks that hold a picture to the lines, depths or poses of another."""
+"""The ControlNets that a spec uses: networks that hold a picture to the lines, depths or poses of another.
+
+Two kinds have names of their own. A T2I-Adapter looks at its picture once, whatever the step; a ControlNet Union is one
+network for many kinds of maps, and is told which its picture is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec import UNSET, UnsetType
+
 from generation.requests.errors import (
+    ControlKindError,
+    ControlModeError,
     ControlRangeError,
     ControlWithUpscaleError,
     PreprocessorUnknownError,
@@ -22,6 +30,20 @@ NONE = "none"
 PREPROCESSORS: Mapping[str, int] = {NONE: 1, "canny": 1, "lineart": 1, "softedge": 1, "invert": 1}
 """What can be made of a picture before a ControlNet sees it, and the version that new requests use. A version never
 changes what it makes (`generation.images.preprocessors`); an older one stays as long as it can be read."""
+ADAPTER, UNION = "t2i-adapter", "union"
+"""The kinds that are no plain ControlNet."""
+MODES: Mapping[str, int] = {
+    "pose": 0,
+    "depth": 1,
+    "softedge": 2,
+    "lines": 3,
+    "normal": 4,
+    "segments": 5,
+    "tile": 6,
+}
+"""What a picture can be to a Union, and the number that it knows it by. Older ones have the first six."""
+_MADE = {"canny": "lines", "lineart": "lines", "invert": "lines", "softedge": "softedge"}
+"""What preprocessors make, to a Union."""
 _STRENGTH, _BEGIN, _END = Phrase("Control strength"), Phrase("Control begin"), Phrase("Control end")
 
 
@@ -41,6 +63,10 @@ class Control:
     end: float = 1.0
     preprocessor: str = NONE
     version: int = 1
+    kind: str | UnsetType = UNSET
+    """`ADAPTER` or `UNION`; unset for a plain ControlNet, and not written."""
+    mode: str | UnsetType = UNSET
+    """Of a Union: which of `MODES` its picture is, as it is after the preprocessor."""
 
     def __post_init__(self) -> None:
         check_file(self.network, self.network_sha256)
@@ -53,6 +79,15 @@ class Control:
         known = PREPROCESSORS.get(self.preprocessor) if isinstance(self.preprocessor, str) else None
         if known is None or type(self.version) is not int or not 1 <= self.version <= known:
             raise PreprocessorUnknownError(name=shorten(self.preprocessor), available=", ".join(PREPROCESSORS))
+        if self.kind is not UNSET and self.kind not in (ADAPTER, UNION):
+            raise ControlKindError(kind=shorten(self.kind))
+        if (self.mode in tuple(MODES)) != (self.kind == UNION) or (self.mode is not UNSET and self.kind != UNION):
+            raise ControlModeError(name=self.network, available=", ".join(MODES))
+
+    @property
+    def runs_beside(self) -> bool:
+        """Return whether it runs beside every forward it is at work in; a T2I-Adapter runs once."""
+        return self.kind != ADAPTER
 
     def is_active(self, index: int, of: int) -> bool:
         """Return whether it is at work in evaluation `index` of a walk of `of`."""
@@ -67,6 +102,16 @@ def check_controls(controls: Sequence[Control], *, is_upscale: bool) -> None:
         raise TooManyControlsError(most=MAX_CONTROLS, number=len(controls))
 
 
+def mode_of(preprocessor: str) -> str:
+    """Return what a preprocessor makes of any picture, to a Union; empty where that depends on the picture."""
+    return _MADE.get(preprocessor, "")
+
+
 def find_active(controls: Sequence[Control], index: int, of: int) -> Iterator[int]:
     """Yield the places of those at work in evaluation `index` of a walk of `of`."""
     return (place for place, each in enumerate(controls) if each.is_active(index, of))
+
+
+def find_running(controls: Sequence[Control], index: int, of: int) -> Iterator[int]:
+    """Yield the places of those that run beside evaluation `index` of a walk of `of`."""
+    return (place for place in find_active(controls, index, of) if controls[place].runs_beside)

@@ -18,7 +18,7 @@ from itertools import islice, repeat
 
 from msgspec import UNSET
 
-from generation.requests.recipe import Forward, Trace, count_active
+from generation.requests.recipe import Forward, Trace, list_running
 from generation.requests.spec import ImageSpec
 
 COST_VERSION = 5
@@ -99,7 +99,7 @@ def _list_forwards(spec: ImageSpec) -> Iterator[Forward]:
     """Return the forwards of a picture as if it were alone."""
     if not spec.controls:
         return repeat(Forward(spec.num_rows))
-    return (Forward(spec.num_rows, (spec.num_rows,) * active) for active in count_active(spec))
+    return (Forward(spec.num_rows, (spec.num_rows,) * len(running)) for running in list_running(spec))
 
 
 def _units(row_evaluations: float) -> int:

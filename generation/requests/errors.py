@@ -214,6 +214,18 @@ class ControlRangeError(InvalidRequestError):
     """A ControlNet must begin before it ends, not begin at {begin} and end at {end}."""
 
 
+class ControlKindError(InvalidRequestError):
+    """“{kind}” is no kind of ControlNet that is known here."""
+
+
+class ControlModeError(InvalidRequestError):
+    """The ControlNet “{name}” must be told what its picture is: a preprocessor, or one of these maps: {available}."""
+
+
+class ControlModeUnknownError(InvalidRequestError):
+    """The ControlNet “{name}” was not trained on maps of the kind “{mode}”. It knows: {available}."""
+
+
 class PreprocessorUnknownError(InvalidRequestError):
     """“{name}” is nothing that can be made of a picture here. Available: {available}."""
 

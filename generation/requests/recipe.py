@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from generation.requests.control import find_active
+from generation.requests.control import UNION, Control, find_running
 from generation.requests.errors import RecipeUnusableError
 from generation.requests.spec import ImageSpec
 from generation.translatable import Phrase
@@ -99,18 +99,26 @@ def require_trace(spec: ImageSpec, text: str) -> Trace:
     is_possible = all(bucket in LADDER and bucket >= spec.num_rows for bucket in buckets)
     if not is_possible or trace.num_evaluations != spec.num_evaluations:
         raise RecipeUnusableError
-    if any(
-        len(forward.control) != active for forward, active in zip(trace.forwards(), count_active(spec), strict=True)
-    ):
+    steps = zip(trace.forwards(), list_running(spec), strict=True)
+    if not all(_has_buckets(forward, running, spec.num_rows) for forward, running in steps):
         raise RecipeUnusableError
     return trace
 
 
-def count_active(spec: ImageSpec) -> Iterator[int]:
-    """Yield how many ControlNets are at work in each evaluation of a picture."""
+def _has_buckets(forward: Forward, running: Sequence[Control], num_rows: int) -> bool:
+    """Return whether it has a bucket for each ControlNet that runs; a Union's has the picture's own rows, no others."""
+    if len(forward.control) != len(running):
+        return False
+    pairs = zip(forward.control, running, strict=True)
+    return all(rows == num_rows for rows, control in pairs if control.kind == UNION)
+
+
+def list_running(spec: ImageSpec) -> Iterator[tuple[Control, ...]]:
+    """Yield the ControlNets that run beside each evaluation of a picture."""
     for each in spec.passes:
         for index in range(each.evaluations):
-            yield len(list(find_active(spec.controls, index, each.evaluations)))
+            places = find_running(spec.controls, index, each.evaluations)
+            yield tuple(spec.controls[place] for place in places)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 What they predict is added to those rows, zero to the others, so images with and without one share the UNet's forward. A
 ControlNet's bits depend on its own bucket, so that is in the trace too. The first of each image run before the second
-ones: they are added up in the order of the spec.
+ones: they are added up in the order of the spec. The rows of a ControlNet Union see each other, so each image has its
+forward to itself. What T2I-Adapters add was computed when the image began.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from torch import Tensor
 from generation.engine.batch import Batch, list_rows
 from generation.engine.control.networks import ControlNetwork
 from generation.engine.devices import Device
-from generation.engine.families.base import RESIDUAL
+from generation.engine.families.base import FEATURE, RESIDUAL
 from generation.engine.slot import Key, Slot
+from generation.requests.control import MODES, UNION
 from generation.requests.recipe import Forward
 
 _MAX_BUFFERS = 8
@@ -59,12 +61,13 @@ class ControlForwards:
         forwards = [Forward(batch.bucket)] * len(slots)
         residuals: dict[str, Tensor] = {}
         for turn in range(max((len(slot.active_controls) for slot in slots), default=0)):
-            for network, members in _group(slots, turn).items():
+            for network, members in _group(slots, turn):
                 bucket = self._predict(network, members, batch, residuals)
                 for member in members:
                     index = next(at for at, slot in enumerate(slots) if slot is member.slot)
                     before = forwards[index]
                     forwards[index] = Forward(before.rows, (*before.control, bucket))
+        _add_features(slots, batch.bucket, residuals)
         return residuals, forwards
 
     def clear(self) -> None:
@@ -79,8 +82,14 @@ class ControlForwards:
         bucket = members[0].bucket or next(rung for rung in first.family.ladder if rung >= num_rows)
         buffers = self._get_buffers(network, members[0], bucket, batch)
         strengths = _fill(buffers, members, batch)
+        mode = first.order.spec.controls[members[0].place].mode
         outputs = first.family.control(
-            network.network, buffers.latents, buffers.timesteps, buffers.conditioning, buffers.pictures
+            network.network,
+            buffers.latents,
+            buffers.timesteps,
+            buffers.conditioning,
+            buffers.pictures,
+            mode=MODES[mode] if mode else None,
         )
         scales = torch.tensor(strengths, dtype=torch.float32, device=self._device.torch_device)[:, None, None, None]
         for index, output in enumerate(outputs):
@@ -98,7 +107,7 @@ class ControlForwards:
         name = (like.slot.key, bucket, network)
         if name not in self._kept:
             assert like.slot.walk is not None
-            picture = like.slot.walk.control[like.place]
+            picture = like.slot.walk.guides.pictures[like.place]
             self._kept[name] = _Buffers(
                 torch.zeros_like(batch.latents[:1]).repeat(bucket, 1, 1, 1),
                 torch.zeros(bucket, dtype=batch.timesteps.dtype, device=batch.timesteps.device),
@@ -115,15 +124,31 @@ class ControlForwards:
         return self._kept[name]
 
 
-def _group(slots: Sequence[Slot], turn: int) -> dict[ControlNetwork, list[_Member]]:
-    """Return the images whose ControlNet number `turn`, of those at work, is the same, in the order of their rows."""
-    groups: dict[ControlNetwork, list[_Member]] = {}
+def _add_features(slots: Sequence[Slot], bucket: int, residuals: dict[str, Tensor]) -> None:
+    """Add what T2I-Adapters found to the rows of their images, zero to the others."""
+    for slot, rows in list_rows(slots):
+        for features in slot.active_features:
+            for index, feature in enumerate(features):
+                name = f"{FEATURE}{index}"
+                if name not in residuals:
+                    residuals[name] = _zeros(bucket, feature)
+                residuals[name][rows] += feature
+
+
+def _group(slots: Sequence[Slot], turn: int) -> list[tuple[ControlNetwork, list[_Member]]]:
+    """Return the images whose ControlNet number `turn`, of those that run, is the same, in the order of their rows.
+
+    An image with a Union is a group by itself.
+    """
+    groups: dict[tuple[ControlNetwork, int], list[_Member]] = {}
     for slot, rows in list_rows(slots):
         if turn < len(slot.active_controls):
             place, forward = slot.active_controls[turn], slot.next_forward
             bucket = forward.control[turn] if forward is not None else None
-            groups.setdefault(slot.controls[place], []).append(_Member(slot, place, rows, bucket))
-    return groups
+            network = slot.controls[place]
+            alone = slot.serial if network.kind == UNION else 0
+            groups.setdefault((network, alone), []).append(_Member(slot, place, rows, bucket))
+    return [(network, members) for (network, _), members in groups.items()]
 
 
 def _fill(buffers: _Buffers, members: Sequence[_Member], batch: Batch) -> list[float]:
@@ -138,7 +163,7 @@ def _fill(buffers: _Buffers, members: Sequence[_Member], batch: Batch) -> list[f
         owner = (member.slot.serial, member.place)
         if buffers.owners[here] != [owner] * member.slot.rows:
             assert member.slot.walk is not None
-            buffers.pictures[here] = member.slot.walk.control[member.place]
+            buffers.pictures[here] = member.slot.walk.guides.pictures[member.place]
             buffers.owners[here] = [owner] * member.slot.rows
         strengths += [member.slot.order.spec.controls[member.place].strength] * member.slot.rows
         row = here.stop

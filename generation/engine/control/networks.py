@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import ControlNetModel
+from diffusers import ControlNetModel, ControlNetUnionModel, T2IAdapter
 from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 
+from generation.engine.control.adapter_fit import require_adapter_fit
 from generation.engine.devices import Device, lay_out
 from generation.engine.errors import AddonMissingError, AddonUnusableError
 from generation.engine.loading import load_diffuser, ready, refusal, refusing, take_weights
 from generation.engine.memory import OFFLOADING
 from generation.engine.offload import PartOffloader
 from generation.errors import ConfigurationError
+from generation.models.adapter_layout import name_whole
 from generation.models.control_layout import SETTINGS, take_control
 from generation.models.controls import ControlFile
 from generation.models.hashing import hash_files
 from generation.models.layout import check_file, check_part
-from generation.requests.control import MAX_CONTROLS, Control
+from generation.requests.control import ADAPTER, MAX_CONTROLS, UNION, Control
+from generation.requests.errors import ControlModeUnknownError
 
 _SAME = ("block_out_channels", "layers_per_block", "cross_attention_dim")
 """Settings that a ControlNet shares with the UNet it was made for: by them what it adds has the right shapes."""
 
+_CLASSES: Mapping[str, Any] = {"": ControlNetModel, UNION: ControlNetUnionModel, ADAPTER: T2IAdapter}
 _OTHER_COPY = "Look for a whole copy of it."
 
 
@@ -35,6 +39,7 @@ class ControlNetwork:
 
     sha256: str
     network: Any
+    kind: str = ""
 
 
 class ControlNetworks:
@@ -59,6 +64,10 @@ class ControlNetworks:
             raise AddonMissingError(name=wanted.network)
         if file.sha256 in self._failed:
             raise AddonUnusableError(name=file.name, why=self._failed[file.sha256])
+        if (wanted.kind or "") != file.kind:
+            raise AddonUnusableError(name=file.name, why="it is another kind of ControlNet than was asked for.")
+        if wanted.mode and wanted.mode not in file.modes:
+            raise ControlModeUnknownError(name=file.name, mode=wanted.mode, available=", ".join(file.modes))
         found = self._loaded.pop(file.sha256, None) or self._load(file)
         self._loaded[file.sha256] = found
         while len(self._loaded) > MAX_CONTROLS:
@@ -78,7 +87,7 @@ class ControlNetworks:
             raise AddonUnusableError(name=file.name, why=str(refused)) from None
         if self._device.memory in OFFLOADING:
             self._shelf.keep(network)
-        return ControlNetwork(file.sha256, network)
+        return ControlNetwork(file.sha256, network, file.kind)
 
 
 def load_control(file: ControlFile, device: Device) -> Any:
@@ -88,26 +97,28 @@ def load_control(file: ControlFile, device: Device) -> Any:
             raise AddonUnusableError(name=file.name, why="its file has changed since it was added.")
         network = _read(file, device)
     lay_out((network,), device)
-    if device.memory != "full":
+    if device.memory != "full" and file.kind != ADAPTER:  # that attends to nothing
         network.set_attention_slice("auto")
     return network
 
 
 def _read(file: ControlFile, device: Device) -> Any:
+    kind = _CLASSES[file.kind]
     if file.config is None:
         check_part(file.path)
-        return load_diffuser(ControlNetModel, file.path, device)
+        return load_diffuser(kind, file.path, device)
     check_file(file.path)
-    return ready(file.path, _build(file.path, file.config / SETTINGS, device), device)
+    return ready(file.path, _build(kind, file.path, file.config / SETTINGS, device), device)
 
 
-def _build(path: Path, settings: Path, device: Device) -> Any:
+def _build(kind: Any, path: Path, settings: Path, device: Device) -> Any:
     """Return a ControlNet from the weights in a file. Raise `ModelRefusedError` if they do not fit the settings."""
     with refusing(path, "it does not fit its settings", _OTHER_COPY):
-        config = ControlNetModel.load_config(settings)
+        config = kind.load_config(settings)
         with torch.device("meta"):
-            network = ControlNetModel.from_config(config)
-        own = convert_controlnet_checkpoint(take_control(take_weights(path)), config)
+            network = kind.from_config(config)
+        read = take_weights(path)
+        own = name_whole(read) if kind is T2IAdapter else convert_controlnet_checkpoint(take_control(read), config)
         weights = {name: each.to(device.dtype) for name, each in own.items() if each is not None}
         missing = network.load_state_dict(weights, strict=False, assign=True).missing_keys
         if missing:
@@ -117,6 +128,9 @@ def _build(path: Path, settings: Path, device: Device) -> Any:
 
 def require_fit(file: ControlFile, network: Any, unet: Any) -> None:
     """Raise `AddonUnusableError` unless what a ControlNet adds has the shapes of a UNet."""
+    if file.kind == ADAPTER:
+        require_adapter_fit(file.name, network.config, unet.config)
+        return
     for name in _SAME:
         has, wants = (_listed(each.config.get(name)) for each in (network, unet))
         if has != wants:

@@ -25,6 +25,8 @@ MASK = "mask"
 """The input that the engine adds for a family that takes one: (rows, 1 + C, h, w), a mask and the latents it keeps."""
 RESIDUAL = "residual "
 """What ControlNets add to a forward: `residual 0` and so on, the last for the middle of the UNet."""
+FEATURE = "feature "
+"""What T2I-Adapters add to a forward: `feature 0` and so on, one for each block of the UNet."""
 
 
 def guide_rows(prediction: Tensor, spec: ImageSpec) -> Tensor:
@@ -109,9 +111,18 @@ class Family(Protocol):
         """Return predictions (rows, C, h, w) for latents of that shape, timesteps (rows,) and conditioning by row."""
 
     def control(
-        self, network: Any, latents: Tensor, timesteps: Tensor, conditioning: Conditioning, pictures: Tensor
+        self,
+        network: Any,
+        latents: Tensor,
+        timesteps: Tensor,
+        conditioning: Conditioning,
+        pictures: Tensor,
+        *,
+        mode: int | None = None,
     ) -> list[Tensor]:
         """Return what a ControlNet adds for these rows, at strength 1; `pictures` (rows, 3, H, W) in 0..1.
+
+        `mode`: of a Union, the number of what its pictures are.
 
         Only of a family whose models have ControlNets; the inputs are those of `denoise`.
         """

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from generation.engine.adapters import Adapters
 from generation.engine.embeddings import TextualInversions
-from generation.engine.families.base import MASK, RESIDUAL, Conditioning, WithVae, guide_rows
+from generation.engine.families.base import FEATURE, MASK, RESIDUAL, Conditioning, WithVae, guide_rows
 from generation.engine.samplers import Sampling
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
@@ -58,28 +58,49 @@ class Diffusion(WithVae):
         return guide_rows(prediction, spec)
 
     def control(
-        self, network: Any, latents: Tensor, timesteps: Tensor, conditioning: Conditioning, pictures: Tensor
+        self,
+        network: Any,
+        latents: Tensor,
+        timesteps: Tensor,
+        conditioning: Conditioning,
+        pictures: Tensor,
+        *,
+        mode: int | None = None,
     ) -> list[Tensor]:
         added = {name: conditioning[name] for name in ("text_embeds", "time_ids") if name in conditioning}
         down, middle = network(
             latents,
             timesteps,
             encoder_hidden_states=conditioning["encoder_hidden_states"],
-            controlnet_cond=pictures,
             conditioning_scale=1.0,
             added_cond_kwargs=added or None,
             return_dict=False,
+            **({"controlnet_cond": pictures} if mode is None else _tell_mode(network, pictures, mode)),
         )
         return [*down, middle]
 
 
+def _tell_mode(union: Any, pictures: Tensor, mode: int) -> dict[str, Any]:
+    """Return the pictures as a Union takes them, with what they are."""
+    told = torch.zeros((len(pictures), union.config.num_control_type), dtype=pictures.dtype, device=pictures.device)
+    told[:, mode] = 1
+    return {"controlnet_cond": [pictures], "control_type": told, "control_type_idx": [mode]}
+
+
 def take_residuals(conditioning: Conditioning) -> dict[str, Any]:
-    """Return what ControlNets add, as a UNet takes it; nothing where none is at work."""
-    count = sum(name.startswith(RESIDUAL) for name in conditioning)
-    if not count:
-        return {}
-    *down, middle = (conditioning[f"{RESIDUAL}{index}"] for index in range(count))
-    return {"down_block_additional_residuals": tuple(down), "mid_block_additional_residual": middle}
+    """Return what ControlNets and T2I-Adapters add, as a UNet takes it; nothing where none is at work."""
+    residuals, features = _list_parts(conditioning, RESIDUAL), _list_parts(conditioning, FEATURE)
+    added: dict[str, Any] = {"down_intrablock_additional_residuals": features} if features else {}
+    if residuals:
+        *down, middle = residuals
+        added |= {"down_block_additional_residuals": tuple(down), "mid_block_additional_residual": middle}
+    return added
+
+
+def _list_parts(conditioning: Conditioning, prefix: str) -> list[Tensor]:
+    """Return the parts of that name in their order; a new list, for a UNet takes them off it."""
+    count = sum(name.startswith(prefix) for name in conditioning)
+    return [conditioning[f"{prefix}{index}"] for index in range(count)]
 
 
 def join_mask(latents: Tensor, conditioning: Conditioning) -> Tensor:

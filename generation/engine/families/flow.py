@@ -45,7 +45,7 @@ class Flow(WithVae, ABC):
         if adapters:
             raise NotImplementedError("LoRA are refused at admission")
 
-    def control(self, network: Any, *inputs: Any) -> list[torch.Tensor]:
+    def control(self, network: Any, *inputs: Any, mode: int | None = None) -> list[torch.Tensor]:
         raise NotImplementedError("ControlNets are refused at admission")
 
     def sampling(

@@ -43,7 +43,9 @@ NUM_LETTER_WORDS = 2 * len(_LETTERS) + 2
 class Sizes:
     """What a toy is made of."""
 
-    channels: tuple[int, int] = (16, 32)
+    channels: tuple[int, ...] = (16, 32)
+    blocks: tuple[str, ...] = ("CrossAttn", "")
+    """Where its UNet attends to words."""
     groups: int = 8
     heads: int = 2
     vae_channels: int = 8
@@ -58,6 +60,8 @@ class Sizes:
 
 
 TOY = Sizes()
+XL_SHAPED = Sizes((16, 32, 32), blocks=("", "CrossAttn", "CrossAttn"))
+"""Its first block attends to nothing, and halves the sides, as in XL."""
 REAL = Sizes(
     (32, 64), groups=32, heads=8, vae_channels=32, vae_groups=32, width=64, second_width=128, has_clip_words=True
 )
@@ -157,8 +161,8 @@ def _unet(sizes: Sizes, **changes: Any) -> UNet2DConditionModel:
         out_channels=4,
         block_out_channels=sizes.channels,
         layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        down_block_types=tuple(f"{each}DownBlock2D" for each in sizes.blocks),
+        up_block_types=tuple(f"{each}UpBlock2D" for each in reversed(sizes.blocks)),
         norm_num_groups=sizes.groups,
         attention_head_dim=sizes.heads,
         use_linear_projection=sizes.is_open_clip,

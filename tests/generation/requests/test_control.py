@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from generation.errors import InvalidRequestError
-from generation.requests.control import Control
+from generation.requests.control import ADAPTER, UNION, Control
 from generation.requests.cost import WORK, compute_evaluations_cost, image_cost
 from generation.requests.edits import Hires, StartImage, Upscale
 from generation.requests.errors import (
+    ControlKindError,
+    ControlModeError,
     ControlRangeError,
     ControlWithUpscaleError,
     NumberOutOfRangeError,
@@ -58,6 +60,12 @@ def spec(**changes: Any) -> ImageSpec:
         ({"preprocessor": ["canny"]}, PreprocessorUnknownError),
         ({"version": 2}, PreprocessorUnknownError),
         ({"version": True}, PreprocessorUnknownError),
+        ({"kind": "lora"}, ControlKindError),
+        ({"kind": ["union"], "mode": "depth"}, ControlKindError),
+        ({"kind": "union"}, ControlModeError),
+        ({"kind": "union", "mode": "repaint"}, ControlModeError),
+        ({"mode": "depth"}, ControlModeError),
+        ({"kind": "t2i-adapter", "mode": "depth"}, ControlModeError),
         ({"network": "../x"}, InvalidRequestError),
         ({"network_sha256": "x"}, InvalidRequestError),
         ({"sha256": "../x"}, InvalidRequestError),
@@ -142,3 +150,23 @@ def test_it_costs_what_its_network_takes_in_the_steps_in_which_it_works() -> Non
 
 def _with(end: float) -> ImageSpec:
     return spec(control=(control(end=end),))
+
+
+def test_kind_and_mode_are_written_only_where_they_say_something() -> None:
+    plain, adapter = control(), control(kind=ADAPTER)
+    assert b"kind" not in msgspec.json.encode(plain) and b"mode" not in msgspec.json.encode(plain)
+    union = control(kind=UNION, mode="depth")
+    for each in (plain, adapter, union):
+        assert msgspec.json.decode(msgspec.json.encode(each), type=Control) == each
+
+
+def test_an_adapter_has_no_bucket_and_a_union_has_its_own_rows() -> None:
+    adapter, union = control(kind=ADAPTER), control(kind=UNION, mode="pose")
+    require_trace(spec(control=(adapter,)), "8x10")
+    require_trace(spec(control=(adapter, union, control())), "8c2c4x10")
+    refused = [((adapter,), "8c2x10"), ((union,), "8c4x10"), ((union,), "2x10"), ((control(), union), "8c2c4x10")]
+    for controls, trace in refused:
+        with pytest.raises(RecipeUnusableError):
+            require_trace(spec(control=controls), trace)
+    assert image_cost(spec(control=(adapter,))) == image_cost(spec())
+    assert image_cost(spec(control=(union,))) == image_cost(spec(control=(control(),)))
