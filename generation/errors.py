@@ -19,6 +19,7 @@
 ├── `FailedError`                an accepted job that could not be made; refunded
 │   ├── `WorkerLostError`        the worker died more often than a job may be tried
 │   ├── `OutOfMemoryError`
+│   ├── `ModelTooLargeError`     the machine has not enough memory free for the model
 │   ├── `ModelUnusableError`     the model does not load; the operator is told why
 │   ├── `NotFiniteError`         the picture's numbers are none: a sampler or guidance that the model does not bear
 │   ├── `SourceLostError`        the picture it starts from is gone from disk
@@ -154,6 +155,10 @@ class WorkerLostError(FailedError):
 
 class OutOfMemoryError(FailedError):
     """There is not enough memory for that. Try a smaller size. It costs nothing."""
+
+
+class ModelTooLargeError(FailedError):
+    """There is not enough memory for this model now. Please choose another one. It costs nothing."""
 
 
 class ModelUnusableError(FailedError):

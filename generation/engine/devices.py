@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from generation.engine.autotune import MeasurementCache, bfloat16_gain, is_much_faster
-from generation.engine.memory import OFFLOADING, choose_mode, free_bytes, wanted_bytes
+from generation.engine.memory import OFFLOADING, choose_mode, fits, free_bytes, machine_bytes, wanted_bytes
 from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 from generation.workers.engine_settings import EngineSettings
@@ -58,8 +58,9 @@ def choose_device(
         torch.backends.cudnn.benchmark = False
     num_threads = settings.num_threads or num_cores()
     torch.set_num_threads(num_threads)
-    dtype = _choose_dtype(settings.dtype, device, num_threads, measured or MeasurementCache(""))
-    weights = max((wanted_bytes(model, dtype.itemsize) for model in models), default=0)
+    models = tuple(models)
+    dtype = _choose_dtype(settings.dtype, device, num_threads, measured or MeasurementCache(""), models)
+    weights = _find_largest(models, dtype)
     memory = choose_mode(settings.memory, device, weights=weights, free=free_bytes(device))
     return Device(device, dtype, num_threads, memory)
 
@@ -97,10 +98,21 @@ def _choose_card_dtype() -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
-def _choose_dtype(name: str, device: torch.device, num_threads: int, measured: MeasurementCache) -> torch.dtype:
-    """Return for `auto`: half precision on CUDA, bfloat16 on processors measured to be much faster with it, else
-    float32."""
+def _find_largest(models: Iterable[Model], dtype: torch.dtype) -> int:
+    return max((wanted_bytes(model, dtype.itemsize) for model in models), default=0)
+
+
+def _choose_dtype(
+    name: str, device: torch.device, num_threads: int, measured: MeasurementCache, models: Iterable[Model]
+) -> torch.dtype:
+    """Return for `auto`: half precision on CUDA; bfloat16 on processors measured to be much faster with it, and where
+    the largest of the models fits in no other; else float32.
+
+    Judged by all the memory there is, not by what is free: it must be the same at each start.
+    """
     if name == "auto" and device.type == "cpu":
+        if not fits(_find_largest(models, torch.float32), machine_bytes()):
+            return torch.bfloat16
         processor = f"{torch.backends.cpu.get_cpu_capability()}, {num_threads} threads, torch {torch.__version__}"
         gain = measured.get(f"bfloat16 over float32: {processor}", bfloat16_gain)
         return torch.bfloat16 if gain is not None and is_much_faster(gain) else torch.float32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from generation.errors import AtelierError, FailedError, OutOfMemoryError
+from generation.errors import AtelierError, FailedError, ModelTooLargeError, OutOfMemoryError
 from generation.jobs.protocol import GenerateCommand, ImageFailed
 
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
@@ -32,4 +32,9 @@ def broken(order: GenerateCommand, error: Exception) -> ImageFailed:
     detail = "" if known is error else f" ({type(error).__name__}: {str(error)[:200]})"
     if isinstance(error, OutOfMemoryError):
         detail = " (What helps the operator: ATELIER_MEMORY=sliced or offload, and ATELIER_DTYPE=bfloat16.)"
+    if isinstance(error, ModelTooLargeError):
+        detail = (
+            f" (It needs {error.details['needed_gib']} GiB and {error.details['free_gib']} are free."
+            " What helps the operator: --storage fp8 for the model, and ATELIER_DTYPE=bfloat16.)"
+        )
     return ImageFailed(image_id=order.image_id, attempt=order.attempt, error=code, message=f"{known}{detail}")

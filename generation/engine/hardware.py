@@ -24,7 +24,7 @@ def main() -> None:
 
 def describe(config: WorkerConfig) -> dict[str, object]:
     """Return the device's name, free memory and number format, and the memory mode of each model."""
-    device = choose_device(config.settings)
+    device = choose_device(config.settings, config.models)
     free = free_bytes(device.torch_device)
     modes = {}
     for model in config.models:

@@ -31,16 +31,37 @@ from generation.models.weights import list_parts
 
 MODES = ("full", "sliced", "offload", "layers")
 OFFLOADING = ("offload", "layers")
-_GIB = 2**30
-_ROOM = {"full": (1.5, 1 * _GIB), "sliced": (1.1, _GIB // 2)}
+GIB = 2**30
+_CONTAINER = Path("/sys/fs/cgroup")
+"""Where Linux tells a container its limits (cgroup v2)."""
+_ROOM = {"full": (1.5, 1 * GIB), "sliced": (1.1, GIB // 2)}
 """What a mode wants free: so many times the weights, and so many bytes for what is computed."""
 
 
+def machine_bytes() -> int:
+    """Return the memory of the machine, or of its container where that has less."""
+    limit = _read_container()
+    total = int(psutil.virtual_memory().total)
+    return total if limit is None else min(total, limit[0])
+
+
+def _read_container() -> tuple[int, int] | None:
+    """Return the bytes a container may use, and those it uses without what is cached of files; None without a limit."""
+    try:
+        limit, used = ((_CONTAINER / f"memory.{name}").read_text("ascii").strip() for name in ("max", "current"))
+        stat = dict(line.split() for line in (_CONTAINER / "memory.stat").read_text("ascii").splitlines())
+        return int(limit), int(used) - int(stat["active_file"]) - int(stat["inactive_file"])
+    except (OSError, ValueError, KeyError):  # "max", or not a system with such files
+        return None
+
+
 def free_bytes(device: torch.device) -> int:
-    """Return the free memory of the graphics card or, without one, of the machine."""
+    """Return the free memory of the graphics card or, without one, of the machine or its container."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    available = int(psutil.virtual_memory().available)
+    container = _read_container()
+    return available if container is None else max(0, min(available, container[0] - container[1]))
 
 
 def loaded_bytes(model: Model, itemsize: int, *, without: Collection[Path] = ()) -> int:
@@ -101,8 +122,14 @@ def choose_mode(wanted: str, device: torch.device, *, weights: int, free: int) -
     if wanted != "auto":
         return wanted if wanted in possible else possible[-1]
     chosen_itself = possible[:3]
-    fits = (mode for mode in chosen_itself if mode in _ROOM and weights * _ROOM[mode][0] + _ROOM[mode][1] <= free)
-    return next(fits, chosen_itself[-1])
+    fitting = (mode for mode in chosen_itself if mode in _ROOM and fits(weights, free, mode))
+    return next(fitting, chosen_itself[-1])
+
+
+def fits(weights: int, room: int, mode: str = "sliced") -> bool:
+    """Return whether so many bytes of weights, and what is computed with them in that mode, fit in `room` bytes."""
+    factor, beside = _ROOM[mode]
+    return weights * factor + beside <= room
 
 
 def give_back(device: torch.device) -> None:

@@ -16,7 +16,7 @@ from generation.engine.devices import Device, lay_out
 from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
 from generation.engine.loading import refusing
-from generation.engine.memory import control_bytes, free_bytes, give_back, loaded_bytes
+from generation.engine.memory import GIB, control_bytes, free_bytes, give_back, loaded_bytes, machine_bytes
 from generation.engine.offload import PartOffloader, arrange, list_networks
 from generation.engine.shared_parts import SharedParts
 from generation.engine.single_file import open_model
@@ -25,7 +25,7 @@ from generation.engine.stored_weights import describe
 from generation.engine.upscalers.esrgan import EsrganUpscalers
 from generation.engine.upscalers.swin2sr import Swin2srUpscaler
 from generation.engine.upscalers.tiles import TileUpscaler
-from generation.errors import ConfigurationError, ModelUnusableError, UnknownModelError
+from generation.errors import ConfigurationError, ModelTooLargeError, ModelUnusableError, UnknownModelError
 from generation.jobs.protocol import LoadedModelInfo, ModelsReport
 from generation.models.catalog import Model, check_files
 from generation.models.failed_loads import FailedLoads
@@ -39,6 +39,8 @@ from generation.workers.engine_settings import EngineSettings
 log = logging.getLogger(__name__)
 _ROOM_FACTOR = 1.5
 """Free memory, in weights as loaded, that a model wants before it is loaded beside others."""
+_LEAST_FACTOR = 1.1
+"""Free memory, in weights as loaded, without which a model is not loaded into the machine's memory."""
 
 
 class Beside:
@@ -106,6 +108,7 @@ class Models:
         for name, model in self._models.items():
             self._look_at(model, is_first=not self.sha256)
             if len(self.sha256) == 1 and name in self.sha256:
+                self._require_room(model)
                 self._loaded[name] = self._load(model)
 
     def get(self, name: str, *, keep: Collection[str] = ()) -> LoadedModel:
@@ -193,14 +196,36 @@ class Models:
     def _make_room(self, wanted: int, keep: Collection[str]) -> None:
         """Unload models, longest unused first, until the weights of another fit.
 
-        Where none may be unloaded, the other is still tried: if there is no room, only its picture fails. Waiting
-        for room could last for ever, as long as requests for the loaded ones keep coming.
+        Where none may be unloaded, the other is still tried on a card: if there is no room, only its picture fails.
+        Waiting for room could last for ever, as long as requests for the loaded ones keep coming. Raise
+        `ModelTooLargeError` if the machine has too little left.
         """
-        for name in [name for name in self._loaded if name not in keep]:
+        unused = [name for name in self._loaded if name not in keep]
+        self._require_free(wanted, sum(self._loaded[name].info.num_bytes for name in unused))
+        for name in unused:
             if free_bytes(self._device.home) >= _ROOM_FACTOR * wanted:
                 return
             del self._loaded[name]
             give_back(self._device.torch_device)
+
+    def _require_free(self, wanted: int, unused: int) -> None:
+        """Raise `ModelTooLargeError` if so many bytes do not fit once the unused ones are given back.
+
+        A card says that it has no room. Linux gives more than it has, and kills the process when that is used.
+        """
+        free = free_bytes(self._device.home) + unused
+        if self._device.home.type == "cpu" and _LEAST_FACTOR * wanted > free:
+            raise ModelTooLargeError(needed_gib=round(wanted / GIB, 1), free_gib=round(free / GIB, 1))
+
+    def _require_room(self, model: Model) -> None:
+        """Raise `ModelRefusedError` if a model cannot ever fit in the memory of this machine."""
+        dtype = self._device.dtype
+        needed, there = loaded_bytes(model, dtype.itemsize), machine_bytes()
+        if self._device.home.type == "cpu" and needed > there:
+            name = str(dtype).removeprefix("torch.")
+            problem = f"it needs {needed / GIB:.1f} GiB of memory in {name}, and there are {there / GIB:.1f}."
+            remedy = "Choose a smaller model, keep its weights in fp8 (--storage fp8), or set ATELIER_DTYPE=bfloat16."
+            raise ModelRefusedError(folder=str(model.path), problem=problem, remedy=remedy)
 
     def _require_unchanged(self, model: Model) -> None:
         """Raise `ModelRefusedError` if it is not what was added to the models folder. Looked at once."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from generation.workers.environment import worker_environment
 
 _ROOT = Path(__file__).resolve().parents[2]
+_VMSTAT = Path("/proc/vmstat")
 
 
 async def spawn() -> asyncio.subprocess.Process:
@@ -36,8 +37,17 @@ def kill(process: asyncio.subprocess.Process) -> None:
         process.kill()
 
 
-def describe_exit(returncode: int | None) -> str:
-    """Return why a process ended, from its exit status."""
+def count_memory_kills() -> int:
+    """Return how many processes Linux has killed since it started because memory ran out; 0 where it does not say."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return int(dict(line.split() for line in _VMSTAT.read_text("ascii").splitlines())["oom_kill"])
+    return 0
+
+
+def describe_exit(returncode: int | None, *, memory_kills: int = 0) -> str:
+    """Return why a process ended, from its exit status. `memory_kills`: what was counted before it."""
     if returncode is not None and returncode < 0:
-        return f"its process was ended by {signal.Signals(-returncode).name}"
+        is_full = -returncode == signal.SIGKILL and count_memory_kills() > memory_kills
+        why = ": memory ran out. ATELIER_MEMORY and --storage fp8 need less" if is_full else ""
+        return f"its process was ended by {signal.Signals(-returncode).name}{why}"
     return f"its process ended with status {returncode}"

@@ -30,7 +30,7 @@ from generation.jobs.protocol import (
 )
 from generation.models.catalog import Model, check_files
 from generation.requests.recipe import Fingerprint
-from generation.workers.child_process import describe_exit, kill, spawn
+from generation.workers.child_process import count_memory_kills, describe_exit, kill, spawn
 from generation.workers.frames import (
     DEFAULT_ENGINE,
     HEADER,
@@ -185,6 +185,7 @@ class LocalWorker:
 
     async def _run_once(self) -> str:
         """Run the process once, from start to end; return why it ended."""
+        memory_kills = count_memory_kills()
         process = await spawn()
         self._process = process
         if self._closing.is_set():
@@ -201,7 +202,7 @@ class LocalWorker:
         finally:
             self._ready = self._report = None
             await self._reap(process)
-        return reason or describe_exit(process.returncode)
+        return reason or describe_exit(process.returncode, memory_kills=memory_kills)
 
     async def _listen(self, process: asyncio.subprocess.Process) -> str | None:
         """Pass on events until the process ends; return the reason, if the exit status does not give it."""
