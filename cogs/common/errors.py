@@ -68,6 +68,10 @@ class UnreadMessageError(InvalidRequestError):
 “Upscale” in the menu of that message (“Apps”)."""
 
 
+class SecondNetMissingError(InvalidRequestError):
+    """Name the second ControlNet too, with `net2`."""
+
+
 class KeepsSizeError(InvalidRequestError):
     """A picture of mine keeps its size, here {width} x {height}. Leave out `aspect` and `size`."""
 

@@ -13,8 +13,8 @@ from discord.app_commands import Choice, Range, Transform
 from discord.ext import commands
 
 from cogs.common import transformers
-from cogs.common.attachments import lend_files
-from cogs.common.errors import KeepsSizeError
+from cogs.common.attachments import lend_files, read_attachment
+from cogs.common.errors import KeepsSizeError, SecondNetMissingError
 from cogs.common.forms import Attached
 from cogs.common.lookups import Found
 from cogs.common.lora_option import ADDITIONS, LoraOption
@@ -29,12 +29,11 @@ from cogs.imagine._typed import Typed, read_typed, tell_notes
 from generation.jobs.derive_edits import guide_by_image
 from generation.jobs.job import Job
 from generation.models.catalog import Catalog, Model
-from generation.requests.control import MAX_STRENGTH
+from generation.requests.control import EVERY_STEP, MAX_STRENGTH, read_span
 from generation.requests.spec import GenerationRequest
 from generation.requests.unfetched import NO_FILE
 
 _Strength = Range[float, 0.0, MAX_STRENGTH]
-_Part = Range[float, 0.0, 1.0]
 
 
 class ControlOption(app_commands.Transformer[Any]):
@@ -62,8 +61,12 @@ class ControlCommand(commands.Cog):
         net="The ControlNet: what of the picture is followed. The model's first if left out.",
         preprocessor="What is made of the picture first. What the ControlNet is known for if left out.",
         strength="How strongly it is followed, 0 to 2. Default: 1.",
-        begin="From which part of the steps on, 0 to 1. Default: 0.",
-        end="Up to which part of the steps, 0 to 1. Default: 1.",
+        during="In which part of the steps it works, for example 0-0.5. All of them if left out.",
+        net2="A second ControlNet that works as well.",
+        image2="The picture that the second one follows. The same if left out.",
+        preprocessor2="What is made of the second one's picture first.",
+        strength2="How strongly the second one's picture is followed, 0 to 2. Default: 1.",
+        during2="In which part of the steps the second one works. All of them if left out.",
         aspect="The shape of the picture.",
         count="How many pictures, 1 to 10.",
         negative="What to avoid. A minus sign (-): nothing, not even what the model avoids by default.",
@@ -77,7 +80,7 @@ class ControlCommand(commands.Cog):
         **SHOWN,
     )
     @app_commands.rename(source="from")
-    @app_commands.choices(aspect=transformers.ASPECTS, preprocessor=PREPARATIONS)
+    @app_commands.choices(aspect=transformers.ASPECTS, preprocessor=PREPARATIONS, preprocessor2=PREPARATIONS)
     async def control(
         self,
         interaction: Interaction,
@@ -87,8 +90,12 @@ class ControlCommand(commands.Cog):
         net: Transform[str, ControlOption] | None = None,
         preprocessor: Choice[str] | None = None,
         strength: _Strength = 1.0,
-        begin: _Part = 0.0,
-        end: _Part = 1.0,
+        during: str | None = None,
+        net2: Transform[str, ControlOption] | None = None,
+        image2: discord.Attachment | None = None,
+        preprocessor2: Choice[str] | None = None,
+        strength2: _Strength | None = None,
+        during2: str | None = None,
         aspect: Choice[str] | None = None,
         count: transformers.Count | None = None,
         negative: transformers.Prompt | None = None,
@@ -118,11 +125,37 @@ class ControlCommand(commands.Cog):
             "spoiler": spoiler,
             "alt": alt,
         }
-        made = preprocessor.value if preprocessor else None
-        guides = (Guide(network=net, preparation=made, strength=strength, begin=begin, end=end),)
+        guides = (
+            _build_guide(net, preprocessor, strength, during),
+            *_list_second(net2, image2, preprocessor2, strength2, during2),
+        )
         typed = await read_typed(interaction, prompt, options)
         picture = await fetch_needed_source(interaction, image, source)
         await tell_notes(interaction, typed, await submit_guided(interaction, typed, picture, guides))
+
+
+def _build_guide(
+    network: str | None, made: Choice[str] | None, strength: float, during: str | None, image: Attached | None = None
+) -> Guide:
+    begin, end = EVERY_STEP if during is None else read_span(during)
+    preparation = made.value if made else None
+    return Guide(network=network, preparation=preparation, strength=strength, begin=begin, end=end, image=image)
+
+
+def _list_second(
+    network: str | None,
+    image: discord.Attachment | None,
+    made: Choice[str] | None,
+    strength: float | None,
+    during: str | None,
+) -> list[Guide]:
+    """Return the second guide, if anything was said of one. Raise `SecondNetMissingError` without its ControlNet."""
+    if network is not None:
+        attached = None if image is None else read_attachment(image)
+        return [_build_guide(network, made, 1.0 if strength is None else strength, during, attached)]
+    if (image, made, strength, during) != (None, None, None, None):
+        raise SecondNetMissingError
+    return []
 
 
 async def submit_guided(

@@ -33,7 +33,6 @@ from cogs.imagine import (
 from cogs.recipe import show_file, show_recipe
 from cogs.results._buttons import submit_enlargement
 from cogs.results._form_fields import (
-    NETWORK,
     NUMBER,
     PROMPT,
     STRENGTH,
@@ -41,6 +40,7 @@ from cogs.results._form_fields import (
     build_prompt_field,
     build_strength_field,
     list_network_fields,
+    list_networks,
     parse_number,
 )
 from generation.jobs.derive_edits import guide_by_image, replace_prompt, start_from_image
@@ -102,16 +102,18 @@ async def use_as_guide(interaction: Interaction, message: discord.Message) -> No
 
 
 async def send_guide(interaction: Interaction, subject: str, answers: Answers) -> None:
-    prompt, guide = clean_typed_prompt(answers.texts.get(PROMPT)), Guide(network=answers.texts.get(NETWORK) or None)
+    prompt = clean_typed_prompt(answers.texts.get(PROMPT))
+    guides = tuple(Guide(network=name) for name in list_networks(answers.texts))
     if len(subject) != JOB_ID_LENGTH:
         file = await _take(interaction, subject)
         typed = await fill_in(interaction, prompt, {"has_picture": True})
-        await tell_notes(interaction, typed, await submit_guided(interaction, typed, file, (guide,)))
+        await tell_notes(interaction, typed, await submit_guided(interaction, typed, file, guides))
         return
     job, catalog = await fetch_job(interaction, subject), interaction.client.services.generation.catalog
     image = _choose_image(job, answers.texts.get(NUMBER, "1"))
     model = catalog.get(image.spec.model)
-    spec = guide_by_image(image, (guide.build(model, catalog, NO_FILE),), seed=draw_seed())
+    controls = [each.build(model, catalog, NO_FILE) for each in guides]
+    spec = guide_by_image(image, controls, seed=draw_seed())
     request = GenerationRequest(spec=replace_prompt(spec, model, prompt), parent=image.id)
     await acknowledge_and_submit(interaction, request.shown_like(job.request))
 

@@ -11,8 +11,8 @@ from generation.models.catalog import Model
 from generation.requests.ranges import MAX_SHOWN_CHARS
 
 PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, NUMBER = "prompt", "negative", "guidance", "seed", "strength", "number"
-NETWORK = "network"
-_MAX_NETWORKS = 10
+NETWORK, NETWORK_2 = "network", "network2"
+_MAX_CHOICES = 10
 """A choice in a form has two to ten."""
 MAX_WRITTEN_CHARS = 4000
 """As many as Discord takes in one field."""
@@ -62,11 +62,22 @@ def build_number_field(most: int) -> Choice:
 
 
 def list_network_fields(model: Model) -> list[Choice]:
-    """Return what of a picture is followed: the ControlNets of a model, as many as Discord offers; nothing where there
-    is no choice."""
-    choices = tuple((each.name, each.name) for each in model.controls[:_MAX_NETWORKS])
-    label = _("What is followed")
-    return [Choice(key=NETWORK, label=label, choices=choices, value=choices[0][1])] if len(choices) > 1 else []
+    """Return what of a picture is followed, and what as well: the ControlNets of a model, as many as Discord offers.
+    Nothing where there is no choice."""
+    if len(model.controls) < 2:
+        return []
+    choices = tuple((each.name, each.name) for each in model.controls[:_MAX_CHOICES])
+    more = ((_("Nothing else"), NONE), *choices[: _MAX_CHOICES - 1])
+    return [
+        Choice(key=NETWORK, label=_("What is followed"), choices=choices, value=choices[0][1]),
+        Choice(key=NETWORK_2, label=_("What is followed as well"), choices=more, value=NONE),
+    ]
+
+
+def list_networks(texts: Mapping[str, str]) -> list[str | None]:
+    """Return the ControlNets that were chosen, each once; None for the model's first."""
+    first, second = (get_answer(texts, key) for key in (NETWORK, NETWORK_2))
+    return [first or None, *([second] if second not in ("", first) else [])]
 
 
 def _list_levels(levels: Mapping[float, str], now: float | None) -> tuple[tuple[str, str], ...]:

@@ -6,6 +6,7 @@ network for many kinds of maps, and is told which its picture is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from generation.requests.errors import (
     ControlKindError,
     ControlModeError,
     ControlRangeError,
+    ControlSpanError,
     ControlWithUpscaleError,
     PreprocessorUnknownError,
     TooManyControlsError,
@@ -44,6 +46,9 @@ MODES: Mapping[str, int] = {
 """What a picture can be to a Union, and the number that it knows it by. Older ones have the first six."""
 _MADE = {"canny": "lines", "lineart": "lines", "invert": "lines", "softedge": "softedge"}
 """What preprocessors make, to a Union."""
+EVERY_STEP = (0.0, 1.0)
+_NUMBER = r"[0-9]*[.,]?[0-9]+"
+_SPAN = re.compile(rf"\s*(?P<begin>{_NUMBER})?\s*%?\s*[-–—]\s*(?P<end>{_NUMBER})?\s*%?\s*")
 _STRENGTH, _BEGIN, _END = Phrase("Control strength"), Phrase("Control begin"), Phrase("Control end")
 
 
@@ -100,6 +105,19 @@ def check_controls(controls: Sequence[Control], *, is_upscale: bool) -> None:
         raise ControlWithUpscaleError
     if not 1 <= len(controls) <= MAX_CONTROLS:
         raise TooManyControlsError(most=MAX_CONTROLS, number=len(controls))
+
+
+def read_span(text: str) -> tuple[float, float]:
+    """Return begin and end of a part of the steps as people write it: `0-0.5`, `0.2-`, `20-80%`.
+
+    Raise `ControlSpanError` if it is none.
+    """
+    found = _SPAN.fullmatch(text)
+    if found is None or not (found["begin"] or found["end"]):
+        raise ControlSpanError(text=shorten(text))
+    whole = 100 if "%" in text else 1
+    begin, end = (float(part.replace(",", ".")) / whole if part else None for part in (found["begin"], found["end"]))
+    return EVERY_STEP[0] if begin is None else begin, EVERY_STEP[1] if end is None else end
 
 
 def mode_of(preprocessor: str) -> str:

@@ -214,6 +214,10 @@ class ControlRangeError(InvalidRequestError):
     """A ControlNet must begin before it ends, not begin at {begin} and end at {end}."""
 
 
+class ControlSpanError(InvalidRequestError):
+    """“{text}” is no part of the steps. Write where it begins and ends, from 0 to 1, for example 0-0.5."""
+
+
 class ControlKindError(InvalidRequestError):
     """“{kind}” is no kind of ControlNet that is known here."""
 

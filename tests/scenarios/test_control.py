@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from diffusers import ControlNetModel, UNet2DConditionModel
 
+from cogs.common.errors import SecondNetMissingError
 from discord_sandbox import Message, Sandbox, Upload
 from generation import paintbox
 from generation.images.metadata import read_recipe
@@ -17,7 +18,7 @@ from generation.jobs.job import Status
 from generation.models.add import add_path
 from generation.models.catalog import PAINTBOX, Catalog, Model
 from generation.requests.cost import image_cost
-from generation.requests.errors import ControlMismatchError, NoControlError, UnknownControlError
+from generation.requests.errors import ControlMismatchError, ControlSpanError, NoControlError, UnknownControlError
 from generation.requests.recipe import Trace
 from generation.workers.engine_settings import CheckerThresholds
 from generation.workers.frames import DEFAULT_ENGINE
@@ -93,7 +94,7 @@ async def test_a_picture_follows_another_and_is_remixed_and_reproduced_after_a_r
     ada = people.ada
     offered = await ada.autocomplete("control", focused="net", value="", prompt=RED, image=SEA)
     assert [each["value"] for each in offered] == ["edges-canny", "depth"], "of this model, and of no other"
-    asked = await ada.slash("control", image=SEA, net="edges-canny", strength=0.8, end=0.5, **FEW)
+    asked = await ada.slash("control", image=SEA, net="edges-canny", strength=0.8, during="0-0.5", **FEW)
     message = await until_done(discord, asked)
     job = await bot.job_of(asked)
     (control,), (image,) = job.request.spec.controls, job.images
@@ -139,14 +140,59 @@ async def test_a_picture_of_ours_is_followed_by_command_and_by_menu(
     assert (control.sha256, control.preprocessor) == (original.images[0].file_sha256, "none")
     assert job.request.parent == original.images[0].id and job.status is Status.DONE
     form = await ada.context_menu("Use as guide", painted)
-    sent = await ada.submit_modal(form, {"prompt": "a green square", "network": "edges-canny"})
+    sent = await ada.submit_modal(form, {"prompt": "a green square", "network": "edges-canny", "network2": "none"})
     guided = await bot.ended(sent)
     assert (guided.request.spec.prompt, guided.request.spec.controls[0].network) == ("a green square", "edges-canny")
     assert guided.request.spec.start is None and guided.status is Status.DONE
     photo = people.bo.say("look", files=[SEA])
     form = await ada.context_menu("Use as guide", photo)
-    theirs = await bot.ended(await ada.submit_modal(form, {"prompt": "a sea", "network": "depth"}))
-    assert theirs.request.spec.controls[0].network == "depth" and theirs.is_from_upload
+    both = {"prompt": "a sea", "network": "depth", "network2": "edges-canny"}
+    theirs = await bot.ended(await ada.submit_modal(form, both))
+    assert [each.network for each in theirs.request.spec.controls] == ["depth", "edges-canny"]
+    assert len({each.sha256 for each in theirs.request.spec.controls}) == 1 and theirs.is_from_upload
+
+
+async def test_two_are_followed_at_once_reproduced_and_remixed(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    ada, hill = people.ada, Upload("hill.png", png(100, 140))
+    asked = await ada.slash(
+        "control",
+        image=SEA,
+        net="edges-canny",
+        net2="depth",
+        image2=hill,
+        preprocessor2="map:depth",
+        strength2=0.5,
+        during2="50-100%",
+        **FEW,
+    )
+    message = await until_done(discord, asked)
+    job = await bot.job_of(asked)
+    first, second = job.request.spec.controls
+    assert (first.network, first.preprocessor, first.strength) == ("edges-canny", "canny", 1.0)
+    assert (second.network, second.preprocessor, second.strength) == ("depth", "none", 0.5)
+    assert [(each.begin, each.end) for each in (first, second)] == [(0.0, 1.0), (0.5, 1.0)]
+    assert first.sha256 != second.sha256 and {first.sha256, second.sha256} <= files_of(bot)
+    (image,) = job.images
+    assert image.recipe is not None and image.recipe.parents == (first.sha256, second.sha256)
+    assert [len(each.control) for each in Trace.parse(image.recipe.trace).forwards()] == [1, 2]
+    recipe = await told(discord, await ada.click(message, "Recipe"))
+    assert all(f"`{each.network_sha256[:10]}`" in recipe.text for each in (first, second))
+    again = await until_done(discord, await ada.slash("reproduce", picture=f"{job.id}-0"))
+    assert again.attachments[0].data == message.attachments[0].data
+    form = await ada.click(message, "Remix")
+    remixed = await bot.ended(await ada.submit_modal(form, {"prompt": "a green square"}))
+    assert (remixed.request.spec.prompt, remixed.request.spec.controls) == ("a green square", (first, second))
+    assert remixed.status is Status.DONE
+    same = await bot.ended(await ada.slash("control", image=SEA, net="edges-canny", net2="depth", **FEW))
+    assert [each.sha256 for each in same.request.spec.controls] == [first.sha256] * 2, "it follows the same picture"
+    ours = {"from": f"{job.id}-0", "image2": hill}
+    mixed = await bot.ended(await ada.slash("control", net="depth", net2="edges-canny", **FEW, **ours))
+    assert [each.sha256 for each in mixed.request.spec.controls] == [image.file_sha256, second.sha256]
+    assert mixed.is_from_upload and mixed.request.parent is None, "it counts as an upload"
+    refused = await people.bo.forging.slash("control", image=SEA, image2=hill, **FEW)
+    assert is_said(SecondNetMissingError, (await told(discord, refused)).text)
 
 
 async def test_what_cannot_be_followed_is_refused_in_a_sentence_and_costs_nothing(
@@ -160,7 +206,8 @@ async def test_what_cannot_be_followed_is_refused_in_a_sentence_and_costs_nothin
 
     assert is_said(UnknownControlError, await refusal(net="gone"))
     assert is_said(ControlMismatchError, await refusal(net="xl-canny"))
-    assert "begin" in await refusal(begin=0.6, end=0.4)
+    assert is_said(ControlSpanError, await refusal(during="the first half"))
+    assert "begin" in await refusal(during="0.6-0.4")
     models = tuple(bot.generation.catalog.models)
     bot.generation.catalog = Catalog(tuple(_without_controls(each) for each in models))
     assert is_said(NoControlError, await refusal())

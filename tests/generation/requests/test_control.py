@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from generation.errors import InvalidRequestError
-from generation.requests.control import ADAPTER, UNION, Control
+from generation.requests.control import ADAPTER, UNION, Control, read_span
 from generation.requests.cost import WORK, compute_evaluations_cost, image_cost
 from generation.requests.edits import Hires, StartImage, Upscale
 from generation.requests.errors import (
     ControlKindError,
     ControlModeError,
     ControlRangeError,
+    ControlSpanError,
     ControlWithUpscaleError,
     NumberOutOfRangeError,
     PreprocessorUnknownError,
@@ -170,3 +171,25 @@ def test_an_adapter_has_no_bucket_and_a_union_has_its_own_rows() -> None:
             require_trace(spec(control=controls), trace)
     assert image_cost(spec(control=(adapter,))) == image_cost(spec())
     assert image_cost(spec(control=(union,))) == image_cost(spec(control=(control(),)))
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("0-0.5", (0.0, 0.5)),
+        (" 0,2 – 0,8 ", (0.2, 0.8)),
+        ("0.3-", (0.3, 1.0)),
+        ("-.5", (0.0, 0.5)),
+        ("20-80%", (0.2, 0.8)),
+        ("20% - 80 %", (0.2, 0.8)),
+        ("5-9", (5.0, 9.0)),
+    ],
+)
+def test_a_part_of_the_steps_is_read_as_people_write_it(text: str, span: tuple[float, float]) -> None:
+    assert read_span(text) == span
+
+
+@pytest.mark.parametrize("text", ["", "-", "%-%", "0.5", "0-0.5-1", "a-b", "nan-inf", "1e9-2", "0..5-1", "0-0.5 steps"])
+def test_other_texts_are_no_part_of_the_steps(text: str) -> None:
+    with pytest.raises(ControlSpanError):
+        read_span(text)
