@@ -37,18 +37,44 @@ class GgufLinear(nn.Linear):
 
     @property
     def kept_as(self) -> str:
-        """How its weights are kept, and what multiplies them out beside diffusers."""
-        return f"gguf {self.weight.quant_type.name} {version('gguf')}"
+        return _describe_format(self.weight)
+
+
+class GgufEmbedding(nn.Embedding):
+    """A table of words in blocks of GGUF. Only the rows that are read are multiplied out."""
+
+    def __init__(self, weight: GGUFParameter, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        self.num_embeddings, self.embedding_dim = weight.quant_shape
+        self.weight: GGUFParameter = weight
+        self._dtype = dtype
+
+    def forward(self, input: Tensor) -> Tensor:
+        rows = self.weight.as_tensor()[input]
+        return _multiply_out(rows, self.weight.quant_type).reshape(*input.shape, -1).to(self._dtype)
+
+    @property
+    def kept_as(self) -> str:
+        return _describe_format(self.weight)
+
+
+def _describe_format(weight: GGUFParameter) -> str:
+    """Return how weights are kept, and what multiplies them out beside diffusers."""
+    return f"gguf {weight.quant_type.name} {version('gguf')}"
 
 
 def expand(weight: Tensor, dtype: torch.dtype) -> Tensor:
     """Return weights as plain numbers of that format, whatever they lie in."""
     if not isinstance(weight, GGUFParameter):
         return weight.to(dtype)
-    numbers, size = GGML_QUANT_SIZES[weight.quant_type]
-    blocks = weight.as_tensor().reshape(-1, size)
-    plain: Tensor = dequantize_functions[weight.quant_type](blocks, numbers, size, torch.float32)
-    return plain.reshape(weight.quant_shape).to(dtype)
+    return _multiply_out(weight.as_tensor(), weight.quant_type).reshape(weight.quant_shape).to(dtype)
+
+
+def _multiply_out(rows: Tensor, kind: GGMLQuantizationType) -> Tensor:
+    """Return the numbers of rows of blocks, a block a row."""
+    numbers, size = GGML_QUANT_SIZES[kind]
+    plain: Tensor = dequantize_functions[kind](rows.reshape(-1, size), numbers, size, torch.float32)
+    return plain
 
 
 def take_gguf(file: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import Qwen3Model
 
 from generation.engine.devices import Device
-from generation.engine.loading import ModelFolder
+from generation.engine.model_folder import ModelFolder
 
 MAX_TOKENS = 512
 """Tokens that are read, those of the chat included: what the stock pipelines read."""

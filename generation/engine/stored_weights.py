@@ -1,7 +1,8 @@
 """Weights that stay in fp8 and are multiplied out layer by layer, each time they are used.
 
 A row's numbers depend on the row and the weights alone, as with whole weights, so pictures are replayed to the byte.
-Layers that diffusers names as sensitive, and all that are not linear, are kept in the device's format.
+Layers that diffusers names as sensitive, and all that are neither linear nor a table of words, are kept in the device's
+format.
 """
 
 from __future__ import annotations
@@ -37,11 +38,35 @@ class StoredLinear(nn.Linear):
 
     @property
     def kept_as(self) -> str:
-        """How its weights are kept, and the version of what multiplies them out."""
-        return f"{str(self.weight.dtype).removeprefix('torch.')} {VERSION}"
+        return _describe_format(self.weight)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.linear(input, multiply_out(self.weight, self.scale, input.dtype), self.bias)
+
+
+class StoredEmbedding(nn.Embedding):
+    """A table of words in fp8, and a scale (rows, 1) for it or none. Only the rows that are read are multiplied out."""
+
+    def __init__(self, weight: Tensor, scale: Tensor | None, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        self.num_embeddings, self.embedding_dim = weight.shape
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.scale: Tensor | None
+        self.register_buffer("scale", scale, persistent=False)
+        self._dtype = dtype
+
+    @property
+    def kept_as(self) -> str:
+        return _describe_format(self.weight)
+
+    def forward(self, input: Tensor) -> Tensor:
+        rows = self.weight.view(torch.uint8)[input].view(self.weight.dtype)  # not every device picks rows of fp8
+        return multiply_out(rows, None if self.scale is None else self.scale[input], self._dtype)
+
+
+def _describe_format(weight: Tensor) -> str:
+    """Return how weights are kept, and the version of what multiplies them out."""
+    return f"{str(weight.dtype).removeprefix('torch.')} {VERSION}"
 
 
 def multiply_out(weight: Tensor, scale: Tensor | None, dtype: torch.dtype) -> Tensor:
@@ -69,7 +94,7 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], scales: Mapping[str, T
 
     `scales`: (rows, 1) by the name of the weight. Names that the model does not have are passed over.
     """
-    kept = set(list_storable(model))
+    kept = {*list_storable(model), *list_storable(model, nn.Embedding)}
     for name in [name for name, _ in model.named_parameters()]:
         if name not in weights:
             continue
@@ -82,8 +107,7 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], scales: Mapping[str, T
         if is_in_blocks(weight):
             _put_blocks(model, name, weight, dtype, stays=path in kept)
         elif last == "weight" and path in kept and weight.dtype in FP8:
-            assert isinstance(owner, nn.Linear)
-            model.set_submodule(path, StoredLinear(weight, scale, owner.bias))
+            model.set_submodule(path, _keep(owner, weight, scale, dtype))
         else:
             setattr(owner, last, nn.Parameter(multiply_out(weight, scale, dtype), requires_grad=False))
     for name, buffer in model.named_buffers():
@@ -91,13 +115,26 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], scales: Mapping[str, T
             buffer.copy_(weights[name])
 
 
+def _keep(owner: nn.Module, weight: Tensor, scale: Tensor | None, dtype: torch.dtype) -> nn.Module:
+    if isinstance(owner, nn.Embedding):
+        return StoredEmbedding(weight, scale, dtype)
+    assert isinstance(owner, nn.Linear)
+    return StoredLinear(weight, scale, owner.bias)
+
+
 def _put_blocks(model: nn.Module, name: str, weight: Any, dtype: torch.dtype, *, stays: bool) -> None:
-    from generation.engine.gguf_weights import GgufLinear, expand  # only for such files: it needs a package of its own
+    from generation.engine.gguf_weights import (  # only for such files: it needs a package of its own
+        GgufEmbedding,
+        GgufLinear,
+        expand,
+    )
 
     path, _, last = name.rpartition(".")
     owner = model.get_submodule(path)
     if stays and last == "weight" and isinstance(owner, nn.Linear):
         model.set_submodule(path, GgufLinear(weight, owner.bias))
+    elif stays and isinstance(owner, nn.Embedding):
+        model.set_submodule(path, GgufEmbedding(weight, dtype))
     else:
         setattr(owner, last, nn.Parameter(expand(weight, dtype), requires_grad=False))
 
@@ -115,13 +152,13 @@ def store(model: nn.Module) -> None:
             advance()
 
 
-def list_storable(model: nn.Module) -> list[str]:
-    """Return the paths of the linear layers that may stay in fp8: none that diffusers names as sensitive."""
+def list_storable(model: nn.Module, kind: type[nn.Module] = nn.Linear) -> list[str]:
+    """Return the paths of the layers of a kind that may stay in fp8: none that diffusers names as sensitive."""
     sensitive = (*DEFAULT_SKIP_MODULES_PATTERN, *(getattr(model, "_skip_layerwise_casting_patterns", None) or ()))
     return [
         path
         for path, layer in model.named_modules()
-        if isinstance(layer, nn.Linear) and not any(re.search(pattern, path) for pattern in sensitive)
+        if isinstance(layer, kind) and not any(re.search(pattern, path) for pattern in sensitive)
     ]
 
 
@@ -147,6 +184,18 @@ def take_scales(weights: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, T
             raise ValueError(f"{name} scales no weight in a way that is known here")
         scales[owner] = scale.float().reshape(-1, 1).expand(len(plain[owner]), 1).contiguous()
     return plain, scales
+
+
+def take_whole(weights: dict[str, Any]) -> dict[str, Any]:
+    """Return weights with their scales multiplied in, for networks that keep none in fp8. Raise `ValueError` as
+    `take_scales` does."""
+    plain, scales = take_scales(weights)
+    return plain | {name: multiply_out(plain[name], scale, torch.float32) for name, scale in scales.items()}
+
+
+def is_of_scale(name: str) -> bool:
+    """Return whether a tensor belongs to the scale of another."""
+    return bool(_BELONGS.search(name))
 
 
 def _require_fp8(name: str, note: Tensor) -> None:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import safe_open
+from transformers import Qwen3Model
 
 from generation.engine.checkers.clip import load_added
 from generation.engine.control.networks import load_control
 from generation.engine.devices import Device, num_cores
 from generation.engine.error_classes import is_out_of_memory
-from generation.engine.loading import first_line
+from generation.engine.loading import first_line, load_language
 from generation.engine.models import LoadedModel
 from generation.engine.upscalers.esrgan import EsrganUpscaler, load_network
 from generation.errors import ConfigurationError, InvalidRequestError
@@ -45,13 +48,17 @@ def explain_failure(model: Model) -> str:
     """Load a model once. Return why it cannot be loaded; nothing where it can."""
     try:
         with torch.inference_mode():
-            device = Device(torch.device("cpu"), _find_dtype(model), num_cores())
+            denoiser = model.path if model.path.is_file() else model.path / model.info.denoiser
+            device = Device(torch.device("cpu"), _find_dtype(denoiser), num_cores())
             for added in model.added_checkers:
                 load_added(added, device)
             for control in model.controls:
                 load_control(control, device)
             for upscaler in model.upscalers:
                 _try_upscaler(upscaler, device)
+            if model.text_encoder is not None and model.info.reads_clip:  # that of another model, by itself
+                text = model.text_encoder
+                load_language(Qwen3Model, text, replace(device, dtype=_find_dtype(text)))
             LoadedModel(model, device, EngineSettings())
         return ""
     except (ConfigurationError, InvalidRequestError) as refused:
@@ -68,9 +75,9 @@ def _try_upscaler(file: Upscaler, device: Device) -> None:
     upscaler.enlarge(np.zeros((_TILE_PX, _TILE_PX, 3), np.uint8))
 
 
-def _find_dtype(model: Model) -> torch.dtype:
-    """Return the number type that most of the model is written in."""
-    file = weight_files(model.path if model.path.is_file() else model.path / model.info.denoiser)[0]
+def _find_dtype(part: Path) -> torch.dtype:
+    """Return the number type that most of a part is written in."""
+    file = weight_files(part)[0]
     if file.suffix == GGUF:
         return torch.float32
     with safe_open(file, framework="pt") as tensors:

@@ -149,7 +149,7 @@ def _with_guess(entry: Entry, models_dir: Path) -> Entry:
 def _find_trial(register: ModelRegistry, entry: Entry, models_dir: Path) -> Model | None:
     """Return the model whose loading shows that an entry loads; None for kinds of which that shows nothing.
 
-    Checkers and upscalers are loaded beside the built-in model.
+    Checkers, upscalers, ControlNets and text encoders are loaded beside the built-in model.
     """
     if entry.kind is Kind.MODEL:
         return model_of(register, entry, models_dir)
@@ -159,6 +159,8 @@ def _find_trial(register: ModelRegistry, entry: Entry, models_dir: Path) -> Mode
         return replace(Catalog.open(PAINTBOX).default, controls=(control_of(entry, models_dir),))
     if entry.kind is Kind.UPSCALER:
         return replace(Catalog.open(PAINTBOX).default, upscalers=(upscaler_of(entry, models_dir),))
+    if entry.kind is Kind.TEXT_ENCODER:
+        return replace(Catalog.open(PAINTBOX).default, text_encoder=entry.place(models_dir))
     return None
 
 

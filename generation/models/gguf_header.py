@@ -76,7 +76,10 @@ class GgufTensor:
 
 
 def read_gguf(path: Path) -> tuple[Mapping[str, GgufTensor], Mapping[str, str]]:
-    """Return the tensors of a file and its settings that are text. Raise `ValueError` saying what is wrong with it."""
+    """Return the tensors of a file and its settings as text, without those that are lists.
+
+    Raise `ValueError` saying what is wrong with it.
+    """
     try:
         with path.open("rb") as file:
             return _Reader(file, path.stat().st_size).read()
@@ -140,7 +143,7 @@ class _Reader:
         if len(tensors) != len(found):
             raise ValueError("is a GGUF file that names a tensor twice")
         self._require_apart(tensors)
-        return tensors, {name: value for name, value in settings.items() if isinstance(value, str)}
+        return tensors, {name: str(value) for name, value in settings.items() if value is not None}
 
     def _take(self, size: int) -> bytes:
         """Return the next bytes. Raise `ValueError` if the file, or a header of bearable length, ends before."""

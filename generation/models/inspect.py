@@ -23,7 +23,7 @@ from generation.models.json_file import read_json
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
 from generation.models.lora_names import check_settings, context_width, is_ignored, is_lora, read_names, read_settings
 from generation.models.part_settings import is_text_encoder
-from generation.models.quantised import require_known
+from generation.models.quantised import require_known, require_plain_settings
 from generation.models.registry import Kind
 from generation.models.safetensors_header import Tensors, read_tensors
 from generation.models.upscaler_layout import is_upscaler, read_layout
@@ -183,6 +183,7 @@ def _describe_folder(path: Path) -> Description:
     if (control := describe_control_folder(settings)) is not None:
         return Description.of_control(control)
     if settings.get("model_type") == "qwen3":
+        require_plain_settings("text encoder", settings)
         return Description(Kind.TEXT_ENCODER)
     if name not in VAE_CLASSES:
         raise ValueError(
@@ -214,7 +215,7 @@ def _describe_tensors(tensors: Tensors) -> Description:
             return Description(Kind.VAE, metadata=tensors.metadata)
     if is_upscaler(shapes):
         return Description(Kind.UPSCALER, metadata=tensors.metadata, scale=read_layout(shapes).scale)
-    if is_text_encoder(shapes):
+    if is_text_encoder(tensors):
         return Description(Kind.TEXT_ENCODER, metadata=tensors.metadata)
     if other := checkpoint.other_kind(shapes):
         raise ValueError(f"is {other}, which cannot be used here")
@@ -230,9 +231,9 @@ def _describe_tensors(tensors: Tensors) -> Description:
 def _describe_gguf(tensors: Tensors) -> Description:
     if family := transformer_file.find_family(tensors.shapes):
         return Description(Kind.MODEL, family, metadata=tensors.metadata)
-    if any(re.match(r"blk\.\d+\.", name) for name in tensors.shapes):
-        raise ValueError("is a language model in GGUF, and text encoders are read as .safetensors only")
-    raise ValueError("is a GGUF file of another model than Z-Image and FLUX.2 klein, which cannot be used here")
+    if is_text_encoder(tensors):
+        return Description(Kind.TEXT_ENCODER, metadata=tensors.metadata)
+    raise ValueError("is a GGUF file of another model than Z-Image, FLUX.2 klein and Qwen3, which cannot be used here")
 
 
 def _describe_lora(tensors: Tensors) -> Description:

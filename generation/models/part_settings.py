@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from generation.models.checkpoint import LATENT_CHANNELS, IncompatibleFileError, Shapes
+from generation.models.checkpoint import LATENT_CHANNELS, IncompatibleFileError
 from generation.models.json_file import read_json
-from generation.models.safetensors_header import read_tensors
+from generation.models.language_names import FIRST, WORDS, name_as_transformers, require_whole
+from generation.models.safetensors_header import Tensors, read_tensors
 
-_WORDS = "embed_tokens.weight"
-_FIRST = "layers.0."
+_QWEN, _ARCHITECTURE = "qwen3", "general.architecture"
+"""What GGUF calls it, and where it says so."""
+_STATED = {"attention.layer_norm_rms_epsilon": 1e-6, "rope.freq_base": 1_000_000}
+"""Numbers that no shape tells, by their names in GGUF, and what they are in other files."""
 _OTHER_TEXT = (
     (r"(^|\.)visual\.", "a text encoder that sees pictures (Qwen-VL)"),
     (r"^(encoder|shared)\..*(SelfAttention|DenseReluDense)", "a T5 text encoder"),
@@ -35,43 +39,58 @@ _VAE_KINDS: Mapping[int, Mapping[str, Any]] = {
 """What no shape of a VAE tells, by its latent channels: that of FLUX.1 and Z-Image, and that of FLUX.2."""
 
 
-def is_text_encoder(shapes: Shapes) -> bool:
-    """Return whether a file is a Qwen3. Raise `IncompatibleFileError` for another text encoder, saying which."""
-    other = (what for pattern, what in _OTHER_TEXT if any(re.search(pattern, name) for name in shapes))
+def is_text_encoder(tensors: Tensors) -> bool:
+    """Return whether a file is a Qwen3. Raise `IncompatibleFileError` for another text encoder, saying which, and for
+    one that is not whole."""
+    other = (what for pattern, what in _OTHER_TEXT if any(re.search(pattern, name) for name in tensors.shapes))
     if what := next(other, ""):
         raise IncompatibleFileError(f"is {what}, which cannot be used by itself", _TEXT_REMEDY)
-    prefix = _text_prefix(shapes)
-    if prefix is None:
+    architecture = tensors.metadata.get(_ARCHITECTURE, _QWEN)
+    if architecture != _QWEN and any(re.match(r"(\w+\.)*blk\.\d+\.", name) for name in tensors.shapes):
+        problem = f"is a model of the architecture {architecture[:40]!r} in GGUF, not a Qwen3"
+        raise IncompatibleFileError(problem, _TEXT_REMEDY)
+    named = name_as_transformers(tensors.shapes)
+    has_norm = f"{FIRST}self_attn.q_norm.weight" in named
+    if WORDS not in named and not has_norm:
         return False
-    if f"{prefix}{_FIRST}self_attn.q_norm.weight" not in shapes:
+    if not has_norm:
         raise IncompatibleFileError("is a language model of another kind than Qwen3", _TEXT_REMEDY)
+    require_whole(named, _derive_text(tensors))
     return True
 
 
 def read_text_settings(part: Path) -> Mapping[str, Any]:
-    """Return the settings of a text encoder: a folder's own, or those that a file's shapes tell."""
-    if part.is_dir():
-        return read_json(part / "config.json")
-    shapes = read_tensors(part).shapes
-    prefix = _text_prefix(shapes)
-    first = f"{prefix}{_FIRST}"
-    (head,) = shapes[f"{first}self_attn.q_norm.weight"]
-    words, width = shapes[f"{prefix}{_WORDS}"]
-    numbers = (re.match(rf"{re.escape(str(prefix))}layers\.(\d+)\.", name) for name in shapes)
+    """Return the settings of a text encoder: a folder's own, or those that a file's header tells."""
+    return read_json(part / "config.json") if part.is_dir() else _derive_text(read_tensors(part))
+
+
+def _derive_text(tensors: Tensors) -> Mapping[str, Any]:
+    shapes = name_as_transformers(tensors.shapes)
+    numbers = (re.match(r"layers\.(\d{1,4})\.", name) for name in shapes)
+    try:
+        (head,), (words, width) = shapes[f"{FIRST}self_attn.q_norm.weight"], shapes[WORDS]
+        asked, kept = (shapes[f"{FIRST}self_attn.{part}_proj.weight"][0] // head for part in "qk")
+        inner = shapes[f"{FIRST}mlp.gate_proj.weight"][0]
+        epsilon, theta = (float(tensors.metadata.get(f"{_QWEN}.{name}", usual)) for name, usual in _STATED.items())
+        if not (0 < epsilon < 1 <= theta < math.inf):
+            raise ValueError(f"an epsilon of {epsilon} and a base of {theta}")
+    except (LookupError, ValueError, ZeroDivisionError) as error:
+        problem = f"has names or shapes that no Qwen3 has ({str(error)[:80]})"
+        raise IncompatibleFileError(problem, "Look for a whole copy of it.") from None
     return {
         "architectures": ["Qwen3Model"],
         "model_type": "qwen3",
         "vocab_size": words,
         "hidden_size": width,
-        "intermediate_size": shapes[f"{first}mlp.gate_proj.weight"][0],
+        "intermediate_size": inner,
         "num_hidden_layers": max(int(found[1]) for found in numbers if found) + 1,
-        "num_attention_heads": shapes[f"{first}self_attn.q_proj.weight"][0] // head,
-        "num_key_value_heads": shapes[f"{first}self_attn.k_proj.weight"][0] // head,
+        "num_attention_heads": asked,
+        "num_key_value_heads": kept,
         "head_dim": head,
         "hidden_act": "silu",
         "max_position_embeddings": 40960,
-        "rms_norm_eps": 1e-6,
-        "rope_theta": 1000000,
+        "rms_norm_eps": epsilon,
+        "rope_theta": theta,
         "attention_bias": False,
         "tie_word_embeddings": True,
     }
@@ -127,8 +146,3 @@ def read_words(folder: Path) -> Mapping[str, bytes]:
 def _has_words(folder: Path) -> bool:
     has = {name for name in _WORD_FILES if (folder / name).is_file()}
     return "tokenizer.json" in has or {"vocab.json", "merges.txt"} <= has
-
-
-def _text_prefix(shapes: Shapes) -> str | None:
-    """Return what stands before the names of a language model; None if it is none."""
-    return next((name.removesuffix(_WORDS) for name in shapes if re.fullmatch(rf"([a-z_]+\.)*{_WORDS}", name)), None)

@@ -17,6 +17,7 @@ from generation.engine.errors import AddonMissingError, AddonUnusableError
 from generation.engine.loading import load_diffuser, ready, refusal, refusing, take_weights
 from generation.engine.memory import OFFLOADING
 from generation.engine.offload import PartOffloader
+from generation.engine.stored_weights import take_whole
 from generation.errors import ConfigurationError
 from generation.models.adapter_layout import name_whole
 from generation.models.control_layout import SETTINGS, take_control
@@ -117,7 +118,7 @@ def _build(kind: Any, path: Path, settings: Path, device: Device) -> Any:
         config = kind.load_config(settings)
         with torch.device("meta"):
             network = kind.from_config(config)
-        read = take_weights(path)
+        read = take_whole(take_weights(path))
         own = name_whole(read) if kind is T2IAdapter else convert_controlnet_checkpoint(take_control(read), config)
         weights = {name: each.to(device.dtype) for name, each in own.items() if each is not None}
         missing = network.load_state_dict(weights, strict=False, assign=True).missing_keys

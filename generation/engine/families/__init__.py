@@ -13,7 +13,7 @@ from generation.engine.families.klein import Klein
 from generation.engine.families.sd import StableDiffusion
 from generation.engine.families.sdxl import StableDiffusionXL
 from generation.engine.families.zimage import ZImage
-from generation.engine.loading import ModelFolder
+from generation.engine.model_folder import ModelFolder
 from generation.models.catalog import Model
 from generation.workers.engine_settings import EngineSettings
 

@@ -14,7 +14,7 @@ from generation.engine.devices import Device
 from generation.engine.embeddings import TextualInversions
 from generation.engine.families.base import Conditioning
 from generation.engine.families.diffusion import Diffusion, join_mask, take_residuals
-from generation.engine.loading import ModelFolder
+from generation.engine.model_folder import ModelFolder
 from generation.engine.text import TokenizedPrompt, Tokens, apply_weights, tokenize_pair
 from generation.models.catalog import Model
 from generation.requests.errors import ClipSkipError

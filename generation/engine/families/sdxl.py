@@ -26,7 +26,7 @@ from generation.engine.families.sd import (
     find_hidden_layer,
     ids_key,
 )
-from generation.engine.loading import ModelFolder
+from generation.engine.model_folder import ModelFolder
 from generation.engine.text import TokenizedPrompt, tokenize_pair
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec

@@ -19,7 +19,7 @@ from generation.engine.families.base import Conditioning, rescale_guidance
 from generation.engine.families.flow import Flow
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import LanguageText, Read
-from generation.engine.loading import ModelFolder
+from generation.engine.model_folder import ModelFolder
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings

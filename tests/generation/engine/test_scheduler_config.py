@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from cli import models
 from generation.engine.engine import Engine
-from generation.engine.loading import ModelFolder
+from generation.engine.model_folder import ModelFolder
 from generation.engine.samplers import check_samplers
 from generation.errors import ConfigurationError
 from generation.models.catalog import Catalog
