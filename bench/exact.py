@@ -7,6 +7,7 @@ their trace, as any batching without fixed buckets in the recipe must: it has to
 
     python -m bench exact [--json] [--interleavings 200] [--dtype float32 bfloat16] [--side 64] [--model paintbox]
                           [--family sd|sdxl|zimage|klein]   (toys with random weights, a tenth of the time)
+                          [--loras]   (most images have one or two of two random LoRA; of a model folder)
 
 Keys: `images`, `differing`, `control_images`, `control_differing`, `dtype`; the same by number format in `by_dtype`.
 """
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list
     from generation.engine.engine import Engine
     from generation.jobs.protocol import Finished, GenerateCommand
     from generation.models.catalog import Model
+    from generation.requests.prompt_addons import Adapter
 
 
 _CONTROLS = 20
@@ -42,6 +44,10 @@ def main(argv: list[str]) -> int:
     options = _parse(argv)
     with tempfile.TemporaryDirectory() as folder:
         model = open_chosen(options, Path(folder))
+        if options.loras:
+            from bench._loras import with_random_loras
+
+            model = with_random_loras(model, Path(folder))
         by_dtype = [_measure(model, dtype, options) for dtype in options.dtype]
     counts = ("images", "differing", "control_images", "control_differing")
     result = {name: sum(each[name] for each in by_dtype) for name in counts} | {
@@ -91,17 +97,20 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"], help="number formats, one after another")
     parser.add_argument("--side", type=int, default=64, help="pixels")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--loras", action="store_true", help="give most images LoRA of random numbers")
     add_options(parser)
     return parser.parse_args(argv)
 
 
-def _orders(model: Model, generator: random.Random, side_px: int) -> Iterator[GenerateCommand]:
+def _orders(model: Model, generator: random.Random, side_px: int, *, with_loras: bool) -> Iterator[GenerateCommand]:
     """Yield five to nine images of random samplers that the model has."""
     for index in range(generator.randint(5, 9)):
-        yield _an_order(model, f"image-{index}", generator, side_px)
+        yield _an_order(model, f"image-{index}", generator, side_px, with_loras=with_loras)
 
 
-def _an_order(model: Model, image_id: str, generator: random.Random, side_px: int) -> GenerateCommand:
+def _an_order(
+    model: Model, image_id: str, generator: random.Random, side_px: int, *, with_loras: bool
+) -> GenerateCommand:
     from bench._painting import an_order
     from generation.jobs.protocol import Share
 
@@ -118,8 +127,17 @@ def _an_order(model: Model, image_id: str, generator: random.Random, side_px: in
         guidance=generator.choice([1.0, 4.0, 7.5]),
         seed=generator.randrange(2**32),
         num_previews=generator.choice([0, 0, 2]),
+        adapters=_some_loras(model, generator) if with_loras else (),
         **_a_kind(generator, side_px),
     )
+
+
+def _some_loras(model: Model, generator: random.Random) -> tuple[Adapter, ...]:
+    """Return none, one or both of two LoRA, in any order, of a weight that other images may have too."""
+    from generation.requests.prompt_addons import Adapter
+
+    chosen = generator.sample(model.loras[-2:], generator.choice([0, 1, 1, 2]))
+    return tuple(Adapter(each.name, each.sha256, generator.choice([0.5, 1.0])) for each in chosen)
 
 
 def _a_kind(generator: random.Random, side_px: int) -> dict[str, Any]:
@@ -151,7 +169,7 @@ def _interleave(
     """Generate them together, arriving at random moments; return each command with its result."""
     from bench._painting import finished
 
-    orders = list(_orders(model, generator, options.side))
+    orders = list(_orders(model, generator, options.side, with_loras=options.loras))
     generator.shuffle(orders)
     waiting, done = list(orders), {}
     while waiting or not engine.is_idle:

@@ -23,7 +23,7 @@ from generation.models.scan import scan as scan_folder
 from generation.models.scheduler_config import V_PREDICTION, Stated
 from generation.models.single_file_settings import SETTINGS_DIR
 from generation.program import format_command
-from generation.requests.prompt_addons import BASES, PromptAddon
+from generation.requests.prompt_addons import BASES, PromptAddon, name_family
 from generation.workers.trial_load import require_fitting, require_loadable
 
 Say = Callable[[str], None]
@@ -286,11 +286,9 @@ def _origin(entry: Entry | None) -> str:
 
 
 def _base(extra: PromptAddon) -> str:
-    return (
-        f"for {BASES.get(extra.context_width, f'models of width {extra.context_width}')}"
-        if (extra.context_width)
-        else "for a model it does not name"
-    )
+    if named := name_family(extra):
+        return f"for {named}"
+    return f"for models of width {extra.context_width}" if extra.context_width else "for a model it does not name"
 
 
 def _exists(what: str) -> bool:

@@ -11,7 +11,10 @@ import re
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+import torch
+from diffusers.hooks.group_offloading import _maybe_remove_and_reapply_group_offloading
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
@@ -22,13 +25,14 @@ from generation.engine.lora_layers import LoraLayer
 from generation.requests.prompt_addons import MAX_ADAPTERS, Adapter, PromptAddon
 
 _MAX_RESIDENT = 2 * MAX_ADAPTERS
+_WHOLE = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class Adapters:
     """The LoRA of one loaded model: read when first asked for, the latest few kept in memory."""
 
     def __init__(self, loras: Sequence[PromptAddon], modules: Mapping[str, nn.Module]) -> None:
-        """Take `modules` by the names that LoRA files use: `unet`, `text_encoder`, `text_encoder_2`."""
+        """Take `modules` by the names that `lora_file` has for them: `unet`, `transformer`, `text_encoder` …"""
         self._loras = {lora.sha256: lora for lora in loras}
         self._modules = modules
         self._resident: OrderedDict[str, None] = OrderedDict()
@@ -84,13 +88,16 @@ class Adapters:
 
 def _inject(module: nn.Module, name: str, layers: Mapping[str, LoraLayer]) -> None:
     """Put a LoRA beside the layers it belongs to, in the model's number format, switched off."""
+    like = next(weight for weight in module.parameters() if weight.dtype in _WHOLE)
     targets = "|".join(re.escape(layer) for layer in layers)
     config = LoraConfig(r=1, lora_alpha=1, target_modules=targets, init_lora_weights=False, inference_mode=True)
-    like = next(module.parameters())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several at once are what we want
         inject_adapter_in_model(config, module, adapter_name=name)
     for layer, each in layers.items():
-        beside = module.get_submodule(layer)
+        beside: Any = module.get_submodule(layer)
         each.put_beside(beside, name)  # in place of the matrices of rank 1
-        beside.to(device=like.device, dtype=like.dtype).requires_grad_(False)
+        for added in (beside.lora_A, beside.lora_B, beside.lora_magnitude_vector):
+            if name in added:  # the layer itself may be kept in fp8 or in blocks, and stay so
+                added[name].to(device=like.device, dtype=like.dtype).requires_grad_(False)
+    _maybe_remove_and_reapply_group_offloading(module)  # where layers are fetched one by one: these, too

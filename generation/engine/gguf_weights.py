@@ -33,7 +33,10 @@ class GgufLinear(nn.Linear):
         self.register_parameter("bias", bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, expand(self.weight, input.dtype), self.bias)
+        return F.linear(input, self.multiply_out(input.dtype), self.bias)
+
+    def multiply_out(self, dtype: torch.dtype) -> Tensor:
+        return expand(self.weight, dtype)
 
     @property
     def kept_as(self) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -21,13 +21,15 @@ from torch import Tensor, nn
 from generation.engine.errors import AddonUnusableError
 from generation.engine.lora_layers import LoraLayer
 from generation.engine.lora_tensors import build_change, read_lengths
+from generation.models.lora_flow_names import FUSED, SWAPPED
 from generation.models.lora_kinds import measure
 from generation.models.lora_ldm_names import name_by_diffusers
 from generation.models.lora_names import KOHYA, check_settings, read_names, read_scale, read_settings
 from generation.requests.prompt_addons import AddedFile, PromptAddon
 
 LoraParts = Mapping[str, Mapping[str, LoraLayer]]
-"""Part of the model (`unet`, `text_encoder`, `text_encoder_2`) to layer name to what is added there."""
+"""Part of the model (`unet`, `transformer`, `text_encoder`, `text_encoder_2`) to layer name to what is added there."""
+Shape = tuple[int, ...]
 
 
 def read_lora(extra: PromptAddon, modules: Mapping[str, nn.Module]) -> LoraParts:
@@ -46,9 +48,12 @@ def read_lora(extra: PromptAddon, modules: Mapping[str, nn.Module]) -> LoraParts
         layers.setdefault(layer, {})[part] = tensors[name].float()
     names, parts = LayerNames(modules), dict[str, dict[str, LoraLayer]]()
     for layer, each in layers.items():
-        part, name = names.find(layer)
-        weight = _find_weight(extra, modules.get(part), f"{part}.{name}", name)
-        parts.setdefault(part, {})[name] = _build_layer(extra, each, weight, f"{part}.{name}", settings)
+        place = names.find(layer)
+        shapes_there = [_find_shape(extra, modules.get(place.part), place.part, name) for name in place.names]
+        whole = (sum(shape[0] for shape in shapes_there), *shapes_there[0][1:])
+        built = _build_layer(extra, each, whole, place.shown, settings)
+        for name, rows in zip(place.names, place.cut(shapes_there), strict=True):
+            parts.setdefault(place.part, {})[name] = built if rows is None else _take(extra, built, rows, place.shown)
     return parts
 
 
@@ -81,6 +86,27 @@ def _read_metadata(data: bytes) -> Mapping[str, str]:
     return metadata
 
 
+class Place(NamedTuple):
+    """Where a layer of a file belongs: in a part of the model, to one layer, or to several that are one in the file."""
+
+    part: str
+    names: tuple[str, ...]
+    is_swapped: bool = False
+    """Whether the file has its second half of rows first."""
+
+    @property
+    def shown(self) -> str:
+        return f"{self.part}.{self.names[0]}"
+
+    def cut(self, shapes: Sequence[Shape]) -> Sequence[Tensor | None]:
+        """Return the rows of the file that each layer of the model gets; None for all."""
+        if self.is_swapped:
+            return [torch.arange(shapes[0][0]).roll(shapes[0][0] // 2)]
+        if len(shapes) == 1:
+            return [None]
+        return torch.split(torch.arange(sum(shape[0] for shape in shapes)), [shape[0] for shape in shapes])
+
+
 class LayerNames:
     """Finds layers of a model by the names that LoRA files have for them."""
 
@@ -91,55 +117,68 @@ class LayerNames:
             for part, module in modules.items()
         }
 
-    def find(self, layer: str) -> tuple[str, str]:
+    def find(self, layer: str) -> Place:
         """Return the part of the model, and the layer's name in it; a name that is not there as it is."""
         prefix = next((prefix for prefix in KOHYA if layer.startswith(prefix)), None)
         if prefix is None:
             part, _, name = layer.partition(".")
-            return part, self._without_level(part, name, "text_model.")
+            return Place(part, (self._without_level(part, name, "text_model."),))
         part, name = KOHYA[prefix], layer.removeprefix(prefix)
         if part == "unet" and part in self._modules:
             unet: Any = self._modules[part]
             name = name_by_diffusers(name, unet.config.layers_per_block)
-        name = self._without_level(part, name, "text_model_")
-        return part, self._by_underscores.get(part, {}).get(name, name)
+        name, there = self._without_level(part, name, "text_model_"), self._by_underscores.get(part, {})
+        before, _, last = name.partition("_to_")
+        fused = FUSED.get(f"to_{last}", ()) if part == "transformer" else ()
+        names = [f"{before}_{each}" for each in fused] or [SWAPPED.get(name, name)]
+        return Place(part, tuple(there.get(each, each) for each in names), name in SWAPPED)
 
     def _without_level(self, part: str, name: str, level: str) -> str:
         """Return the name without a level that transformers took out of `CLIPTextModel`, if this one is without."""
         return name if part == "unet" or hasattr(self._modules.get(part), "text_model") else name.removeprefix(level)
 
 
-def _find_weight(extra: PromptAddon, module: nn.Module | None, shown: str, name: str) -> Tensor:
-    """Return the weight of the model's layer. Raise `InvalidRequestError` if there is none that a LoRA can change."""
+def _find_shape(extra: PromptAddon, module: nn.Module | None, part: str, name: str) -> Shape:
+    """Return the shape of a layer's weight. Raise `InvalidRequestError` if there is none that a LoRA can change."""
     try:
         target = base_layer(module.get_submodule(name)) if module is not None and name else None
     except AttributeError:
         target = None
     if target is None:
-        raise unusable(extra, f"it was made for another kind of model, one that has a layer {shown}.")
-    if not isinstance(target, nn.Linear | nn.Conv2d) or not isinstance(target.weight, Tensor):
-        raise unusable(extra, f"it changes {shown}, which LoRA cannot.")
-    return target.weight
+        raise unusable(extra, f"it was made for another kind of model, one that has a layer {part}.{name}.")
+    if isinstance(target, nn.Linear):  # in blocks or in fp8, its weight may have another shape
+        return target.out_features, target.in_features
+    if not isinstance(target, nn.Conv2d) or not isinstance(target.weight, Tensor):
+        raise unusable(extra, f"it changes {part}.{name}, which LoRA cannot.")
+    return tuple(target.weight.shape)
 
 
 def _build_layer(
-    extra: PromptAddon, parts: Mapping[str, Tensor], weight: Tensor, shown: str, settings: Mapping[str, Any]
+    extra: PromptAddon, parts: Mapping[str, Tensor], shape: Shape, shown: str, settings: Mapping[str, Any]
 ) -> LoraLayer:
     """Return what the tensors of a layer add to it, scaled. Raise `InvalidRequestError` if they do not fit it."""
     gives, takes, rank = measure({part: tuple(tensor.shape) for part, tensor in parts.items()})
-    if (gives, takes) != (weight.shape[0], prod(weight.shape[1:])):
+    if (gives, takes) != (shape[0], prod(shape[1:])):
         problem = f"it was made for another kind of model: its {shown} is {takes} to {gives}"
-        raise unusable(extra, f"{problem}, here it is {prod(weight.shape[1:])} to {weight.shape[0]}.")
+        raise unusable(extra, f"{problem}, here it is {prod(shape[1:])} to {shape[0]}.")
     scale = 1.0
     if rank:
         scale = float(parts["alpha"]) / rank if "alpha" in parts else read_scale(settings, shown, rank)
     try:
-        layer = LoraLayer(build_change(parts, tuple(weight.shape), scale), read_lengths(parts, tuple(weight.shape)))
+        layer = LoraLayer(build_change(parts, shape, scale), read_lengths(parts, shape))
     except RuntimeError:
         raise unusable(extra, f"the matrices of its {shown} do not fit the layer.") from None
     if not layer.is_finite():
         raise unusable(extra, f"its {shown} holds numbers that are not finite once they are multiplied.")
     return layer
+
+
+def _take(extra: PromptAddon, layer: LoraLayer, rows: Tensor, shown: str) -> LoraLayer:
+    try:
+        return layer.take(rows)
+    except RuntimeError:
+        why = f"it is a DoRA of columns of {shown} and others in one, which cannot be taken apart."
+        raise unusable(extra, why) from None
 
 
 def base_layer(layer: nn.Module) -> nn.Module:

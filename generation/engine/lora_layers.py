@@ -18,6 +18,8 @@ from peft.tuners.lora import LoraLayer as PeftLayer
 from peft.tuners.lora.layer import LoraVariant
 from torch import Tensor, nn
 
+from generation.engine.stored_weights import whole_weight
+
 Modules = tuple[nn.Module, nn.Module]
 _CHANNELS = 4
 
@@ -29,6 +31,10 @@ class Change(Protocol):
     def tensors(self) -> tuple[Tensor, ...]: ...
     def compute(self) -> Tensor:
         """Return all of it, as large as the layer's weight."""
+        ...
+
+    def take(self, rows: Tensor) -> Change:
+        """Return these rows of it alone, in that order."""
         ...
 
     def build(self, base: nn.Module) -> Modules:
@@ -49,6 +55,9 @@ class LowRank:
 
     def compute(self) -> Tensor:
         return (self.up @ self.down.flatten(1)).reshape(-1, *self.down.shape[1:])
+
+    def take(self, rows: Tensor) -> LowRank:
+        return LowRank(self.down, self.up[rows])
 
     def build(self, base: nn.Module) -> Modules:
         sides = (1,) * (self.down.dim() - 2)
@@ -74,6 +83,9 @@ class Hadamard:
     def compute(self) -> Tensor:
         return self.first.compute() * self.second.compute()
 
+    def take(self, rows: Tensor) -> Hadamard:
+        return Hadamard(self.first.take(rows), self.second.take(rows))
+
     def build(self, base: nn.Module) -> Modules:
         shape = (self.first.up.shape[0], *self.first.down.shape[1:])
         rank = self.first.up.shape[1] * self.second.up.shape[1]
@@ -94,6 +106,8 @@ class Kronecker:
 
     outer: Tensor
     inner: Tensor | LowRank
+    rows: Tensor | None = None
+    """Those of the product that are meant; None for all."""
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -101,13 +115,16 @@ class Kronecker:
 
     def compute(self) -> Tensor:
         inner = self.inner.compute() if isinstance(self.inner, LowRank) else self.inner
-        return torch.kron(self.outer.reshape(*self.outer.shape, *(1,) * (inner.dim() - 2)), inner)
+        product = torch.kron(self.outer.reshape(*self.outer.shape, *(1,) * (inner.dim() - 2)), inner)
+        return product if self.rows is None else product[self.rows]
+
+    def take(self, rows: Tensor) -> Kronecker:
+        return Kronecker(self.outer, self.inner, rows if self.rows is None else self.rows[rows])
 
     def build(self, base: nn.Module) -> Modules:
         inner = self.inner.build(base) if isinstance(self.inner, LowRank) else (_Map(self.inner, base),)
-        return _InnerFactor(inner, self.outer.shape[1]), _OuterFactor(
-            self.outer, is_of_pictures=isinstance(base, nn.Conv2d)
-        )
+        outer = _OuterFactor(self.outer, self.rows, is_of_pictures=isinstance(base, nn.Conv2d))
+        return _InnerFactor(inner, self.outer.shape[1]), outer
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +139,26 @@ class LoraLayer:
         lengths = () if self.lengths is None else (self.lengths,)
         return all(bool(torch.isfinite(tensor).all()) for tensor in (*self.change.tensors, *lengths))
 
+    def take(self, rows: Tensor) -> LoraLayer:
+        """Return these rows of it alone. Raise `RuntimeError` for lengths of columns, which are those of all rows."""
+        if self.lengths is None:
+            return LoraLayer(self.change.take(rows))
+        if self.lengths.shape[0] == 1:
+            raise RuntimeError("lengths of columns")
+        return LoraLayer(self.change.take(rows), self.lengths[rows])
+
     def put_beside(self, layer: PeftLayer, name: str) -> None:
         """Give PEFT's layer these tensors under a name. They are computed on the CPU, wherever the layer is now."""
         base = layer.get_base_layer()
         layer.lora_A[name], layer.lora_B[name] = self.change.build(base)
         if self.lengths is not None:
-            layer.lora_magnitude_vector[name] = Stretch(self._compute_stretch(base.weight))
+            layer.lora_magnitude_vector[name] = Stretch(self._compute_stretch(whole_weight(base, torch.float32)))
             layer.lora_variant[name] = _Stretched()
 
     def _compute_stretch(self, weight: Tensor) -> Tensor:
         """Return how much longer each row or column becomes, as a part of what it is with this LoRA."""
         assert self.lengths is not None
-        merged = weight.detach().float().cpu() + self.change.compute()
+        merged = weight.cpu() + self.change.compute()
         others = [side for side, length in enumerate(self.lengths.shape) if length == 1]
         lengths = torch.linalg.vector_norm(merged, dim=others, keepdim=True) if others else merged.abs()
         return self.lengths / (lengths + torch.finfo(torch.float32).eps) - 1
@@ -162,10 +187,10 @@ class _Stretched(LoraVariant):  # type: ignore[misc]
         stretch, base = module.lora_magnitude_vector[active_adapter], module.get_base_layer()
         if stretch.is_of_columns:
             longer = x * stretch.factor
-            added = up(down(x + longer)) + _apply(longer, base.weight, base)
+            added = up(down(x + longer)) + _apply(longer, whole_weight(base, x.dtype), base)
         else:
             is_first = active_adapter == next(name for name in module.active_adapters if name in module.lora_A)
-            own = _without_bias(result, base) if is_first else _apply(x, base.weight, base)
+            own = _without_bias(result, base) if is_first else _apply(x, whole_weight(base, x.dtype), base)
             added = up(down(x))
             added = added + (added + own) * stretch.factor
         changed: Tensor = result + added * module.scaling[active_adapter]
@@ -254,14 +279,17 @@ class _InnerFactor(nn.Module):
 class _OuterFactor(nn.Module):
     """The first factor of a Kronecker product: mixes groups of channels."""
 
-    def __init__(self, weight: Tensor, *, is_of_pictures: bool) -> None:
+    def __init__(self, weight: Tensor, rows: Tensor | None, *, is_of_pictures: bool) -> None:
         super().__init__()
         self.weight = _fixed(weight)
+        self._rows: Tensor | None
+        self.register_buffer("_rows", rows, persistent=False)
         self._is_of_pictures = is_of_pictures
 
     def forward(self, x: Tensor) -> Tensor:
         if not self._is_of_pictures:
-            return torch.matmul(self.weight, x).flatten(-2)
+            product = torch.matmul(self.weight, x).flatten(-2)
+            return product if self._rows is None else product.index_select(-1, self._rows)
         return torch.matmul(self.weight, x.flatten(2)).reshape(x.shape[0], -1, *x.shape[3:])
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import Flux2Transformer2DModel, UNet2DConditionModel, ZImageTransformer2DModel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from generation.engine.lora_file import read_lora
 from generation.errors import InvalidRequestError
 from generation.models.json_file import read_json
-from generation.requests.prompt_addons import BASES
+from generation.requests.prompt_addons import BASES, TRANSFORMERS
 from generation.workers.frames import LoraQuestion, decode_lora_question
 
 _CLIP_L = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
@@ -48,6 +48,14 @@ _SIZES: Mapping[int, Mapping[str, Mapping[str, Any]]] = {
 }
 """Of Stable Diffusion 1, 2 and XL as they were published, by the width of what their UNet reads: what is not diffusers'
 default. Models that were cut down from them have fewer layers, and none of another size."""
+_KLEIN = {"num_layers": 5, "num_single_layers": 20, "num_attention_heads": 24, "joint_attention_dim": 7680}
+_KLEIN_9B = {"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32, "joint_attention_dim": 12288}
+_TRANSFORMERS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
+    "zimage": (ZImageTransformer2DModel, {}),
+    "klein": (Flux2Transformer2DModel, {"guidance_embeds": False, **_KLEIN}),
+    "klein9b": (Flux2Transformer2DModel, {"guidance_embeds": False, **_KLEIN_9B}),
+}
+"""Of Z-Image and FLUX.2 klein as they were published, by family: what is not diffusers' default."""
 
 
 def main() -> None:
@@ -71,18 +79,32 @@ def explain_misfit(question: LoraQuestion) -> str:
 
 def _find_networks(question: LoraQuestion) -> Iterator[tuple[str, Mapping[str, nn.Module]]]:
     """Yield the networks of the published models, then of those that were added, with their names."""
-    for width, name in BASES.items():
-        if question.lora.context_width in (0, width):
-            yield name, _build_published(width)
+    family = question.lora.family
+    if family:
+        yield TRANSFORMERS[family], _build_transformer(family, None)
+    else:
+        for width, name in BASES.items():
+            if question.lora.context_width in (0, width):
+                yield name, _build_published(width)
     for folder in question.folders:
-        if (modules := _build_from_folder(folder)) is not None:
+        if (modules := _build_from_folder(folder, family)) is not None:
             yield str(folder), modules
 
 
 @lru_cache(maxsize=4)
-def _build_from_folder(folder: Path) -> Mapping[str, nn.Module] | None:
+def _build_transformer(family: str, folder: Path | None) -> Mapping[str, nn.Module]:
+    """Return the transformer of a family without weights, of the published size or of that of a folder."""
+    cls, published = _TRANSFORMERS[family]
+    with torch.device("meta"):
+        return {"transformer": cls.from_config(read_json(folder / "transformer/config.json") if folder else published)}
+
+
+@lru_cache(maxsize=4)
+def _build_from_folder(folder: Path, family: str) -> Mapping[str, nn.Module] | None:
     parts = ("unet", "text_encoder", "text_encoder_2")
     try:
+        if family:
+            return _build_transformer(family, folder)
         return _build({part: read_json(folder / part / "config.json") for part in parts if (folder / part).is_dir()})
     except Exception:  # what is wrong with a model is said where that is loaded
         return None

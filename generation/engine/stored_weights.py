@@ -41,7 +41,16 @@ class StoredLinear(nn.Linear):
         return _describe_format(self.weight)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, multiply_out(self.weight, self.scale, input.dtype), self.bias)
+        return F.linear(input, self.multiply_out(input.dtype), self.bias)
+
+    def multiply_out(self, dtype: torch.dtype) -> Tensor:
+        return multiply_out(self.weight, self.scale, dtype)
+
+
+def whole_weight(layer: Any, dtype: torch.dtype) -> Tensor:
+    """Return the weight of a layer in `dtype`, however it is kept."""
+    whole: Tensor = layer.multiply_out(dtype) if hasattr(layer, "multiply_out") else layer.weight.detach().to(dtype)
+    return whole
 
 
 class StoredEmbedding(nn.Embedding):

@@ -173,18 +173,18 @@ def _try_lora(
     """Raise `ConfigurationError` if a LoRA fits no model: neither those that were added nor the published ones."""
     width, path = entry.context_width, entry.place(models_dir)
     models = [each for each in register.entries if each.kind is Kind.MODEL]
-    added = [models_dir / each.config if each.config else each.place(models_dir) for each in models]
-    folders = tuple(
-        folder
-        for folder in (*added, paintbox.MODEL_DIR)
-        if (reads := read_context_width(folder)) and width in (0, reads)
-    )
-    if not folders and width not in BASES:
+    places = [models_dir / each.config if each.config else each.place(models_dir) for each in models]
+    folders = tuple(place for each, place in zip(models, places, strict=True) if each.family == entry.family)
+    if not entry.family:
+        added = (*places, paintbox.MODEL_DIR)
+        folders = tuple(each for each in added if (reads := read_context_width(each)) and width in (0, reads))
+    if not entry.family and not folders and width not in BASES:
         known = f"Stable Diffusion 1, 2 and XL read {', '.join(map(str, BASES))}"
         problem = f"{path} reads prompts of {width} numbers a token, as no model does that was added; {known}."
         raise ConfigurationError(problem=problem, remedy="Add the model that it is for first.")
     (sha256,) = entry.files.values()
-    require_fitting(PromptAddon(name=entry.name, path=path, sha256=sha256, context_width=width), folders)
+    lora = PromptAddon(name=entry.name, path=path, sha256=sha256, family=entry.family, context_width=width)
+    require_fitting(lora, folders)
 
 
 def _read_training_scale(path: Path, found: Description) -> str:

@@ -46,6 +46,7 @@ def list_addons(
                     name=entry.name,
                     path=path,
                     sha256=sha256,
+                    family=entry.family,
                     context_width=entry.context_width,
                     licence=entry.licence,
                     base_model=entry.base_model,

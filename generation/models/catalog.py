@@ -178,8 +178,8 @@ def check_files(model: Model) -> None:
 def _with_extras(model: Model, extras: dict[str, Any]) -> Model:
     """Return the model with what was added for all, less what its family cannot use."""
     fitting = tuple(each for each in extras["controls"] if each.fits(model.family, model.context_width))
-    unused = {"controls": fitting} | ({} if model.info.takes_loras else {"loras": ()})
-    return replace(model, **extras | unused | ({} if model.info.reads_clip else {"embeddings": ()}))
+    unused = {"controls": fitting} | ({} if model.info.reads_clip else {"embeddings": ()})
+    return replace(model, **extras | unused)
 
 
 def _list_added_models(

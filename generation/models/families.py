@@ -46,7 +46,6 @@ class FamilyInfo:
     """Whether it is trained by flow matching; else by diffusion. Each has its own samplers."""
     reads_clip: bool = True
     """Whether words reach it through CLIP: then clip skip, weights of words and textual inversions work."""
-    takes_loras: bool = True
     defaults: Defaults
 
     @property
@@ -87,7 +86,6 @@ _KLEIN = FamilyInfo(
     side_multiple_px=16,
     is_flow=True,
     reads_clip=False,
-    takes_loras=False,
     defaults=Defaults(steps=4, guidance=1.0, sampler="Euler", native_px=1024),
 )
 _TABLE = (
@@ -128,7 +126,6 @@ _TABLE = (
         side_multiple_px=16,
         is_flow=True,
         reads_clip=False,
-        takes_loras=False,
         defaults=Defaults(steps=28, guidance=5.0, sampler="Euler", native_px=1024),
     ),
     _KLEIN,

@@ -21,7 +21,15 @@ from generation.models.families import BY_PIPELINE, FAMILIES
 from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.json_file import read_json
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
-from generation.models.lora_names import check_settings, context_width, is_ignored, is_lora, read_names, read_settings
+from generation.models.lora_names import (
+    check_settings,
+    context_width,
+    find_family,
+    is_ignored,
+    is_lora,
+    read_names,
+    read_settings,
+)
 from generation.models.part_settings import is_text_encoder
 from generation.models.quantised import require_known, require_plain_settings
 from generation.models.registry import Kind
@@ -241,9 +249,8 @@ def _describe_lora(tensors: Tensors) -> Description:
     check_settings(read_settings(tensors.metadata), read)
     ignored = any(is_ignored(name) for name in tensors.shapes)
     note = "The textual inversion in it is not used: words need a file of their own." if ignored else ""
-    return Description(
-        Kind.LORA, context_width=context_width(tensors.shapes, read), metadata=tensors.metadata, note=note
-    )
+    family, width = find_family(tensors.shapes, read), context_width(tensors.shapes, read)
+    return Description(Kind.LORA, family, width, tensors.metadata, note=note)
 
 
 def word_tensors(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:

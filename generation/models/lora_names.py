@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
+from generation.models import lora_flow_names
 from generation.models.lora_kinds import KINDS, Extent, measure
 
 KOHYA = {
@@ -19,6 +20,7 @@ KOHYA = {
     "lora_te_": "text_encoder",
     "lora_te1_": "text_encoder",
     "lora_te2_": "text_encoder_2",
+    lora_flow_names.PREFIX: "transformer",
 }
 """How kohya's scripts begin names, and the part of the model that is meant."""
 _LYCORIS = "lycoris_"
@@ -56,21 +58,16 @@ _KNOWN = re.compile(
     rf"|lora_unet_({_BLOCKS}|input_blocks|middle_block|output_blocks|time_embed|label_emb|out)(_|$)"
     r"|lora_te[12]?_(text_model_)?(encoder|embeddings)_|lora_te2_text_projection$"
 )
-_MADE_FOR = "another kind of model than Stable Diffusion 1, 2 and XL"
+_MADE_FOR = "another kind of model than Stable Diffusion 1, 2, XL, Z-Image and FLUX.2 klein"
+_OF_TEXT = re.compile(r"(base_model\.model\.)?(text_encoder|lora_te)")
 _KINDS_READ = "LoRA, LoCon, LoHa, LoKr and DoRA are read, and no other kind (such as OFT, GLoRA or whole weights)"
 _ATTENTION_TO_PROMPT = re.compile(r"attn2[._]to_[kv]$")
 _OTHER_FAMILIES = (
     (r"motion_modules?[._]", "AnimateDiff"),
     (r"joint_blocks[._]\d", "Stable Diffusion 3"),
     (r"distilled_guidance_layer[._]", "Chroma"),
-    (r"(single_transformer|double|single)_blocks[._]\d", "FLUX or its kind"),
-    (r"(img|txt)_(mlp|mod)[._]", "Qwen-Image"),
-    (
-        r"(noise|context)_refiner[._]|layers[._]\d+[._](attention|feed_forward|adaLN_modulation)[._]",
-        "Z-Image or Lumina",
-    ),
+    (r"(img|txt)_mlp[._]net[._]|transformer_blocks[._]\d+[._](img|txt)_mod[._]", "Qwen-Image"),
     (r"(^|[._])blocks[._]\d+[._](self_attn|cross_attn|ffn)[._]", "Wan"),
-    (r"(?<!single_)transformer_blocks[._]\d+[._]attn[._]", "FLUX, Qwen-Image or Stable Diffusion 3"),
     (r"(te3|text_encoder_3)[._]", "FLUX or Stable Diffusion 3"),
 )
 """Kinds of models that are not run here, by what only their layers are called; the first that is found is named."""
@@ -102,17 +99,46 @@ def read_names(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, LoraTensor]:
     Raise `ValueError` saying why the file cannot be used (to follow its name in a sentence).
     """
     names, read = [name for name in shapes if not is_ignored(name)], dict[str, LoraTensor]()
+    dialect = lora_flow_names.find_dialect(names)
     if family := _find_other_family(names):
         raise ValueError(f"was made for {family}, {_MADE_FOR}")
     for name in names:
         tensor = read_name(name)
         if tensor is None:
             raise ValueError(f"holds {name[:120]}: {_KINDS_READ}")
-        if not _KNOWN.match(tensor.layer):
+        if dialect and _OF_TEXT.match(name):
+            raise ValueError(f"changes {name[:120]}: of LoRA for Z-Image and FLUX.2, those of the transformer are read")
+        if not dialect and not _KNOWN.match(tensor.layer):
             raise ValueError(f"changes {name[:120]}: it was made for {_MADE_FOR}, which have no such layer")
         read[name] = tensor
+    if dialect:
+        read = _name_by_diffusers(read, dialect)
     _check_layers(shapes, read)
     return read
+
+
+def _name_by_diffusers(read: Mapping[str, LoraTensor], dialect: str) -> dict[str, LoraTensor]:
+    """Return the tensors of a LoRA for a transformer with the layers that diffusers has, each layer once."""
+    repeated = lora_flow_names.find_repeated(layer for layer, _ in read.values())
+    return {
+        name: tensor._replace(layer=lora_flow_names.name_layer(tensor.layer, dialect))
+        for name, tensor in read.items()
+        if tensor.layer not in repeated
+    }
+
+
+def find_family(shapes: Mapping[str, tuple[int, ...]], read: Mapping[str, LoraTensor]) -> str:
+    """Return the family of a LoRA for Z-Image or FLUX.2 klein; empty for one for Stable Diffusion, of any width.
+
+    Raise `ValueError` as `read_names` does for one of a relative of theirs.
+    """
+    dialect = lora_flow_names.find_dialect(layer for layer, _ in read.values())
+    if not dialect:
+        return ""
+    extents = _check_layers(shapes, read)
+    if relative := lora_flow_names.find_relative(extents, dialect):
+        raise ValueError(f"was made for {relative}, {_MADE_FOR}")
+    return lora_flow_names.find_family(extents, dialect)
 
 
 def _find_other_family(names: Sequence[str]) -> str:

@@ -34,7 +34,7 @@ STORED = "fp8"
 def read_storage(wanted: str | None, family: str) -> str:
     """Return how the operator wants a model's denoiser kept: `fp8`, or empty for `whole`.
 
-    Raise `ConfigurationError` for other words, and for families whose LoRA need the weights whole.
+    Raise `ConfigurationError` for other words, and for families whose weights are never kept so.
     """
     if wanted is None or wanted == "whole":
         return ""
@@ -42,8 +42,8 @@ def read_storage(wanted: str | None, family: str) -> str:
         raise ConfigurationError(
             problem=f"{wanted[:40]!r} is not a way to keep weights.", remedy=f"Use {STORED} or whole."
         )
-    if not family or FAMILIES[family].takes_loras:
-        runs = ", ".join(each.title for each in FAMILIES.values() if not each.takes_loras)
+    if not family or not FAMILIES[family].is_flow:
+        runs = ", ".join(each.title for each in FAMILIES.values() if each.is_flow)
         raise ConfigurationError(problem=f"--storage {STORED} is for {runs} only.", remedy="Leave it out.")
     return STORED
 

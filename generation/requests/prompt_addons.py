@@ -41,6 +41,8 @@ MAX_LISTED = 20
 """Names that a refusal lists."""
 BASES = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
 """Well-known widths of what a UNet reads from the prompt, and whose they are."""
+TRANSFORMERS = {"zimage": "Z-Image", "klein": "FLUX.2 klein 4B", "klein9b": "FLUX.2 klein 9B"}
+"""Families whose LoRA work with them alone, by the engine's name; those of Stable Diffusion are told by `BASES`."""
 
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9 ._+()-]{{0,{MAX_NAME_CHARS - 1}}}")
 _LORA_TAGS = ("lora", "lyco")
@@ -67,6 +69,8 @@ class PromptAddon:
     name: str
     path: Path
     sha256: str
+    family: str = ""
+    """Of those in `TRANSFORMERS`; empty for one for Stable Diffusion 1, 2 or XL."""
     context_width: int = 0
     """Numbers a token that its kind of model reads from the prompt (`BASES`); 0 where the file does not say."""
     licence: str = ""
@@ -130,6 +134,8 @@ class AddonLibrary(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def family(self) -> str: ...
+    @property
     def context_width(self) -> int: ...
     @property
     def loras(self) -> tuple[PromptAddon, ...]: ...
@@ -143,12 +149,19 @@ class HasBase(Protocol):
     @property
     def base_model(self) -> str: ...
     @property
+    def family(self) -> str: ...
+    @property
     def context_width(self) -> int: ...
 
 
 def name_base(made: HasBase) -> str:
-    """Return what a model or an add-on was trained on: as its page says, else by its width; empty if not known."""
-    return made.base_model or BASES.get(made.context_width, "")
+    """Return what a model or an add-on was trained on: as its page says, else by its family; empty if not known."""
+    return made.base_model or name_family(made)
+
+
+def name_family(made: HasBase) -> str:
+    """Return the kind of model that an add-on is for, or that a model is; empty if not known."""
+    return TRANSFORMERS.get(made.family) or BASES.get(made.context_width, "")
 
 
 def read_prompts(model: AddonLibrary, prompt: str, negative: str = "", loras: Iterable[str] = ()) -> ParsedPrompts:
@@ -222,6 +235,8 @@ def is_name(text: str) -> bool:
 
 def fits(model: AddonLibrary, extra: PromptAddon) -> bool:
     """Return whether a file was made for this kind of model, as far as its header tells."""
+    if extra.family or model.family in TRANSFORMERS:
+        return extra.family == model.family
     return 0 in (model.context_width, extra.context_width) or model.context_width == extra.context_width
 
 
@@ -268,7 +283,7 @@ def _find(
 def _require_fit(model: AddonLibrary, extra: PromptAddon) -> None:
     if fits(model, extra):
         return
-    made_for = BASES.get(extra.context_width, Phrase("another kind of model"))
+    made_for = name_family(extra) or Phrase("another kind of model")
     raise AddonMismatchError(name=extra.name, made_for=made_for, model=model.name)
 
 

@@ -20,12 +20,16 @@ def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return report
 
 
-@pytest.mark.parametrize("family", ["sd", *(pytest.param(each, marks=pytest.mark.long) for each in FAMILIES[1:])])
+@pytest.mark.parametrize(
+    ("family", "more"),
+    [("sd", ["--loras"]), *(pytest.param(each, [], marks=pytest.mark.long) for each in FAMILIES)]
+    + [pytest.param(each, ["--loras"], marks=pytest.mark.long) for each in FAMILIES[1:]],
+)
 def test_exact_counts_no_difference_and_its_control_counts_some(
-    capsys: pytest.CaptureFixture[str], family: str
+    capsys: pytest.CaptureFixture[str], family: str, more: list[str]
 ) -> None:
     words = ["--json", "--family", family, "--interleavings", "1", "--threads", "1", "--dtype", "float32", "bfloat16"]
-    assert exact.main(words) == 0
+    assert exact.main([*words, *more]) == 0
     report = printed(capsys)
     assert report["images"] >= 2 * 5
     assert report["differing"] == 0

@@ -15,7 +15,8 @@ from generation.jobs.job import Status
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.toy import save_toy, save_toy_xl
 from tests.generation.engine.toy_flow import save_toy_klein, save_toy_zimage
-from tests.generation.engine.trial_here import require_loadable_here
+from tests.generation.engine.toy_flow_lora import AUTHORS, write_flow_lora
+from tests.generation.engine.trial_here import require_fitting_here, require_loadable_here
 from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, until_done, until_shown
 
@@ -28,6 +29,8 @@ TOYS: dict[str, Callable[[Path], Path]] = {
 }
 OTHER = dict(zip(TOYS, [*list(TOYS)[1:], "sdtoy"], strict=True))
 CHOICES = {"steps": 2, "size": "64x64", "seed": 7}
+LORAS = {"zimagetoy": "inkzimage", "kleintoy": "inkklein"}
+"""A LoRA for each that is trained by flow matching, under its authors' names."""
 
 
 @pytest.fixture
@@ -38,6 +41,10 @@ async def bot(
     monkeypatch.setattr(models, "require_loadable", require_loadable_here)
     for name, save in TOYS.items():
         models.add(tmp_path / "models", str(save(tmp_path / name)), say=lambda line: None, name=name)
+    monkeypatch.setattr(models, "require_fitting", require_fitting_here)
+    for lora in LORAS.values():
+        path = write_flow_lora(tmp_path / f"{lora}.safetensors", AUTHORS[lora.removeprefix("ink")], "ComfyUI").path
+        models.add(tmp_path / "models", str(path), say=lambda line: None)
     (tmp_path / "data").mkdir()
     bot = LivingBot(discord, tmp_path / "data", blank_database, engine=DEFAULT_ENGINE, models_dir=tmp_path / "models")
     await bot.start()
@@ -51,16 +58,20 @@ async def test_each_is_offered_painted_and_reproduced_and_starts_the_next(
     ada = people.ada
     offered = await ada.autocomplete("imagine", focused="model", value="toy")
     assert {each["value"] for each in offered} == TOYS.keys()
+    await assert_loras_are_for_their_own_family(discord, ada)
     listed = await until_shown(discord, await ada.slash("models"))
     assert all(name in listed.text for name in TOYS)
     assert "up to 2" in listed.text and "up to 1" not in listed.text, "clip skip, where there is a choice"
-    asked = {name: await ada.slash("imagine", prompt="a harbour", model=name, **CHOICES) for name in TOYS}
+    asked = {
+        name: await ada.slash("imagine", prompt="a harbour", model=name, **CHOICES | lora_for(name)) for name in TOYS
+    }
     painted = {name: await until_done(discord, each) for name, each in asked.items()}
     for name, message in painted.items():
         [image] = (await bot.job_of(asked[name])).images
         assert (image.status, image.spec.model) == (Status.DONE, name)
         png = message.attachments[0].data
         assert f"Model: {name}" in read_png_text(png)["parameters"]
+        assert [each.name for each in image.spec.adapters] == list(lora_for(name).values())
         recipe = await until_shown(discord, await ada.slash("recipe", file=Upload("a.png", png)))
         assert name in recipe.text
         form = await ada.click(message, button_of(message, "remix"))
@@ -73,6 +84,18 @@ async def test_each_is_offered_painted_and_reproduced_and_starts_the_next(
         again = await until_done(discord, await ada.slash("reproduce", picture=f"{job_id_in(message)}-0"))
         assert is_said(IDENTICAL, again.text)
         assert again.attachments[0].data == message.attachments[0].data
+
+
+async def assert_loras_are_for_their_own_family(discord: Sandbox, ada: ScriptedUser) -> None:
+    for name in TOYS:
+        offered = await ada.autocomplete("imagine", focused="lora", value="ink", model=name)
+        assert [each["value"] for each in offered] == list(lora_for(name).values())
+    refused = await ada.slash("imagine", prompt="a harbour", model="kleintoy", lora="inkzimage")
+    assert "was made for Z-Image and does not fit" in (await until_shown(discord, refused)).text
+
+
+def lora_for(model: str) -> dict[str, str]:
+    return {"lora": LORAS[model]} if model in LORAS else {}
 
 
 async def assert_starts(bot: LivingBot, ada: ScriptedUser, job_id: str, *, model: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from generation.engine.adapters import Adapters
 from generation.engine.families.base import WithVae
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import LanguageText, Read
@@ -24,6 +25,7 @@ class Flow(WithVae, ABC):
     scheduler_config: Mapping[str, Any]
     _text: LanguageText
     _transformer: Any
+    _adapters: Adapters
     _cache: PromptCache
 
     @property
@@ -39,11 +41,11 @@ class Flow(WithVae, ABC):
         return {"text_encoder": self._text.encoder}
 
     def offer(self, model: Model) -> None:
-        """Change nothing: no LoRA and no textual inversion works with it yet."""
+        """Know its LoRA. No textual inversion works with a language model."""
+        self._adapters.offer(model.loras)
 
     def use(self, adapters: tuple[Adapter, ...]) -> None:
-        if adapters:
-            raise NotImplementedError("LoRA are refused at admission")
+        self._adapters.use(adapters)
 
     def control(self, network: Any, *inputs: Any, mode: int | None = None) -> list[torch.Tensor]:
         raise NotImplementedError("ControlNets are refused at admission")

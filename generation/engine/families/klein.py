@@ -15,6 +15,7 @@ from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
 from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 from torch import Tensor
 
+from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.families.base import Conditioning, guide_rows
 from generation.engine.families.flow import Flow
@@ -56,6 +57,7 @@ class Klein(Flow):
         self._transformer = folder.transformer(Flux2Transformer2DModel, device)
         self._vae = folder.vae(device, AutoencoderKLFlux2)
         self._cache = PromptCache(settings.num_cached_prompts)
+        self._adapters = Adapters(model.loras, {"transformer": self._transformer})
         self.scheduler_config = folder.scheduler_config()
 
     @property

@@ -14,6 +14,7 @@ from diffusers import ZImageTransformer2DModel
 from diffusers.pipelines.z_image.pipeline_z_image import calculate_shift
 from torch import Tensor
 
+from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.families.base import Conditioning, rescale_guidance
 from generation.engine.families.flow import Flow
@@ -55,6 +56,7 @@ class ZImage(Flow):
         self._transformer = folder.transformer(ZImageTransformer2DModel, device)
         self._vae = folder.vae(device)
         self._cache = PromptCache(settings.num_cached_prompts)
+        self._adapters = Adapters(model.loras, {"transformer": self._transformer})
         self.scheduler_config = folder.scheduler_config()
 
     def tokenize(self, spec: ImageSpec) -> Captions:

@@ -138,7 +138,7 @@ TAKEN: dict[str, tuple[Shapes, int]] = {
     "OneTrainer's, with words beside it": (kohya() | {"bundle_emb.tok.string_to_param.*": (2, 768)}, 2048),
 }
 
-FOREIGN = "another kind of model than Stable Diffusion 1, 2 and XL"
+FOREIGN = "another kind of model than Stable Diffusion 1, 2, XL, Z-Image and FLUX.2 klein"
 REFUSED: dict[str, tuple[Shapes, str]] = {
     "half a LoHa": (without(LOHA, "w2_b"), "lacks hada_w2_b"),
     "a LoHa of two ranks": (LOHA | parts(hada_w2_a=(640, 3), hada_w2_b=(3, 2048)), "do not fit each other"),
@@ -183,13 +183,25 @@ REFUSED: dict[str, tuple[Shapes, str]] = {
     ),
     "AnimateDiff": (pair("down_blocks.0.motion_modules.0.attn.to_q."), "was made for AnimateDiff"),
     "a bias": (pair(f"unet.{ATTENTION}.to_k.") | {f"unet.{ATTENTION}.to_k.lora_B.bias": (640,)}, "no other kind"),
-    "Flux, kohya": (kohya("lora_unet_double_blocks_0_img_attn_proj", 3072), FOREIGN),
-    "Flux, diffusers": (pair("transformer.transformer_blocks.0.attn.to_q.", width=3072), FOREIGN),
-    "Flux, LoKr": (parts("lora_unet_double_blocks_0_img_attn_proj", lokr_w1=(4, 4), lokr_w2=(768, 768)), FOREIGN),
-    "Flux, single blocks": (kohya("lora_unet_single_blocks_0_linear1", 3072), FOREIGN),
+    "Flux, kohya": (kohya("lora_unet_double_blocks_18_img_attn_proj", 3072), FOREIGN),
+    "Flux, diffusers": (pair("transformer.transformer_blocks.18.attn.to_q.", width=3072), FOREIGN),
+    "Flux, LoKr": (parts("lora_unet_double_blocks_18_img_attn_proj", lokr_w1=(4, 4), lokr_w2=(768, 768)), FOREIGN),
+    "Flux, single blocks": (kohya("lora_unet_single_blocks_37_linear1", 3072), FOREIGN),
     "Stable Diffusion 3": (kohya("lora_unet_joint_blocks_0_x_block_attn_qkv", 1536), FOREIGN),
-    "Z-Image": (pair("diffusion_model.layers.0.attention.to_q.", width=3840), FOREIGN),
-    "Qwen-Image": (pair("transformer_blocks.0.attn.add_q_proj.", width=3072), FOREIGN),
+    "Flux by its sizes": (pair("diffusion_model.double_blocks.0.img_mlp.0.", width=3072, gives=12288), FOREIGN),
+    "Flux by its names": (pair("single_transformer_blocks.0.proj_mlp.", width=3072, gives=12288), FOREIGN),
+    "FLUX.2 dev": (pair("transformer.transformer_blocks.0.attn.to_q.", width=6144, gives=6144), FOREIGN),
+    "Lumina": (pair("diffusion_model.layers.0.attention.qkv.", width=2304), FOREIGN),
+    "Z-Image of another size": (
+        pair("diffusion_model.layers.0.attention.to_q.", width=3840),
+        "With Z-Image: “x” cannot be used: it was made for another kind of model: its transformer.layers.0.attention"
+        ".to_q is 3840 to 640, here it is 3840 to 3840",
+    ),
+    "the text encoder of Z-Image": (
+        pair("transformer.layers.0.attention.to_q.") | pair("text_encoder.model.layers.0.self_attn.q_proj."),
+        "those of the transformer are read",
+    ),
+    "Qwen-Image": (pair("transformer_blocks.59.attn.add_q_proj.", width=3072), FOREIGN),
     "Wan": (pair("diffusion_model.blocks.0.cross_attn.k."), FOREIGN),
     "a third text encoder": (kohya() | kohya("lora_te3_encoder_block_0_layer_0_SelfAttention_q", 4096), FOREIGN),
     "half a LoRA": ({f"{OF_XL}.lora_down.weight": (2, 2048)}, "lacks one of the two matrices"),
@@ -228,7 +240,9 @@ OTHER_FAMILIES = {
     "Flux, single blocks": "FLUX",
     "Flux, diffusers": "FLUX",
     "Stable Diffusion 3": "Stable Diffusion 3",
-    "Z-Image": "Z-Image",
+    "Flux by its sizes": "FLUX",
+    "Flux by its names": "FLUX",
+    "Lumina": "Lumina 2",
     "Qwen-Image": "Qwen-Image",
     "Wan": "Wan",
     "a third text encoder": "Stable Diffusion 3",

@@ -1,0 +1,290 @@
+"""LoRA of Z-Image and FLUX.2 klein: every tool's names, beside the stock pipelines, and exact in a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import Flux2KleinPipeline, ZImagePipeline
+from safetensors.torch import load_file
+from torch import Tensor
+
+from generation.engine.engine import Engine
+from generation.engine.offload import PartOffloader
+from generation.engine.samplers import build_flow_scheduler
+from generation.jobs.protocol import Finished, ImageFailed
+from generation.models.catalog import Model
+from generation.requests.prompt_addons import Adapter, PromptAddon
+from generation.requests.spec import ImageSpec
+from generation.workers.engine_settings import EngineSettings
+from tests.generation.engine.painting import a_spec, an_order, as_array, ends, paint, run
+from tests.generation.engine.test_flow_families import TOYS
+from tests.generation.engine.toy_extras import called
+from tests.generation.engine.toy_flow import toy_flow_model
+from tests.generation.engine.toy_flow_lora import AUTHORS, DIFFUSERS, PREFIXES, write_addon, write_flow_lora
+
+STOCK: Mapping[str, Any] = {"zimage": ZImagePipeline, "klein": Flux2KleinPipeline}
+BY_STOCK = ("diffusers", "kohya", "ComfyUI")
+"""Tools whose names the stock loader reads as well, for the layers that diffusers has too."""
+
+SHORT = ("ComfyUI", "kohya")
+"""Tools whose names are enough in a short run."""
+
+
+@pytest.fixture(scope="module", params=TOYS)
+def family(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def folder(family: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return TOYS[family](tmp_path_factory.mktemp(family))
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path, family: str) -> Model:
+    return toy_flow_model(folder, family)
+
+
+@pytest.fixture(scope="module")
+def engine(model: Model) -> Engine:
+    return Engine([model], EngineSettings(num_threads=1))
+
+
+@pytest.fixture
+def stock(folder: Path, family: str) -> Any:
+    pipeline = STOCK[family].from_pretrained(folder)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def a_flow_spec(*loras: Adapter, **changes: Any) -> ImageSpec:
+    return a_spec(**{"sampler": "Euler", "adapters": loras, "steps": 2} | changes)
+
+
+def offer(engine: Engine, model: Model, *loras: PromptAddon) -> None:
+    engine.update((replace(model, loras=loras),))
+
+
+def paint_stock(stock: Any, spec: ImageSpec) -> np.ndarray:
+    stock.scheduler = build_flow_scheduler("Euler", stock.scheduler.config)
+    pictures = stock(
+        prompt=spec.prompt,
+        num_inference_steps=spec.steps,
+        guidance_scale=0 if isinstance(stock, ZImagePipeline) else 1,
+        generator=torch.Generator().manual_seed(spec.seed),
+        width=spec.width_px,
+        height=spec.height_px,
+        output_type="np",
+    ).images
+    return (pictures[0] * 255).round().astype(int)
+
+
+def levels_apart(one: np.ndarray, other: np.ndarray) -> int:
+    return int(np.abs(one - other).max())
+
+
+@pytest.mark.parametrize("tool", ["ComfyUI", *(pytest.param(each, marks=pytest.mark.long) for each in BY_STOCK[:2])])
+def test_a_lora_changes_what_it_changes_in_the_stock_pipeline(
+    engine: Engine, model: Model, family: str, stock: Any, tmp_path: Path, tool: str
+) -> None:
+    """At a weight of its own, float32. The difference is at most one of 255 levels."""
+    layers = DIFFUSERS[family] if tool == "diffusers" else _read_by_both(family, tool)
+    lora = write_flow_lora(tmp_path / f"{tool}.safetensors", layers, tool)
+    offer(engine, model, lora)
+    spec = a_flow_spec(called(lora, 0.7), guidance=1.0)
+    ours, without = (as_array(paint(engine, an_order(each))) for each in (spec, replace(spec, adapters=())))
+    stock.load_lora_weights(str(lora.path), adapter_name="one")
+    stock.set_adapters(["one"], [0.7])
+    apart = levels_apart(ours, paint_stock(stock, spec))
+    assert apart <= 1, f"{family}, {tool}"
+    assert levels_apart(ours, without) > 5, "the control: it changes the picture"
+
+
+def _read_by_both(family: str, tool: str) -> dict[str, tuple[int, int]]:
+    """Return layers that the stock loader knows under the names of a tool."""
+    layers = AUTHORS[family] if family == "klein" else DIFFUSERS[family]
+    unread = ("qkv", "x_embedder", "final_layer", "all_", "cap_") if family == "zimage" else ("final_layer.adaLN",)
+    return {name: sizes for name, sizes in layers.items() if not any(part in name for part in unread)}
+
+
+@pytest.mark.parametrize(
+    "tool", [*SHORT, *(pytest.param(each, marks=pytest.mark.long) for each in sorted(PREFIXES.keys() - SHORT))]
+)
+@pytest.mark.parametrize("names", ["diffusers", "authors"])
+def test_every_tool_s_names_reach_the_same_layers(
+    engine: Engine, model: Model, family: str, tmp_path: Path, tool: str, names: str
+) -> None:
+    """Against the weights themselves with the change added, whose halves and thirds are found by hand."""
+    layers = (DIFFUSERS if names == "diffusers" else AUTHORS)[family]
+    lora = write_flow_lora(tmp_path / "one.safetensors", layers, tool, rank=4, alpha=4.0)
+    offer(engine, model, lora)
+    network = engine._models.get("toy").family
+    network.use((called(lora, 1.0),))
+    for layer, change in _changes(lora.path, PREFIXES[tool], layers).items():
+        beside = network.denoiser.get_submodule(layer)
+        x = torch.randn(2, 5, change.shape[1], generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            expected = beside.base_layer(x) + x @ change.T
+            assert torch.allclose(beside(x), expected, atol=1e-5), layer
+    network.use(())
+
+
+def _changes(path: Path, prefix: str, layers: Mapping[str, tuple[int, int]]) -> dict[str, Tensor]:
+    """Return what a LoRA adds to each layer by diffusers' name."""
+    tensors, changes = load_file(path), dict[str, Tensor]()
+    down, up = ("lora_down", "lora_up") if prefix.endswith("_") else ("lora_A", "lora_B")
+    for layer in layers:
+        name = prefix + (layer.replace(".", "_") if prefix.endswith("_") else layer)
+        changes |= _by_hand(layer, tensors[f"{name}.{up}.weight"] @ tensors[f"{name}.{down}.weight"])
+    return changes
+
+
+def _by_hand(layer: str, change: Tensor) -> dict[str, Tensor]:
+    match layer.split("."):
+        case ["layers", number, "attention", "qkv"]:
+            return {
+                f"layers.{number}.attention.to_{one}": part for one, part in zip("qkv", change.chunk(3), strict=True)
+            }
+        case ["layers", number, "attention", "out"]:
+            return {f"layers.{number}.attention.to_out.0": change}
+        case ["double_blocks", number, "img_attn", "qkv"]:
+            return {
+                f"transformer_blocks.{number}.attn.to_{one}": part
+                for one, part in zip("qkv", change.chunk(3), strict=True)
+            }
+        case ["double_blocks", number, "txt_attn", "qkv"]:
+            parts = zip("qkv", change.chunk(3), strict=True)
+            return {f"transformer_blocks.{number}.attn.add_{one}_proj": part for one, part in parts}
+        case ["final_layer", "adaLN_modulation", "1"]:
+            return {"norm_out.linear": torch.cat(change.chunk(2)[::-1])}
+    renamed = {
+        "double_blocks.0.img_attn.proj": "transformer_blocks.0.attn.to_out.0",
+        "double_blocks.0.txt_mlp.0": "transformer_blocks.0.ff_context.linear_in",
+        "double_blocks.0.img_mlp.2": "transformer_blocks.0.ff.linear_out",
+        "single_blocks.0.linear1": "single_transformer_blocks.0.attn.to_qkv_mlp_proj",
+        "single_blocks.1.linear2": "single_transformer_blocks.1.attn.to_out",
+        "img_in": "x_embedder",
+        "final_layer.linear": "all_final_layer.2-1.linear",
+    }
+    in_zimage = {"x_embedder": "all_x_embedder.2-1"} if change.shape == (128, 64) else {}
+    return {(renamed | in_zimage).get(layer, layer): change}
+
+
+QKV = {"zimage": ("layers.0.attention.qkv", 128), "klein": ("double_blocks.0.img_attn.qkv", 64)}
+
+
+def kinds_of_fused(family: str) -> dict[str, tuple[dict[str, Tensor], Tensor]]:
+    """Return a LoHa, LoKr and DoRA of the layer that diffusers has in three, and the change that each should be."""
+    name, width = QKV[family]
+    draw = torch.Generator().manual_seed(0)
+
+    def some(*shape: int) -> Tensor:
+        return 0.3 * torch.randn(*shape, generator=draw)
+
+    loha = {"hada_w1_a": some(3 * width, 2), "hada_w1_b": some(2, width)}
+    loha |= {"hada_w2_a": some(3 * width, 2), "hada_w2_b": some(2, width)}
+    lokr = {"lokr_w1": some(16, 8), "lokr_w2": some(3 * width // 16, width // 8)}  # 16 rows make no thirds
+    kinds = {
+        "LoHa": (loha, loha["hada_w1_a"] @ loha["hada_w1_b"] * (loha["hada_w2_a"] @ loha["hada_w2_b"])),
+        "LoKr": (lokr, torch.kron(lokr["lokr_w1"], lokr["lokr_w2"])),
+    }
+    return {
+        kind: ({f"diffusion_model.{name}.{part}": each for part, each in parts.items()}, change)
+        for kind, (parts, change) in kinds.items()
+    }
+
+
+@pytest.mark.parametrize("kind", ["LoHa", "LoKr"])
+def test_a_fused_layer_of_other_kinds_is_taken_apart(
+    engine: Engine, model: Model, family: str, tmp_path: Path, kind: str
+) -> None:
+    tensors, change = kinds_of_fused(family)[kind]
+    lora = write_addon(tmp_path / "one.safetensors", tensors)
+    offer(engine, model, lora)
+    network = engine._models.get("toy").family
+    network.use((called(lora, 1.0),))
+    for layer, part in _by_hand(QKV[family][0], change).items():
+        beside = network.denoiser.get_submodule(layer)
+        x = torch.randn(2, 5, part.shape[1], generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            assert torch.allclose(beside(x), beside.base_layer(x) + x @ part.T, atol=1e-4), layer
+    network.use(())
+
+
+def test_lengths_of_columns_of_a_fused_layer_are_refused(
+    engine: Engine, model: Model, family: str, tmp_path: Path
+) -> None:
+    name, width = QKV[family]
+    tensors = {f"diffusion_model.{name}.lora_A.weight": torch.ones(4, width)}
+    tensors |= {f"diffusion_model.{name}.lora_B.weight": torch.ones(3 * width, 4)}
+    tensors |= {f"diffusion_model.{name}.dora_scale": torch.ones(1, width)}
+    lora = write_addon(tmp_path / "one.safetensors", tensors)
+    offer(engine, model, lora)
+    (end,) = ends(run(engine, an_order(a_flow_spec(called(lora))))).values()
+    assert isinstance(end, ImageFailed) and "DoRA of columns" in end.message
+
+
+@pytest.mark.parametrize(
+    ("dtype", "storage"),
+    [("bfloat16", "fp8")]
+    + [pytest.param(*each, marks=pytest.mark.long) for each in (("float32", ""), ("float32", "fp8"), ("bfloat16", ""))],
+)
+def test_a_crowd_with_and_without_lora_is_replayed_to_the_byte(
+    model: Model, family: str, tmp_path: Path, dtype: str, storage: str
+) -> None:
+    """Weights in fp8 stay so beneath a LoRA, and without it the picture is what it was before any was loaded."""
+    one = write_flow_lora(tmp_path / "one.safetensors", DIFFUSERS[family], "diffusers")
+    two = write_flow_lora(tmp_path / "two.safetensors", AUTHORS[family], "kohya")
+    offered = replace(model, loras=(one, two), storage=storage)
+    engine = Engine([offered], EngineSettings(dtype=dtype, num_threads=1))
+    plain = paint(engine, an_order(a_flow_spec()))
+    kinds = [(), (called(one, 0.7),), (called(two),), (called(one, -0.5), called(two, 1.2)), ()]
+    orders = [an_order(a_flow_spec(*each, seed=index), image_id=f"{index}-0") for index, each in enumerate(kinds)]
+    crowd = ends(run(engine, *orders))
+    seen = set()
+    for order in orders:
+        end = crowd[order.image_id]
+        assert isinstance(end, Finished), end
+        seen.add(end.pixels)
+        assert paint(engine, an_order(order.spec, replay=end.trace)).pixels == end.pixels
+    assert len(seen) == len(orders)
+    assert paint(engine, an_order(a_flow_spec(), replay=plain.trace)).pixels == plain.pixels
+    kept = {str(weight.dtype) for weight in engine._models.get("toy").family.denoiser.parameters()}
+    assert ("torch.float8_e4m3fn" in kept) == bool(storage)
+
+
+def test_a_lora_of_another_family_ends_the_picture_alone(
+    engine: Engine, model: Model, family: str, tmp_path: Path
+) -> None:
+    other = next(each for each in TOYS if each != family)
+    lora = write_flow_lora(tmp_path / "one.safetensors", DIFFUSERS[other], "diffusers")
+    assert lora.family == other
+    offer(engine, model, lora)
+    orders = (an_order(a_flow_spec(called(lora)), image_id="a-0"), an_order(a_flow_spec(), image_id="b-0"))
+    said = ends(run(engine, *orders))
+    failed = said["a-0"]
+    assert isinstance(failed, ImageFailed) and "another kind of model" in failed.message
+    assert isinstance(said["b-0"], Finished)
+
+
+def test_layers_that_are_fetched_one_by_one_bring_their_lora(
+    engine: Engine, model: Model, family: str, tmp_path: Path
+) -> None:
+    """In memory mode `layers` a hook fetches each layer. What a LoRA puts in later gets one, too."""
+    lora = write_flow_lora(tmp_path / "one.safetensors", DIFFUSERS[family], "diffusers")
+    offer(engine, model, lora)
+    at_once = paint(engine, an_order(a_flow_spec(called(lora), steps=1))).pixels
+    streamed = Engine([replace(model, loras=(lora,))], EngineSettings(num_threads=1))
+    denoiser = streamed._models.get("toy").family.denoiser
+    PartOffloader(torch.device("cpu")).stream(denoiser)
+    assert paint(streamed, an_order(a_flow_spec(called(lora), steps=1))).pixels == at_once
+    inside: list[Any] = [each for name, each in denoiser.named_modules() if lora.sha256 in name]
+    added = [each for each in inside if next(each.parameters(recurse=False), None) is not None]
+    assert added and all(each._diffusers_hook.get_hook("group_offloading") is not None for each in added)
