@@ -10,7 +10,7 @@ from typing import Any
 from accelerate import init_empty_weights
 from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from generation.engine.devices import Device
 from generation.engine.error_classes import is_engine_broken, is_out_of_memory
@@ -135,7 +135,20 @@ def ready(path: Path, model: Any, device: Device) -> Any:
         if not is_finite(weight):
             raise refusal(path, f"the weight {name} is not finite.", "Look for another copy of it.")
         advance()
+    _note_progress(model)
     return model.to(device.home).eval().requires_grad_(False)
+
+
+def _note_progress(model: Any) -> None:
+    """Count each block that has computed as progress: one forward of a large model may take minutes on a processor."""
+    for blocks in model.modules():
+        if isinstance(blocks, nn.ModuleList):
+            for block in blocks:
+                block.register_forward_hook(_note_block)
+
+
+def _note_block(block: nn.Module, inputs: Any, output: Any) -> None:
+    advance()
 
 
 def first_line(error: Exception) -> str:
