@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
@@ -137,7 +138,7 @@ def _write(file: Path, kept: Mapping[str, float]) -> None:
     """Write the file in one step. A folder that cannot be written to costs another measurement, not the start."""
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_suffix(".new")
+        new = file.with_suffix(f".{os.getpid()}.new")  # other engines of this machine write it too
         new.unlink(missing_ok=True)
         new.touch(mode=0o600)
         new.write_text(json.dumps(kept, indent=1, sort_keys=True), "utf-8")

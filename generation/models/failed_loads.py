@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -59,7 +60,7 @@ class FailedLoads:
         self._kept = kept
         if self._file is None:
             return
-        new = self._file.with_suffix(".new")
+        new = self._file.with_suffix(f".{os.getpid()}.new")  # other engines of this machine write it too
         try:
             new.write_text(json.dumps(kept, indent=1, sort_keys=True), "utf-8")
             new.replace(self._file)
