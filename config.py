@@ -19,13 +19,13 @@ from pydantic_core import ErrorDetails
 from cli.env_file import ENV_FILE, PREFIX, Written, find_home, read_written, refuse_left_behind
 from generation.errors import ConfigurationError
 from generation.loopback import is_loopback_url
+from generation.workers.devices import DEVICE, read_devices
 from generation.workers.engine_settings import CheckerThresholds, EngineSettings
 
 _DEFAULT_DATA = "data"
 _DATABASE = "atelier.db"
 _PATHS = ("data_dir", "models_dir")
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!:memory:|file:)([^?]+)(.*)", re.DOTALL)
-_DEVICE = re.compile(r"auto|cuda(:\d{1,2})?|mps|cpu")
 _MAX_ID = 2**63 - 1
 _YEAR_S = 366 * 86_400
 THRESHOLDS = CheckerThresholds()
@@ -71,6 +71,11 @@ class Settings(BaseModel):
     )
     device: str = Field(
         "auto", description="Where the model runs: `auto`, `cuda`, `cuda:1` for the second card, `mps` or `cpu`."
+    )
+    devices: str = Field(
+        "",
+        description="Several devices with a worker on each: `auto` (every card), `cuda:0,cuda:1`, `cpu*2` for trials. "
+        "Empty: only the one of ATELIER_DEVICE.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the model.")
     memory: Literal["auto", "full", "sliced", "offload", "layers"] = Field(
@@ -162,9 +167,16 @@ class Settings(BaseModel):
     @field_validator("device")
     @classmethod
     def _known_device(cls, device: str) -> str:
-        if not _DEVICE.fullmatch(device.strip().lower()):
+        if not re.fullmatch(DEVICE, device.strip().lower()):
             raise ValueError("it should be auto, cuda, cuda:1 (a card by its number), mps or cpu")
         return device.strip().lower()
+
+    @field_validator("devices")
+    @classmethod
+    def _known_devices(cls, devices: str) -> str:
+        if devices.strip():
+            read_devices(devices)
+        return devices.strip().lower()
 
     @field_validator("data_dir")
     @classmethod
@@ -198,9 +210,14 @@ class Settings(BaseModel):
         return self.database_url or f"sqlite:///{(self.data_dir / _DATABASE).as_posix()}"
 
     @property
+    def worker_devices(self) -> tuple[str, ...]:
+        """The device of each worker, as far as that is known without looking for cards."""
+        return read_devices(self.devices) if self.devices else (self.device,)
+
+    @property
     def engine(self) -> EngineSettings:
         return EngineSettings(
-            device=self.device,
+            device=self.worker_devices[0],
             dtype=self.dtype,
             memory=self.memory,
             idle_s=self.idle_release_s,

@@ -34,7 +34,7 @@ from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
 from generation.scheduling.step_schedule import StepSchedule
 from generation.scheduling.throughput import Throughput
-from generation.scheduling.wait_simulation import Ahead, Company, WaitCorrection, play, tolerance_s
+from generation.scheduling.wait_simulation import Ahead, Company, Server, WaitCorrection, play, tolerance_s
 
 SEATS, SLOTS = 8, 16
 MACHINES = {"fast": (0.02, 0.01, 0.02, 1.1), "home": (0.06, 0.05, 0.08, 0.24)}
@@ -184,7 +184,7 @@ class Day:
         units = sum(each.units * each.left for each in (*making, *line))
         company = Company.of(making, job.guild_id)
         mine = [each.image_id for each in line if self._pictures[each.image_id].job is job]
-        ends = play(making, line, slots=SLOTS, pace=self._pace)
+        ends = play([Server(making=making, slots=SLOTS, pace=self._pace)], line)
         if not ends:
             return
         job.played_s = max(ends[image_id] for image_id in mine)

@@ -43,7 +43,7 @@ def imagine(settings: Settings, options: ImagineOptions, *, out: Path, count: in
 
 
 async def _imagine(settings: Settings, options: ImagineOptions, out: Path, count: int) -> None:
-    async with open_app(settings) as app:
+    async with open_app(settings, is_single=True) as app:
         spec = _build_spec(app, options)
         request = draw_prompts(GenerationRequest(spec=spec, count=count), app.generation.catalog.default, {})
         for note in list_prompt_notes(*(request.specs[1:] or request.specs)):
@@ -81,7 +81,7 @@ def replay(settings: Settings, source: str) -> bool:
     from_file = offline.read_file(path) if path.suffix.lower() == ".png" or path.exists() else None
 
     async def paint_again() -> ReplayVerdict:
-        async with open_app(settings) as app:
+        async with open_app(settings, is_single=True) as app:
             originals = from_file or await offline.read_job(app.generation, app.jobs, source)
             return await offline.replay(app.generation, app.running, originals)
 

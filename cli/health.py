@@ -18,7 +18,9 @@ from aiohttp import web
 
 from db.engine import Database
 from generation.errors import ConfigurationError
+from generation.requests.cost import UNITS_PER_STEP
 from generation.retry import Problems, num_stuck
+from generation.scheduling.members import MemberState
 from generation.scheduling.service import GenerationService
 
 _EVERY_S = 0.02
@@ -64,6 +66,8 @@ class HealthStatus:
             "painter_ready": self._generation.is_ready,
             "waiting": self._generation.num_waiting,
             "running": self._generation.num_running,
+            "workers": [_describe(each) for each in self._generation.members],
+            "degraded": list(self._list_workers_down()) if self._generation.is_ready else [],
             "problems": list(self._list_problems()),
         }
 
@@ -71,13 +75,37 @@ class HealthStatus:
         if self._discord != "connected":
             yield f"Discord: {self._discord}"
         if not self._generation.is_ready:
-            reason = f" ({trouble})" if (trouble := self._generation.trouble) else ""
-            yield f"The worker is starting or restarting{reason}."
+            yield from self._list_workers_down()
         if stuck := num_stuck():
             yield f"Storage refuses {stuck} writes; they are tried again. Is the disk full, or read-only?"
         if (lost := self._database.files.problem) is not None:
             yield lost
         yield from self._problems
+
+    def _list_workers_down(self) -> Iterator[str]:
+        """Yield what is wrong with which worker: a problem if none is up, else it makes the bot slower."""
+        members = list(self._generation.members)
+        for each in members:
+            if not each.num_slots:
+                which = f"worker {each.name}" if len(members) > 1 else "worker"
+                reason = f" ({each.trouble})" if each.trouble else ""
+                yield f"The {which} is starting or restarting{reason}."
+        for name, why in self._generation.unfit_members.items():
+            yield f"The worker {name} cannot be used: {why}"
+
+
+def _describe(member: MemberState) -> dict[str, object]:
+    """Return what `/healthz` says of a worker."""
+    pace = member.pace.units_per_s
+    return {
+        "name": member.name,
+        "device": member.member.device,
+        "slots": member.num_slots,
+        "running": len(member.held),
+        "steps_a_minute": None if pace is None else round(60 * pace / UNITS_PER_STEP, 1),
+        "losses": member.num_losses,
+        "loaded": [each.name for each in member.member.worker.loaded_models],
+    }
 
 
 Facts = Callable[[], dict[str, object]]

@@ -21,7 +21,6 @@ from generation.local_files import FileUnusableError
 from generation.owner import Owner
 from generation.program import format_command
 from generation.requests.recipe import Fingerprint, Recipe
-from generation.requests.replay import Replay
 from generation.requests.spec import GenerationRequest
 from generation.scheduling.service import GenerationService
 
@@ -124,8 +123,8 @@ async def _replay_one(
     generation: GenerationService, running: asyncio.Task[None], recipe: Recipe, original: bytes | None
 ) -> ReplayVerdict:
     generation.catalog.get(recipe.spec.model)
-    again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256)
-    job = await paint(generation, running, GenerationRequest(spec=replace(recipe.spec), replay=again))
+    again = GenerationRequest(spec=replace(recipe.spec), replay=recipe.build_replay())
+    job = await paint(generation, running, again)
     made = job.images[0].recipe
     pixels, _ = decode_png(read_png(generation, job.images[0]))
     return judge(recipe, pixels, made.fingerprint if made else Fingerprint({}), original=original)

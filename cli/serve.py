@@ -20,6 +20,7 @@ from msgspec.structs import asdict
 from cli.doctor import require_startable
 from cli.health import HealthStatus, serve_health
 from cli.network import ProxyConnector
+from cli.workers import build_pool
 from cogs.common.pending_uploads import PendingUploads
 from cogs.connection import keep_connected
 from cogs.maintenance import keep_promises
@@ -58,8 +59,6 @@ from generation.rules.screening import Screener
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.model_updates import CatalogWatch, follow_models
 from generation.scheduling.service import GenerationService
-from generation.workers.frames import WorkerConfig
-from generation.workers.local import LocalWorker
 
 log = logging.getLogger("atelier")
 _LAST_ADMISSIONS_S = 3.0
@@ -86,21 +85,21 @@ class App(Parts):
 
 
 @asynccontextmanager
-async def open_app(settings: Settings) -> AsyncIterator[App]:
-    """Open database, worker and service in this order, and close them in the other."""
+async def open_app(settings: Settings, *, is_single: bool = False) -> AsyncIterator[App]:
+    """Open database, workers (or a single one) and service in this order, and close them in the other."""
     watch = CatalogWatch(
         lambda: Catalog.open(settings.model, settings.folder_of_models), models_dir=settings.folder_of_models
     )
     catalog = watch.open()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.url_of_database, settings.data_dir))
-        worker = LocalWorker(WorkerConfig(models=catalog.models, settings=settings.engine))
-        stack.push_async_callback(worker.close)
+        pool = await build_pool(settings, catalog.models, is_single=is_single)
+        stack.push_async_callback(pool.close)
         screener = stack.enter_context(contextlib.closing(Screener()))
         jobs, files, problems = JobStore(database), ImageFiles(settings.pictures_dir), Problems()
         queue = FairQueue(max_per_user=settings.max_waiting_per_user, max_per_guild=settings.max_waiting_per_guild)
         generation = GenerationService(
-            worker=worker, store=jobs, files=files, catalog=catalog, queue=queue, check_safety=settings.safety_checker
+            pool=pool, store=jobs, files=files, catalog=catalog, queue=queue, check_safety=settings.safety_checker
         )
         generation.failed_loads = FailedLoads(settings.engine.failed_loads)
         await _restore_choices(generation, database)

@@ -62,6 +62,12 @@ def test_a_secret_file_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch)
     ("variable", "value"),
     [
         ("ATELIER_DEVICE", "gpu"),
+        ("ATELIER_DEVICES", "cuda:0;cuda:1"),
+        ("ATELIER_DEVICES", "auto,cpu"),
+        ("ATELIER_DEVICES", "auto*2"),
+        ("ATELIER_DEVICES", "cpu*0"),
+        ("ATELIER_DEVICES", "cpu*33"),
+        ("ATELIER_DEVICES", "cuda:0,"),
         ("ATELIER_MAX_ROWS", "many"),
         ("ATELIER_HEALTH_PORT", "70000"),
         ("ATELIER_SHUTDOWN_GRACE_S", "inf"),

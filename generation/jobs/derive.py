@@ -18,7 +18,6 @@ from generation.requests.edits import Hires, Margins, StartImage, Variation
 from generation.requests.errors import RecipeUnusableError
 from generation.requests.ranges import MAX_SEED, SIDE_MULTIPLE_PX, check_above
 from generation.requests.recipe import Recipe, require_trace
-from generation.requests.replay import Replay
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.requests.upscalers import Upscaler, build_upscale
 from generation.translatable import Phrase
@@ -120,8 +119,7 @@ def reproduce(recipe: Recipe, *, parent: str | None = None, original: str | None
     require_trace(recipe.spec, recipe.trace)
     if not all(map(_SHA256.fullmatch, (recipe.pixels_sha256, *recipe.spec.sources))):
         raise RecipeUnusableError
-    again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256, original=original)
-    return GenerationRequest(spec=recipe.spec, parent=parent, replay=again)
+    return GenerationRequest(spec=recipe.spec, parent=parent, replay=recipe.build_replay(original=original))
 
 
 def reuse_settings(recipe: Recipe, model: Model) -> GenerationRequest:

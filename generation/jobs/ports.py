@@ -16,7 +16,10 @@ from generation.requests.spec import ImageSpec
 
 
 class Worker(Protocol):
-    """Where an engine runs. Events come in order; after `WorkerLost` nothing comes of images admitted before it."""
+    """Where an engine runs. Events come in order; after `WorkerLost` nothing comes of images admitted before it.
+
+    A `Finished` names the fingerprint and the weights that painted it: another engine may be up when it is heard.
+    """
 
     @property
     def num_slots(self) -> int:

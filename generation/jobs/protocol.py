@@ -107,6 +107,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     attempt: int
     done: int
     total: int
+    at_s: float | None = None
+    """When, by the bot's monotonic clock; None: now. Who passes events on in batches says it."""
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -136,7 +138,9 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     review_jpeg: bytes = b""
     """A withheld picture, blurred past recognition of detail, where the guild keeps those for its moderators."""
     model_sha256: str = ""
-    """Of the weights that painted it. Empty: those of the last `Ready` or `ModelsReport`."""
+    """Of the weights that painted it. What the engine leaves empty, its worker fills in."""
+    fingerprint: Fingerprint | None = None
+    """Of the engine that painted it, without `storage`. What the engine leaves out, its worker fills in."""
     storage: str = ""
     """How the weights were kept in memory, where they were not whole: part of the fingerprint."""
     dropped: str = ""

@@ -19,12 +19,14 @@ from msgspec import UNSET, UnsetType
 
 from generation.requests.control import UNION, Control, find_running
 from generation.requests.errors import RecipeUnusableError
+from generation.requests.replay import Replay
 from generation.requests.spec import ImageSpec
 from generation.translatable import Phrase
 
 RECIPE_VERSION = 1
 LADDER: Final = (1, 2, 4, 8, 16)
 """The buckets there are, for every family and machine: a trace means the same everywhere. No rung is taken away."""
+_STORAGE: Final = "weights"
 _RUN: Final = r"[1-9]\d{0,3}(c[1-9]\d{0,3}){0,9}x[1-9]\d{0,3}"
 
 
@@ -129,7 +131,11 @@ class Fingerprint:
 
     def with_storage(self, storage: str) -> Fingerprint:
         """Return it with how the weights of a model were kept in memory; empty: whole, which is not named."""
-        return Fingerprint({**self.facts, "weights": storage}) if storage else self
+        return Fingerprint({**self.facts, _STORAGE: storage}) if storage else self
+
+    def without_storage(self) -> Fingerprint:
+        """Return that of the engine, whatever model it has in memory."""
+        return Fingerprint({name: fact for name, fact in self.facts.items() if name != _STORAGE})
 
     @property
     def digest(self) -> str:
@@ -169,6 +175,16 @@ class Recipe:
     lookup_hashes: dict[str, str] | UnsetType = UNSET
     """By `model` and `lora:NAME`: the hashes other programs look up. Recipes of earlier versions have none, not even
     in JSON, so that their files stay the same to the byte."""
+
+    def build_replay(self, *, original: str | None = None, is_unseen: bool = False) -> Replay:
+        """Return what asks for this picture again, byte for byte; see `Replay`."""
+        return Replay(
+            trace=self.trace,
+            pixels_sha256=self.pixels_sha256,
+            original=original,
+            is_unseen=is_unseen,
+            fingerprint=self.fingerprint.without_storage().digest,
+        )
 
     def to_json(self) -> str:
         return msgspec.json.encode(self, order="sorted").decode()

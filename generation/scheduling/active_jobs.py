@@ -39,6 +39,8 @@ class ActiveImage:
     done: int = 0
     losses: int = 0
     """Workers lost while they held it, in this run of the bot."""
+    lost_at: frozenset[str] = frozenset()
+    """Which those were."""
     cancel_asked: bool = False
     foreseen: PredictedWait | None = None
     """What its wait was first expected to be."""

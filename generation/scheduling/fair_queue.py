@@ -20,22 +20,46 @@ waiting, their counters part by at most u at its beginning and at most u at its 
 whatever the arrivals, the weights and the other guilds. What a guild has been handed but not yet been served is in
 flight; with at most b of one guild's images in flight, the service itself obeys 2 (b + 1) u in whatever order the
 worker takes its steps (`generation.scheduling.step_schedule` takes them in a far better one). Corrections give back
-what was
-charged for work that was not done: they move a counter down by no more than that. Inside a guild the same holds
-between members, with boosts for weights.
+what was charged for work that was not done: they move a counter down by no more than that. Inside a guild the same
+holds between members, with boosts for weights.
+
+Several workers. The charge is made as an image is handed out, to whichever worker, so the bound on what is charged
+does not depend on their number or their speeds. Only b grows, with the slots of all of them together (as in SFQ(D),
+Jin et al., 2004).
+
+Classes of work. Not every worker can take every image: it may lack the model, or not be the one under whose
+fingerprint a replay is exact. `pick` takes the first guild, in the order of the counters, that has an image which a
+free worker may take; a guild that is passed over is charged nothing and keeps its place. So the bound holds between
+two guilds over any interval in which both have images waiting that the same workers may take: a guild whose images
+live on one card competes for that card only, and a guild with images of several classes does so with one counter.
+Each worker has a level of its own, the counter of the guild last picked for it, and who returns is lifted to the
+highest level among the workers that may take the image: not to that of a worker it does not compete for, which may be
+far above those it will stand beside, and would keep it waiting until they had caught up.
 
 No starvation: of k guilds, each other one can be charged at most 2 u before the first in line here is picked.
-Work conserving: `pick` returns an image whenever one waits.
+Work conserving: `pick` returns an image whenever one waits that a free worker may take.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from generation.errors import QueueFullError
 from generation.scheduling.counter_heap import CounterHeap
 from generation.scheduling.guild_line import GuildLine, Waiting
+from generation.scheduling.placement import Needs
 from generation.translatable import Phrase
+
+Choose = Callable[[Needs], str | None]
+"""Names a worker with room for an image of these needs; None where there is none."""
+_ONLY = ""
+"""The worker, where there is one."""
+
+
+def _anywhere(needs: Needs) -> str:
+    return _ONLY
 
 
 class FairQueue:
@@ -47,7 +71,13 @@ class FairQueue:
         self._newcomers = CounterHeap()
         self._where: dict[str, Waiting] = {}
         self._in_flight: dict[str, Waiting] = {}
-        self._level = 0.0
+        self._classes: Counter[Needs] = Counter()
+        """How many images of each class of work wait."""
+        self._levels: dict[str, float] = {}
+        self._base = 0.0
+        """The level of a worker that nothing was picked for yet."""
+        self.find_able: Callable[[Needs], Iterable[str]] = lambda needs: (_ONLY,)
+        """Names the workers that may take an image, with room or without."""
         self._max_per_user = max_per_user
         self._max_per_guild = max_per_guild
 
@@ -86,35 +116,59 @@ class FairQueue:
         """Put an image in line behind its owner's others. Raise `ValueError` if it is known already."""
         self._enter(waiting, first=False)
 
-    def push_back(self, image_id: str) -> None:
-        """Return an image in flight to the head of its owner's line (its worker was lost) and undo its charge."""
+    def push_back(self, image_id: str, needs: Needs | None = None) -> None:
+        """Return an image in flight to the head of its owner's line (its worker was lost) and undo its charge.
+
+        `needs`: what it needs from now on, where that has changed.
+        """
         waiting = self._in_flight.pop(image_id)
+        waiting = waiting if needs is None else replace(waiting, needs=needs)
         guild = self._guild(waiting.guild_id)
         guild.num_in_flight -= 1
         guild.charge(waiting, -waiting.cost)
         self._enter(waiting, first=True, lift=False)
 
-    def pick(self) -> Waiting | None:
-        """Hand out the next image in fair order and charge it; None when nothing waits. O(log n) amortised."""
-        guild_id = self._eligible.first()
-        return None if guild_id is None else self._hand_out(guild_id)
+    def pick(self, choose: Choose = _anywhere) -> Waiting | None:
+        """Hand out the next image in fair order that a worker has room for, and charge it; None when there is none.
 
-    def pick_newcomer(self) -> Waiting | None:
-        """Hand out an image of a guild that has none in flight, if no waiting guild has a smaller counter.
+        O(log n) amortised, as long as all images that wait may be taken; else it passes guilds over one by one.
+        """
+        places = self._find_places(choose)
+        guild_id = self._first(self._eligible, places)
+        return None if guild_id is None else self._hand_out(guild_id, places)
+
+    def pick_newcomer(self, choose: Choose = _anywhere) -> Waiting | None:
+        """Hand out an image of a guild that has none in flight, if no guild that could be picked has a smaller counter.
 
         For a worker that is full but can hold one more: it is what lets a light guild feel alone. It picks among
         equals only, so the bound stands.
         """
-        guild_id = self._newcomers.first()
-        if guild_id is None or self._guilds[guild_id].counter > self._eligible.smallest(default=float("inf")):
+        places = self._find_places(choose)
+        guild_id, rival = self._first(self._newcomers, places), self._first(self._eligible, places)
+        if guild_id is None or rival is None or self._guilds[guild_id].counter > self._guilds[rival].counter:
             return None
-        return self._hand_out(guild_id)
+        return self._hand_out(guild_id, places)
 
-    def _hand_out(self, guild_id: int) -> Waiting:
+    def is_newcomer(self, waiting: Waiting) -> bool:
+        """Return whether an image in flight is the only one of its guild."""
+        return self._guild(waiting.guild_id).num_in_flight == 1
+
+    def _find_places(self, choose: Choose) -> dict[Needs, str]:
+        """Return a worker with room for each class of work that waits; classes without are left out."""
+        found = ((needs, choose(needs)) for needs in self._classes)
+        return {needs: name for needs, name in found if name is not None}
+
+    def _first(self, heap: CounterHeap, places: Mapping[Needs, str]) -> int | None:
+        if not places or len(places) == len(self._classes):
+            return heap.first() if places else None
+        return next((each for each in heap.in_order() if self._guilds[each].find(places) is not None), None)
+
+    def _hand_out(self, guild_id: int, places: Mapping[Needs, str]) -> Waiting:
         guild = self._guilds[guild_id]
-        self._level = max(self._level, guild.counter)
-        waiting = guild.pop()
-        del self._where[waiting.image_id]
+        waiting = guild.pop() if len(places) == len(self._classes) else guild.take_first(places)
+        worker = places[waiting.needs]
+        self._levels[worker] = max(self._levels.get(worker, self._base), guild.counter)
+        self._forget(waiting)
         self._in_flight[waiting.image_id] = waiting
         guild.num_in_flight += 1
         guild.charge(waiting, waiting.cost)
@@ -131,8 +185,9 @@ class FairQueue:
 
     def cancel(self, image_id: str) -> Waiting | None:
         """Take a waiting image out of line, uncharged. None if it does not wait here. O(log n)."""
-        waiting = self._where.pop(image_id, None)
+        waiting = self._where.get(image_id)
         if waiting is not None:
+            self._forget(waiting)
             guild = self._guild(waiting.guild_id)
             guild.remove(waiting)
             self._refresh(guild)
@@ -178,7 +233,7 @@ class FairQueue:
             charged[waiting.guild_id] -= waiting.cost / self._guilds[waiting.guild_id].weight
         for guild_id, guild in self._guilds.items():
             if not guild.is_active:
-                charged[guild_id] = max(charged[guild_id], self._level)
+                charged[guild_id] = max(charged[guild_id], max(self._levels.values(), default=self._base))
         return {guild_id: counter for guild_id, counter in charged.items() if counter > 0}
 
     def restore(self, counters: Mapping[int, float], waiting: Iterable[Waiting]) -> None:
@@ -188,7 +243,7 @@ class FairQueue:
         """
         for guild_id, counter in counters.items():
             self._guild(guild_id).counter = counter
-        self._level = min(counters.values(), default=0.0)
+        self._base = min(counters.values(), default=0.0)
         for each in waiting:
             self._enter(each, first=False, lift=False)
 
@@ -202,10 +257,23 @@ class FairQueue:
             raise ValueError(f"image {waiting.image_id} is in the queue already")
         guild = self._guild(waiting.guild_id)
         if lift and not guild.num_waiting:
-            guild.counter = max(guild.counter, self._level)
+            guild.counter = max(guild.counter, self._find_level(waiting.needs))
         self._where[waiting.image_id] = waiting
+        self._classes[waiting.needs] += 1
         guild.push(waiting, first=first)
         self._refresh(guild)
+
+    def _find_level(self, needs: Needs) -> float:
+        """Return what the counter of a guild is at least that comes with an image of these needs."""
+        able = [self._levels[name] for name in self.find_able(needs) if name in self._levels]
+        return max(able or self._levels.values(), default=self._base)
+
+    def _forget(self, waiting: Waiting) -> None:
+        """Note that an image no longer waits."""
+        del self._where[waiting.image_id]
+        self._classes[waiting.needs] -= 1
+        if not self._classes[waiting.needs]:
+            del self._classes[waiting.needs]
 
     def _refresh(self, guild: GuildLine) -> None:
         """Update the heaps for a guild that changed."""
@@ -225,4 +293,5 @@ class FairQueue:
         """Drop a guild that has no work left. If none is left, the next newcomer starts where this one stopped."""
         guild.forget_members()
         if not self._where and not self._in_flight:
-            self._level = max(self._level, guild.counter)
+            self._base = max(self._base, guild.counter, *self._levels.values())
+            self._levels.clear()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from generation.scheduling.counter_heap import CounterHeap
+from generation.scheduling.placement import ANYWHERE, Needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,8 @@ class Waiting:
     cost: int
     boost: float = 1.0
     """The member's claim relative to the other members of the guild; it takes nothing from other guilds."""
+    needs: Needs = ANYWHERE
+    """Which workers may take it."""
 
 
 @dataclass(slots=True)
@@ -61,10 +65,24 @@ class GuildLine:
     def pop(self) -> Waiting:
         user_id = self.eligible.first()
         assert user_id is not None
-        member = self.members[user_id]
+        return self.take(next(iter(self.members[user_id].line.values())))
+
+    def find(self, classes: Container[Needs]) -> Waiting | None:
+        """Return the first image of one of these classes of work: members by counter, of a member the oldest."""
+        lines = (self.members[user_id].line.values() for user_id in self.eligible.in_order())
+        return next((each for line in lines for each in line if each.needs in classes), None)
+
+    def take_first(self, classes: Container[Needs]) -> Waiting:
+        """Hand out what `find` finds."""
+        waiting = self.find(classes)
+        assert waiting is not None
+        return self.take(waiting)
+
+    def take(self, waiting: Waiting) -> Waiting:
+        """Hand out an image that waits."""
+        member = self.members[waiting.user_id]
         self.level = max(self.level, member.counter)
-        _, waiting = member.line.popitem(last=False)
-        self._left(waiting.user_id)
+        self.remove(waiting)
         return waiting
 
     def remove(self, waiting: Waiting) -> None:

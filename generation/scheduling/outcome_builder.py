@@ -15,7 +15,6 @@ from generation.images.codec import pixels_sha256
 from generation.images.metadata import sign_png
 from generation.images.store import ImageFiles
 from generation.jobs.job import Outcome, Status
-from generation.jobs.ports import Worker
 from generation.jobs.protocol import Cancelled, Finished, ImageFailed
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import ImageSpec
@@ -32,12 +31,11 @@ class OutcomeBuilder:
     def __init__(
         self,
         *,
-        worker: Worker,
         files: ImageFiles,
         jobs: ActiveJobs,
         lookup_hashes: Callable[[ImageSpec], dict[str, str]],
     ) -> None:
-        self._worker, self._files, self._jobs = worker, files, jobs
+        self._files, self._jobs = files, jobs
         self._lookup_hashes = lookup_hashes
 
     async def build(self, live: ActiveImage, event: Finished | Cancelled | ImageFailed) -> Outcome:
@@ -100,9 +98,9 @@ class OutcomeBuilder:
         made_from = (*((source,) if source is not None else ()), *spec.controls)
         return Recipe(
             spec=spec,
-            model_sha256=event.model_sha256 or self._worker.model_sha256.get(spec.model, ""),
+            model_sha256=event.model_sha256,
             trace=event.trace,
-            fingerprint=(self._worker.fingerprint or Fingerprint({})).with_storage(event.storage),
+            fingerprint=(event.fingerprint or Fingerprint({})).with_storage(event.storage),
             pixels_sha256=pixels_sha256(event.pixels),
             parents=tuple(each.sha256 for each in made_from),
             dropped=event.dropped,

@@ -19,7 +19,7 @@ from generation.errors import ClosedError, DrainingError, OutdatedError
 from generation.failpoints import reached
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job, Outcome, ReplyTo, Status
-from generation.jobs.ports import JobStore, Worker
+from generation.jobs.ports import JobStore
 from generation.jobs.protocol import LoadedModelInfo
 from generation.jobs.source_access import require_sources, starts_from_upload
 from generation.models.catalog import Catalog
@@ -27,7 +27,6 @@ from generation.models.failed_loads import FailedLoads
 from generation.models.lookup_hashes import lookup_hashes
 from generation.owner import Owner
 from generation.policy.guild_settings import RoleBoost
-from generation.requests.recipe import Fingerprint
 from generation.requests.spec import GenerationRequest
 from generation.retry import retry_write, unwrap_group
 from generation.safety.visibility import FlaggedHandling
@@ -35,9 +34,11 @@ from generation.scheduling.active_jobs import ActiveImage, ActiveJobs, JobView
 from generation.scheduling.dispatcher import Dispatcher, make_waiting
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
+from generation.scheduling.members import Members
 from generation.scheduling.new_job import build_job, is_paintable, require_paintable
 from generation.scheduling.source_restorer import SourceRestorer
-from generation.scheduling.wait_estimates import WaitEstimates
+from generation.scheduling.wait_estimates import Station, WaitEstimates
+from generation.scheduling.worker_pool import WorkerPool
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class GenerationService:
     def __init__(
         self,
         *,
-        worker: Worker,
+        pool: WorkerPool,
         store: JobStore,
         files: ImageFiles,
         catalog: Catalog,
@@ -64,12 +65,12 @@ class GenerationService:
         self.is_closed = False
         """Whether the operator wants no new requests for now."""
         self.on_change: Callable[[str], None] = lambda job_id: None
-        self._worker, self._store, self._clock = worker, store, clock
+        self._pool, self._store, self._clock = pool, store, clock
         self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
         self._jobs = ActiveJobs(lambda name: self.catalog.work_of(name))
         self._restorer = SourceRestorer(store=store, files=files, paint=self._paint_unseen)
         self._dispatcher = Dispatcher(
-            worker=worker,
+            pool=pool,
             store=store,
             files=files,
             queue=self._queue,
@@ -81,7 +82,7 @@ class GenerationService:
             on_change=lambda job_id: self.on_change(job_id),
             on_end=self._handle_image_end,
         )
-        self._forecast = WaitEstimates(self._jobs, self._queue, self._dispatcher.pace)
+        self._forecast = WaitEstimates(self._jobs, self._queue, lambda: self.members.num_interruptions)
         self._arriving: Counter[tuple[int, int]] = Counter()
         self._boosts: dict[int, dict[int, float]] = {}
         self._recovered = asyncio.Event()
@@ -219,8 +220,8 @@ class GenerationService:
         live_job = self._jobs.get(job_id)
         if live_job is None:
             return None
-        going = self._dispatcher
-        self._forecast.refresh(live_job, making=going.at_worker, first=going.suspects, slots=self._worker.num_slots)
+        stations = [Station(each.name, each.held, each.num_slots, each.pace) for each in self.members]
+        self._forecast.refresh(live_job, stations, first=self._dispatcher.suspects)
         waiting = [each.image.id for each in live_job.images.values() if each.image.status is Status.WAITING]
         return JobView(
             job=live_job.job,
@@ -261,21 +262,22 @@ class GenerationService:
 
     @property
     def is_ready(self) -> bool:
-        return self._worker.num_slots > 0
+        return self._pool.num_slots > 0
 
     @property
-    def trouble(self) -> str | None:
-        """Why the worker was lost, until it is back; None while it was never lost."""
-        return self._dispatcher.trouble
+    def members(self) -> Members:
+        """The workers, each as it stands."""
+        return self._dispatcher.members
 
     @property
-    def fingerprint(self) -> Fingerprint | None:
-        return self._worker.fingerprint
+    def unfit_members(self) -> Mapping[str, str]:
+        """Why workers that can never be up have left, by name."""
+        return self._pool.unfit
 
     @property
     def units_per_s(self) -> float | None:
-        """Cost units painted a second recently; None before anything was measured."""
-        return self._dispatcher.pace.units_per_s
+        """Cost units that all workers together painted a second recently; None before anything was measured."""
+        return self.members.units_per_s
 
     def set_weight(self, guild_id: int, weight: float) -> None:
         self._queue.set_weight(guild_id, weight)
@@ -300,12 +302,13 @@ class GenerationService:
 
     async def use_catalog(self, catalog: Catalog) -> None:
         """Offer these models from now on. What waits for one that is gone fails, refunded; what is painted ends."""
-        await self._worker.update(catalog.models)  # first, so that no order for a new model comes before it
+        await self._pool.update(catalog.models)  # first, so that no order for a new model comes before it
         self.catalog = catalog
 
     @property
     def loaded_models(self) -> tuple[LoadedModelInfo, ...]:
-        return self._worker.loaded_models
+        """What is in the memory of the workers, one after the other."""
+        return tuple(info for each in self.members for info in each.member.worker.loaded_models)
 
     def list_unusable_models(self) -> Mapping[str, str]:
         """Return why models and checkers cannot be used, by name: left out, or found out since. Reads files."""
@@ -316,7 +319,7 @@ class GenerationService:
     async def run(self) -> None:
         """Recover, start the worker, and work until cancelled. Raise `ConfigurationError` if no engine can be up."""
         await self.recover()
-        await self._worker.start()
+        await self._pool.start()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._dispatcher.run(), name="dispatcher")

@@ -15,7 +15,6 @@ from generation.images.store import ImageFiles
 from generation.jobs.job import Job
 from generation.jobs.ports import JobStore
 from generation.owner import Owner
-from generation.requests.replay import Replay
 from generation.requests.spec import GenerationRequest
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ class SourceRestorer:
             log.warning("file=%s action=not-restorable", sha256[:12])
             return False
         recipe = image.recipe
-        again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256, original=sha256, is_unseen=True)
+        again = recipe.build_replay(original=sha256, is_unseen=True)
         try:
             await self._paint(GenerationRequest(spec=recipe.spec, replay=again), owner)
         except AtelierError as refused:

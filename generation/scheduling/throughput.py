@@ -87,6 +87,12 @@ class Throughput:
         seconds = sum(each.seconds for each in self._select_usual())
         return sum(each.units for each in self._select_usual()) / seconds if seconds > 0 else None
 
+    @property
+    def mean_units(self) -> float:
+        """Cost units of an image's part in a forward, on average; 1 before anything was measured."""
+        images = sum(each.images for each in self._forwards)
+        return sum(each.units for each in self._forwards) / images if images else 1.0
+
     def estimate_forward_s(self, units: Sequence[float]) -> float | None:
         """Return the seconds of a forward of images with that many units each; None before anything was measured."""
         if not self._forwards:

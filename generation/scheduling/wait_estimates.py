@@ -7,17 +7,22 @@ is derived from the place, on request.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from generation.jobs.job import Status
 from generation.scheduling.active_jobs import ActiveImage, ActiveJob, ActiveJobs
 from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.guild_line import Waiting
+from generation.scheduling.placement import Needs
 from generation.scheduling.throughput import Throughput
 from generation.scheduling.wait_simulation import (
     MAX_PLAYED,
     Ahead,
     Company,
     PredictedWait,
+    Server,
     WaitCorrection,
     play,
     seconds_each,
@@ -30,6 +35,15 @@ _SHORT_LINE = 200
 """Up to so many waiting images a new job's place is worked out at once rather than with the next second's."""
 
 
+class Station(NamedTuple):
+    """A worker as it is now, with the ids of the images that it holds."""
+
+    name: str
+    making: Collection[str]
+    slots: int
+    pace: Throughput
+
+
 class WaitEstimates:
     """Simulates the line (`generation.scheduling.wait_simulation`) and remembers how that compared with what came.
 
@@ -37,9 +51,15 @@ class WaitEstimates:
     """
 
     def __init__(
-        self, jobs: ActiveJobs, queue: FairQueue, pace: Throughput, *, clock: Callable[[], float] = time.monotonic
+        self,
+        jobs: ActiveJobs,
+        queue: FairQueue,
+        count_interruptions: Callable[[], int],
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._jobs, self._queue, self._pace, self._clock = jobs, queue, pace, clock
+        self._jobs, self._queue, self._clock = jobs, queue, clock
+        self._count_interruptions = count_interruptions
         self._interruptions = 0
         self._experience = WaitCorrection()
         self._making: tuple[Ahead, ...] = ()
@@ -49,28 +69,43 @@ class WaitEstimates:
         self._end_of_head = (0.0, 0.0)
         """When the last image of the head will be done (clock), and what each one behind it adds, in seconds."""
 
-    def refresh(self, live_job: ActiveJob, *, making: Collection[str], first: Sequence[str], slots: int) -> None:
+    def refresh(self, live_job: ActiveJob, stations: Sequence[Station], *, first: Sequence[str]) -> None:
         """Compute all places and ends, if they are old or `live_job` is new in a short line.
 
-        `making` are the ids of the images at the worker, `first` those that go before the line.
+        `first` are the ids of the images that go before the line.
         """
         now_s = self._clock()
         waits = (image_id for image_id, live in live_job.images.items() if live.image.status is Status.WAITING)
         is_new = any(image_id not in self._places for image_id in waits)
-        is_as_it_was = self._interruptions == self._pace.num_interruptions
+        is_as_it_was = self._interruptions == self._count_interruptions()
         if now_s < self._until_s and is_as_it_was and not (is_new and len(self._queue) < _SHORT_LINE):
             return
-        self._interruptions = self._pace.num_interruptions
-        line = [*first, *(each.image_id for each in self._queue.forecast())]
-        self._places = {image_id: place for place, image_id in enumerate(line)}
-        residents = [self._ahead(image_id) for image_id in making]
-        head = [self._ahead(each) for each in line[:MAX_PLAYED]]
-        each_s = seconds_each(head, pace=self._pace)
-        self._making = tuple(residents)
-        ends = play(residents, head, slots=slots, pace=self._pace)
+        self._interruptions = self._count_interruptions()
+        line = list(self._queue.forecast())
+        ids = [*first, *(each.image_id for each in line)]
+        self._places = {image_id: place for place, image_id in enumerate(ids)}
+        head = self._list_head(first, line, {each.name for each in stations})
+        servers = [
+            Server(name=name, making=[self._ahead(each) for each in making], slots=slots, pace=pace)
+            for name, making, slots, pace in stations
+        ]
+        each_s = seconds_each(head, servers=servers)
+        self._making = tuple(each for server in servers for each in server.making)
+        ends = play(servers, head)
         self._end_of_head = (now_s + max(ends.values(), default=0.0), each_s)
         self._ends_at_s = {image_id: self._predict_wait(image_id, now_s, span_s) for image_id, span_s in ends.items()}
         self._until_s = now_s + max(_AGE_S, _REST * (self._clock() - now_s))
+
+    def _list_head(self, first: Sequence[str], line: Iterable[Waiting], names: set[str]) -> list[Ahead]:
+        """Return the images that are played through, each with the stations that may take it."""
+        where: dict[Needs, frozenset[str] | None] = {}
+        head = [self._ahead(each) for each in first[:MAX_PLAYED]]
+        for each in islice(line, max(0, MAX_PLAYED - len(head))):
+            if each.needs not in where:
+                able = names.intersection(self._queue.find_able(each.needs))
+                where[each.needs] = frozenset(able) if able and able != names else None
+            head.append(self._ahead(each.image_id, where[each.needs]))
+        return head
 
     def place(self, waiting: Collection[str]) -> int | None:
         """Return the images that will start before the first of `waiting`; None when none of them is in line."""
@@ -101,10 +136,10 @@ class WaitEstimates:
     def learn(self, live: ActiveImage) -> None:
         """Compare a finished image's wait with its estimate."""
         seen, done_at_s = live.foreseen, live.painted_at_s or self._clock()
-        if seen is not None and seen.interruptions == self._pace.num_interruptions:
+        if seen is not None and seen.interruptions == self._count_interruptions():
             self._experience.learn(seen.played_s, seen.company, done_at_s - seen.at_s)
 
-    def _ahead(self, image_id: str) -> Ahead:
+    def _ahead(self, image_id: str, where: frozenset[str] | None = None) -> Ahead:
         live, owner = self._jobs.image(image_id), self._jobs.of_image(image_id).job.owner
         evaluations = max(1, live.image.spec.num_evaluations)
         return Ahead(
@@ -114,4 +149,5 @@ class WaitEstimates:
             weight=self._queue.share_of(owner.guild_id)[0],
             units=live.image.reserved / evaluations,
             left=max(1.0, float(evaluations - live.done)),
+            where=where,
         )

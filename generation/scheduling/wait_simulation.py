@@ -1,6 +1,6 @@
-"""Simulates the queue to estimate a wait: what is at the worker, what is in line, how fast it goes.
+"""Simulates the queue to estimate a wait: what is at the workers, what is in line, how fast they are.
 
-Pure. The worker advances many images at once, and all get slower as more come, so a wait is not work over
+Pure. A worker advances many images at once, and all get slower as more come, so a wait is not work over
 speed. Instead the coming forwards are played through, all those between two ends of images at once: the seats of a
 forward go to the guilds by weight, none getting more seats than it has images, inside a guild to its members, oldest
 first; an image that ends makes room for the next in line. Arrivals cannot be known: `WaitCorrection` learns by how
@@ -32,48 +32,131 @@ class Ahead:
     weight: float
     units: float
     left: float
+    where: frozenset[str] | None = None
+    """Names of the servers that may take it; None: any."""
 
 
-def play(making: Iterable[Ahead], line: Sequence[Ahead], *, slots: int, pace: Throughput) -> dict[str, float]:
+@dataclass(slots=True, kw_only=True)
+class Server:
+    """A worker, the images that it holds, and its own speed."""
+
+    making: list[Ahead]
+    slots: int
+    pace: Throughput
+    name: str = ""
+    since_s: float = 0.0
+    """Up to when its images were advanced."""
+    end_s: float = math.inf
+    """When the next of them ends."""
+    _a_second: list[float] = field(default_factory=list)
+    """Evaluations of each image a second."""
+
+    def advance(self, now_s: float) -> None:
+        """Advance its images up to a moment."""
+        for each, speed in zip(self.making, self._a_second, strict=True):
+            each.left -= speed * (now_s - self.since_s)
+        self.since_s = now_s
+
+    def pop_ended(self) -> list[Ahead]:
+        """Take out the images that are done now: the first, whatever rounding left of it, and its equals."""
+        least = max(1e-6, min(each.left for each in self.making))
+        ended = [each for each in self.making if each.left <= least]
+        self.making = [each for each in self.making if each.left > least]
+        return ended
+
+    def plan(self) -> None:
+        """Work out how fast its images go until one ends or another comes."""
+        self.end_s, self._a_second = math.inf, []
+        if not self.making:
+            return
+        rates = _share_seats(self.making, self.pace.seats)
+        share = [each.units * rate for each, rate in zip(self.making, rates, strict=True)]
+        forward_s = self.pace.estimate_forward_s(share) or 1e-9
+        self._a_second = [rate / forward_s for rate in rates]
+        left = zip(self.making, self._a_second, strict=True)
+        self.end_s = self.since_s + min(each.left / speed for each, speed in left if speed > 0)
+
+    def may_take(self, each: Ahead, *, is_newcomer: bool) -> bool:
+        has_room = len(self.making) < self.slots or is_newcomer
+        return has_room and (each.where is None or self.name in each.where)
+
+    def expect_s(self, each: Ahead) -> float:
+        """Return about how long the forwards of an image would take here, beside the others."""
+        return (len(self.making) + 1) * (self.pace.estimate_forward_s([each.units]) or 0.0)
+
+
+def play(servers: Sequence[Server], line: Sequence[Ahead]) -> dict[str, float]:
     """Return the seconds until each image is done, if no other request comes. Consumes its arguments.
 
-    Empty as long as nothing is known of the pace.
+    Empty as long as nothing is known of the pace of any server. One that nothing is known of counts as another does.
     """
-    if pace.estimate_forward_s([1.0]) is None:
+    up = _list_known(servers)
+    if not up:
         return {}
-    residents, ends, now_s, next_in_line = list(making), dict[str, float](), 0.0, 0
-    num_played = min(len(line), MAX_PLAYED)
-    while residents or next_in_line < num_played:
-        while next_in_line < num_played and (len(residents) < slots or _is_newcomer(line[next_in_line], residents)):
-            residents.append(line[next_in_line])
-            next_in_line += 1
-        rates = _share_seats(residents, pace.seats)
-        forwards = min(each.left / rate for each, rate in zip(residents, rates, strict=True) if rate > 0)
-        share = [each.units * rate for each, rate in zip(residents, rates, strict=True)]
-        now_s += forwards * (pace.estimate_forward_s(share) or 0.0)
-        for each, rate in zip(residents, rates, strict=True):
-            each.left -= forwards * rate
-        ends.update((each.image_id, now_s) for each in residents if each.left < 1e-6)
-        residents = [each for each in residents if each.left >= 1e-6]
-    return ends | dict(_estimate(line[next_in_line:], since_s=now_s, pace=pace))
+    ends, now_s, pending = dict[str, float](), 0.0, list(line[:MAX_PLAYED])
+    while True:
+        _fill_servers(up, pending, now_s)
+        if not any(each.making for each in up):
+            break
+        now_s = min(each.end_s for each in up)
+        for server in up:
+            if server.end_s <= now_s:
+                server.advance(now_s)
+                ends.update((each.image_id, now_s) for each in server.pop_ended())
+                server.plan()
+    return ends | dict(_estimate((*pending, *line[MAX_PLAYED:]), since_s=now_s, servers=up))
 
 
-def seconds_each(line: Sequence[Ahead], *, pace: Throughput) -> float:
+def _list_known(servers: Sequence[Server]) -> list[Server]:
+    """Return the servers that paint, planned, each with a pace."""
+    known = next((each.pace for each in servers if each.pace.estimate_forward_s([1.0]) is not None), None)
+    up = [each for each in servers if each.slots or each.making] or list(servers[:1])
+    if known is None:
+        return []
+    for each in up:
+        each.pace = each.pace if each.pace.estimate_forward_s([1.0]) is not None else known
+        each.plan()
+    return up
+
+
+def _fill_servers(servers: Sequence[Server], pending: list[Ahead], now_s: float) -> None:
+    """Hand out what there is room for, in order; what only servers without room may take is passed over."""
+    number = 0
+    while number < len(pending):
+        each = pending[number]
+        is_newcomer = all(_is_newcomer(each, server.making) for server in servers)
+        able = [server for server in servers if server.may_take(each, is_newcomer=is_newcomer)]
+        if able:
+            chosen = min(able, key=lambda server: (len(server.making) >= server.slots, server.expect_s(each)))
+            chosen.advance(now_s)
+            chosen.making.append(pending.pop(number))
+            chosen.plan()
+        elif each.where is None:
+            return
+        else:
+            number += 1
+
+
+def seconds_each(line: Sequence[Ahead], *, servers: Sequence[Server]) -> float:
     """Return what each more image in a long line adds to the wait of those behind it, on average over `line`."""
-    return sum(each.left * (pace.estimate_forward_s([each.units] * pace.seats) or 0.0) for each in line) / (
-        pace.seats * max(1, len(line))
-    )
+    return sum(_seconds_of(each, servers) for each in line) / max(1, len(line))
+
+
+def _seconds_of(each: Ahead, servers: Sequence[Server]) -> float:
+    """Return what an image takes of the time of all servers together, when they are full."""
+    full = ((server.pace.estimate_forward_s([each.units] * server.pace.seats), server.pace.seats) for server in servers)
+    a_second = sum(seats / forward_s for forward_s, seats in full if forward_s)
+    return each.left / a_second if a_second else 0.0
 
 
 def _is_newcomer(waiting: Ahead, residents: Iterable[Ahead]) -> bool:
     return all(waiting.guild_id != each.guild_id for each in residents)
 
 
-def _estimate(rest: Iterable[Ahead], *, since_s: float, pace: Throughput) -> Iterator[tuple[str, float]]:
+def _estimate(rest: Iterable[Ahead], *, since_s: float, servers: Sequence[Server]) -> Iterator[tuple[str, float]]:
     now_s = since_s
     for each in rest:
-        full = pace.estimate_forward_s([each.units] * pace.seats) or 0.0
-        now_s += each.left * full / pace.seats
+        now_s += _seconds_of(each, servers)
         yield each.image_id, now_s
 
 

@@ -79,7 +79,8 @@ class LocalWorker:
         self._events: asyncio.Queue[Event | EngineStartError | None] = asyncio.Queue()
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._resident: set[tuple[str, int]] = set()
+        self._resident: dict[tuple[str, int], str] = {}
+        """The model of each image at the engine."""
         self._ready: Ready | None = None
         self._report: ModelsReport | None = None
         self._closing = asyncio.Event()
@@ -121,7 +122,7 @@ class LocalWorker:
             raise ConnectionError("no engine is up")
         if not self._resident:
             self._heard_at = asyncio.get_running_loop().time()
-        self._resident.add((order.image_id, order.attempt))
+        self._resident[order.image_id, order.attempt] = order.spec.model
         await self._send(order)
 
     async def cancel(self, cancel: Cancel) -> None:
@@ -248,9 +249,19 @@ class LocalWorker:
         if isinstance(event, Ready):
             self._ready = event
         elif isinstance(event, Finished | Cancelled | ImageFailed):
-            self._resident.discard((event.image_id, event.attempt))
+            model = self._resident.pop((event.image_id, event.attempt), "")
             self._pause_s = 0.0
+            if isinstance(event, Finished):
+                event = self._name_painter(event, model)
         self._events.put_nowait(event)
+
+    def _name_painter(self, event: Finished, model: str) -> Finished:
+        """Return the event with the fingerprint and the weights that painted it, where the engine left them out."""
+        return msgspec.structs.replace(
+            event,
+            fingerprint=event.fingerprint or self.fingerprint,
+            model_sha256=event.model_sha256 or self.model_sha256.get(model, ""),
+        )
 
     async def _send(self, message: Command | WorkerConfig) -> None:
         """Write one frame. A process that is gone cannot take it: its supervisor will say so."""

@@ -19,6 +19,7 @@ from generation.owner import Owner
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.service import GenerationService
+from generation.scheduling.worker_pool import Member, WorkerPool
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
@@ -37,8 +38,11 @@ def spec(prompt: str = "a red circle", **changes: Any) -> ImageSpec:
 class Place:
     """A service with what the tests observe."""
 
-    def __init__(self, generation: GenerationService, worker: LocalWorker, store: JobStore, folder: Path) -> None:
-        self.generation, self.worker, self.store, self.folder = generation, worker, store, folder
+    worker: LocalWorker
+    """The only one, of a place that was `opened`."""
+
+    def __init__(self, generation: GenerationService, pool: WorkerPool, store: JobStore, folder: Path) -> None:
+        self.generation, self.pool, self.store, self.folder = generation, pool, store, folder
         self.changes: list[str] = []
         self.running: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
@@ -78,16 +82,31 @@ async def opened(
     catalog = catalog or Catalog.open("paintbox")
     config = WorkerConfig(models=catalog.models, engine=engine, settings=EngineSettings(num_threads=1), nice=0)
     worker = LocalWorker(config, first_pause_s=0.01)
+    pool = WorkerPool([Member(name="one", worker=worker)])
+    async with opened_with(folder, pool, catalog=catalog, queue=queue) as place:
+        place.worker = worker
+        yield place
+
+
+@asynccontextmanager
+async def opened_with(
+    folder: Path, pool: WorkerPool, *, catalog: Catalog, queue: FairQueue | None = None
+) -> AsyncIterator[Place]:
+    """Open a running service over a pool."""
     async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
         store = JobStore(database)
         generation = GenerationService(
-            worker=worker, store=store, files=ImageFiles(folder / "pictures"), catalog=catalog, queue=queue
+            pool=pool,
+            store=store,
+            files=ImageFiles(folder / "pictures"),
+            catalog=catalog,
+            queue=queue,
         )
-        place = Place(generation, worker, store, folder)
+        place = Place(generation, pool, store, folder)
         place.running = running = asyncio.create_task(generation.run())
         try:
             yield place
         finally:
             running.cancel()
             await asyncio.wait((running,))
-            await worker.close()
+            await pool.close()

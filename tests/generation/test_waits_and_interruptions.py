@@ -16,7 +16,7 @@ from generation.scheduling.active_jobs import ActiveJob, ActiveJobs
 from generation.scheduling.dispatcher import make_waiting
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.throughput import Throughput
-from generation.scheduling.wait_estimates import WaitEstimates
+from generation.scheduling.wait_estimates import Station, WaitEstimates
 
 STEPS, FORWARD_S = 10, 0.5
 SPEC = ImageSpec(prompt="x", model="m", width_px=64, height_px=64, steps=STEPS, guidance=1.0, sampler="Euler", seed=1)
@@ -31,7 +31,9 @@ class Painter:
     def __init__(self) -> None:
         self.now_s = 1000.0
         self.jobs, self.queue, self.pace = ActiveJobs(), FairQueue(), Throughput()
-        self.forecast = WaitEstimates(self.jobs, self.queue, self.pace, clock=lambda: self.now_s)
+        self.forecast = WaitEstimates(
+            self.jobs, self.queue, lambda: self.pace.num_interruptions, clock=lambda: self.now_s
+        )
         self._number = 0
 
     def asks(self) -> ActiveJob:
@@ -51,7 +53,7 @@ class Painter:
 
     def wait_s(self, live_job: ActiveJob) -> float | None:
         self.now_s += 2.0  # what was worked out before is old
-        self.forecast.refresh(live_job, making=[], first=[], slots=1)
+        self.forecast.refresh(live_job, [Station("", (), 1, self.pace)], first=[])
         return self.forecast.wait_s(live_job.images.keys())
 
     def paint(self, live_job: ActiveJob, *, trouble: str = "", at: int = 0, seconds: float = 0.0) -> None:

@@ -39,7 +39,8 @@ BASICS = {
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "bot.py": ({"cli.app"}, NOT_TORCH),
     "config.py": (
-        {"cli.env_file", "generation.errors", "generation.loopback", "generation.workers.engine_settings"},
+        {"cli.env_file", "generation.errors", "generation.loopback"}
+        | {"generation.workers.devices", "generation.workers.engine_settings"},
         NOT_TORCH,
     ),
     "cli/*.py": ({"cli", "config", "db", "generation"}, NOT_TORCH),

@@ -42,6 +42,7 @@ from generation.rules.screening import Screener
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.model_updates import CatalogWatch, follow_models
 from generation.scheduling.service import GenerationService
+from generation.scheduling.worker_pool import Member, WorkerPool
 from generation.workers.engine_settings import CheckerThresholds, EngineSettings
 from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
@@ -139,7 +140,7 @@ class LivingBot:
         config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine)
         self.worker = LocalWorker(config, first_pause_s=0.05)
         self.generation = GenerationService(
-            worker=self.worker,
+            pool=WorkerPool([Member(name="one", worker=self.worker)]),
             store=self.jobs,
             files=ImageFiles(self.data_dir / "pictures"),
             catalog=catalog,

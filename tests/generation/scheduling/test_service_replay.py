@@ -47,8 +47,8 @@ async def make_again(place: Place, image: Image) -> Agreement:
     made = (await place.finished(job)).images[0]
     assert made.status is Status.DONE
     assert made.recipe is not None
-    assert place.generation.fingerprint is not None
-    return judge(image.recipe, pixels(place, made), place.generation.fingerprint, original=None).verdict
+    assert place.worker.fingerprint is not None
+    return judge(image.recipe, pixels(place, made), place.worker.fingerprint, original=None).verdict
 
 
 def pixels(place: Place, image: Image) -> bytes:

@@ -14,7 +14,7 @@ from generation.scheduling.active_jobs import ActiveJob, ActiveJobs
 from generation.scheduling.dispatcher import make_waiting
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.throughput import Throughput
-from generation.scheduling.wait_estimates import WaitEstimates
+from generation.scheduling.wait_estimates import Station, WaitEstimates
 from generation.scheduling.wait_simulation import MAX_PLAYED
 
 SPEC = ImageSpec(prompt="x", model="m", width_px=64, height_px=64, steps=10, guidance=1.0, sampler="Euler", seed=1)
@@ -38,10 +38,10 @@ async def test_the_waits_go_on_behind_those_that_are_played_through() -> None:
     now_s = time.monotonic()
     for step in range(50):
         pace.progressed("x", 80, now_s=now_s + step * 0.1)
-    forecast = WaitEstimates(jobs, queue, pace)
+    forecast = WaitEstimates(jobs, queue, lambda: pace.num_interruptions)
 
     def wait_s(live_job: ActiveJob) -> float:
-        forecast.refresh(live_job, making=[], first=[], slots=8)
+        forecast.refresh(live_job, [Station("", (), 8, pace)], first=[])
         found = forecast.wait_s(live_job.images.keys())
         assert found is not None
         return found

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generation.scheduling.throughput import Throughput
-from generation.scheduling.wait_simulation import Ahead, Company, WaitCorrection, play, tolerance_s
+from generation.scheduling.wait_simulation import Ahead, Company, Server, WaitCorrection, play, tolerance_s
 
 
 def pace(*, seats: int = 4, fixed_s: float = 0.1, image_s: float = 0.1) -> Throughput:
@@ -24,6 +24,10 @@ def pace(*, seats: int = 4, fixed_s: float = 0.1, image_s: float = 0.1) -> Throu
 
 def ahead(name: str, *, guild: int = 1, left: float = 10.0, weight: float = 1.0, user: int = 0) -> Ahead:
     return Ahead(name, guild, user, weight, 10.0, left)
+
+
+def server(making: list[Ahead], *, slots: int, pace: Throughput, name: str = "") -> Server:
+    return Server(name=name, making=making, slots=slots, pace=pace)
 
 
 def test_the_throughput_is_fitted_to_the_measurements() -> None:
@@ -44,34 +48,62 @@ def test_idle_time_does_not_count() -> None:
 
 
 def test_there_is_no_estimate_before_the_first_picture() -> None:
-    assert play([ahead("a")], [], slots=4, pace=Throughput()) == {}
+    assert play([server([ahead("a")], slots=4, pace=Throughput())], []) == {}
 
 
 def test_a_lone_picture_has_the_time_of_a_lone_picture() -> None:
-    assert play([ahead("a")], [], slots=8, pace=pace()) == {"a": pytest.approx(10 * 0.2)}
+    assert play([server([ahead("a")], slots=8, pace=pace())], []) == {"a": pytest.approx(10 * 0.2)}
 
 
 def test_parallel_pictures_make_forwards_longer() -> None:
-    ends = play([ahead("a"), ahead("b", guild=2, left=5)], [], slots=8, pace=pace())
+    ends = play([server([ahead("a"), ahead("b", guild=2, left=5)], slots=8, pace=pace())], [])
     assert ends == {"b": pytest.approx(5 * 0.3), "a": pytest.approx(5 * 0.3 + 5 * 0.2)}
 
 
 def test_a_light_guild_does_not_wait_for_a_flood() -> None:
     flood = [ahead(f"f{number}", left=100) for number in range(8)]
-    ends = play(flood, [ahead("mine", guild=2)], slots=8, pace=pace())
+    ends = play([server(flood, slots=8, pace=pace())], [ahead("mine", guild=2)])
     assert ends["mine"] == pytest.approx(10 * 0.5), "a seat in every full forward"
 
 
 def test_a_weight_is_a_claim_to_seats() -> None:
     crowd = [ahead(f"a{n}", weight=3.0, left=30) for n in range(4)] + [ahead(f"b{n}", guild=2) for n in range(4)]
-    ends = play(crowd, [], slots=8, pace=pace())
+    ends = play([server(crowd, slots=8, pace=pace())], [])
     assert ends["b0"] == pytest.approx(10 * 0.5), "one of four seats, the oldest first"
     assert ends["b1"] > ends["b0"]
 
 
 def test_waiting_pictures_begin_as_others_end() -> None:
-    ends = play([ahead("now")], [ahead("next"), ahead("last")], slots=1, pace=pace(seats=1))
+    ends = play([server([ahead("now")], slots=1, pace=pace(seats=1))], [ahead("next"), ahead("last")])
     assert [round(ends[name], 6) for name in ("now", "next", "last")] == [2.0, 4.0, 6.0]
+
+
+def test_two_workers_share_the_line() -> None:
+    up = [server([], slots=1, pace=pace(seats=1)) for _ in range(2)]
+    ends = play(up, [ahead(name) for name in "abcd"])
+    assert [round(ends[name], 6) for name in "abcd"] == [2.0, 2.0, 4.0, 4.0]
+
+
+def test_the_slower_worker_takes_its_time() -> None:
+    fast, slow = server([], slots=1, pace=pace(seats=1)), server([], slots=1, pace=pace(seats=1, image_s=0.4))
+    ends = play([fast, slow], [ahead(name) for name in "abcd"])
+    assert [round(ends[name], 6) for name in "abcd"] == [2.0, 5.0, 4.0, 6.0]
+
+
+def test_a_picture_for_one_worker_waits_for_that_one_and_holds_up_no_other() -> None:
+    up = [server([ahead("now")], slots=1, pace=pace(seats=1), name="x")]
+    up.append(server([], slots=1, pace=pace(seats=1), name="y"))
+    only_x = ahead("mine", guild=1)
+    only_x.where = frozenset("x")
+    ends = play(up, [only_x, ahead("other")])
+    assert [round(ends[name], 6) for name in ("now", "other", "mine")] == [2.0, 2.0, 4.0]
+
+
+def test_a_worker_that_has_just_joined_counts_as_fast_as_another() -> None:
+    ends = play(
+        [server([], slots=1, pace=Throughput()), server([], slots=1, pace=pace(seats=1))], [ahead("a"), ahead("b")]
+    )
+    assert ends == {"a": pytest.approx(2.0), "b": pytest.approx(2.0)}
 
 
 ALONE, CROWD = Company(0, 0), Company(3, 0)
