@@ -5,11 +5,15 @@ random seeds, steps, guidance, prompts and negative prompts of several lengths, 
 masks, outpaint, variations and hires fix. Then each is replayed. The control paints the same images alone *without*
 their trace, as any batching without fixed buckets in the recipe must: it has to differ.
 
+With `--control`, two of three images follow one to three pictures, by ControlNets, T2I-Adapters and XL's Union.
+
     python -m bench exact [--json] [--interleavings 200] [--dtype float32 bfloat16] [--side 64] [--model paintbox]
                           [--family sd|sdxl|zimage|klein]   (toys with random weights, a tenth of the time)
                           [--loras]   (most images have one or two of two random LoRA; of a model folder)
+                          [--control]   (with --family sd or sdxl)
 
-Keys: `images`, `differing`, `control_images`, `control_differing`, `dtype`; the same by number format in `by_dtype`.
+Keys: `images`, `following` (those with a ControlNet), `differing`, `control_images`, `control_differing`, `dtype`; the
+same by number format in `by_dtype`.
 """
 
 from __future__ import annotations
@@ -43,13 +47,9 @@ _NEGATIVES = ("", "dog", _LONG)
 def main(argv: list[str]) -> int:
     options = _parse(argv)
     with tempfile.TemporaryDirectory() as folder:
-        model = open_chosen(options, Path(folder))
-        if options.loras:
-            from bench._loras import with_random_loras
-
-            model = with_random_loras(model, Path(folder))
+        model = _open(options, Path(folder))
         by_dtype = [_measure(model, dtype, options) for dtype in options.dtype]
-    counts = ("images", "differing", "control_images", "control_differing")
+    counts = ("images", "following", "differing", "control_images", "control_differing")
     result = {name: sum(each[name] for each in by_dtype) for name in counts} | {
         "dtype": ", ".join(each["dtype"] for each in by_dtype),
         "device": by_dtype[0]["device"],
@@ -69,11 +69,12 @@ def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str,
 
     engine = Engine([model], EngineSettings(dtype=dtype, num_threads=options.threads))
     started = time.perf_counter()
-    images = differing = control_images = control_differing = 0
+    images = following = differing = control_images = control_differing = 0
     for number in range(options.interleavings):
         generator = random.Random(number)
         pairs = _interleave(engine, model, generator, options)
         images += len(pairs)
+        following += sum(bool(order.spec.controls) for order, _ in pairs)
         differing += sum(not _is_exact(engine, order, crowded) for order, crowded in pairs)
         control = pairs if number < _CONTROLS else []
         control_images += len(control)
@@ -81,6 +82,7 @@ def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str,
     engine.close()
     return {
         "images": images,
+        "following": following,
         "differing": differing,
         "control_images": control_images,
         "control_differing": control_differing,
@@ -98,8 +100,21 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=64, help="pixels")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--loras", action="store_true", help="give most images LoRA of random numbers")
+    parser.add_argument("--control", action="store_true", help="pictures follow others, by ControlNets of every kind")
     add_options(parser)
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.control and options.family not in ("sd", "sdxl"):
+        parser.error("--control wants --family sd or --family sdxl: other families have no ControlNets.")
+    return options
+
+
+def _open(options: argparse.Namespace, folder: Path) -> Model:
+    """Return the model that the options name, with the ControlNets and LoRA that they ask for."""
+    from bench._control import open_with_controls
+    from bench._loras import with_random_loras
+
+    model = open_with_controls(options.family, folder) if options.control else open_chosen(options, folder)
+    return with_random_loras(model, folder) if options.loras else model
 
 
 def _orders(model: Model, generator: random.Random, side_px: int, *, with_loras: bool) -> Iterator[GenerateCommand]:
@@ -111,9 +126,11 @@ def _orders(model: Model, generator: random.Random, side_px: int, *, with_loras:
 def _an_order(
     model: Model, image_id: str, generator: random.Random, side_px: int, *, with_loras: bool
 ) -> GenerateCommand:
+    from bench._control import draw_controls
     from bench._painting import an_order
     from generation.jobs.protocol import Share
 
+    followed = draw_controls(model, generator, side_px) if model.controls else {}
     return an_order(
         model,
         image_id,
@@ -129,6 +146,7 @@ def _an_order(
         num_previews=generator.choice([0, 0, 2]),
         adapters=_some_loras(model, generator) if with_loras else (),
         **_a_kind(generator, side_px),
+        **followed,
     )
 
 

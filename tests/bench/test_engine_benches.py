@@ -38,6 +38,23 @@ def test_exact_counts_no_difference_and_its_control_counts_some(
     assert report["by_dtype"]["bfloat16"]["images"] == report["images"] / 2
 
 
+@pytest.mark.parametrize("family", ["sdxl", pytest.param("sd", marks=pytest.mark.long)])
+def test_exact_counts_no_difference_among_pictures_that_follow_others(
+    capsys: pytest.CaptureFixture[str], family: str
+) -> None:
+    words = ["--json", "--control", "--family", family, "--interleavings", "1", "--threads", "1", "--dtype", "float32"]
+    assert exact.main(words) == 0
+    report = printed(capsys)
+    assert (report["differing"], report["control_images"]) == (0, report["images"])
+    assert report["images"] > report["following"] > 0 and report["control_differing"] > 0
+
+
+def test_exact_follows_nothing_with_families_that_have_no_controlnets(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        exact.main(["--control", "--family", "klein"])
+    assert "other families have no ControlNets" in capsys.readouterr().err
+
+
 def test_throughput_says_every_ratio_and_where_the_time_went(capsys: pytest.CaptureFixture[str]) -> None:
     words = "--json --shape toy --side 64 --users 2 --requests 1 --rounds 1 --threads 1 --max-rows 4 --profile"
     assert throughput.main([*words.split(), "--dtype", "float32"]) == 0

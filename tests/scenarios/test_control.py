@@ -17,12 +17,21 @@ from generation.jobs.errors import NotYourUploadError
 from generation.jobs.job import Status
 from generation.models.add import add_path
 from generation.models.catalog import PAINTBOX, Catalog, Model
+from generation.requests.control import ADAPTER, UNION
 from generation.requests.cost import image_cost
-from generation.requests.errors import ControlMismatchError, ControlSpanError, NoControlError, UnknownControlError
+from generation.requests.errors import (
+    ControlMismatchError,
+    ControlModeError,
+    ControlModeUnknownError,
+    ControlSpanError,
+    NoControlError,
+    UnknownControlError,
+)
 from generation.requests.recipe import Trace
 from generation.workers.engine_settings import CheckerThresholds
 from generation.workers.frames import DEFAULT_ENGINE
-from tests.generation.engine.toy_control import fill_zeros, save_toy_control
+from tests.generation.engine.toy import XL_SHAPED, save_toy_xl
+from tests.generation.engine.toy_control import fill_zeros, save_toy_adapter, save_toy_control, save_toy_union
 from tests.generation.engine.trial_here import require_fitting_here
 from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done
@@ -31,6 +40,7 @@ from tests.scenarios.test_settings_of_a_server import told
 from tests.tally import Tally
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # inside diffusers
+XL = "xltoy"
 RED, SEA = "a red circle on a blue background", Upload("sea.png", png(128, 128))
 SHOWS_ANYTHING = CheckerThresholds(open_nsfw=1.0, hentai=1.0, porn=1.0, sexy=1.0)
 """A menu and a reroll draw their seeds, and a sketch of two steps may look like anything: nothing is kept back."""
@@ -39,15 +49,18 @@ FEW = {"prompt": RED, "steps": 2, "seed": 7}
 
 @pytest.fixture(scope="module")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two ControlNets of the built-in model, and one for another family."""
+    """Two ControlNets of the built-in model, and a toy of XL with a ControlNet, a T2I-Adapter and a Union."""
     root = tmp_path_factory.mktemp("nets")
     unet = UNet2DConditionModel.from_pretrained(paintbox.MODEL_DIR / "unet")
     for name in ("edges-canny", "depth"):
         network = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 8, 16, 16))
         fill_zeros(network, 0.02)
         network.save_pretrained(root / name)
-    save_toy_control(root, name="xl-canny", family="sdxl")
-    for name in ("edges-canny", "depth", "xl-canny"):
+    save_toy_control(root, name="xl-canny", family="sdxl", sizes=XL_SHAPED)
+    save_toy_adapter(root, name="xl-adapter", family="sdxl", sizes=XL_SHAPED)
+    save_toy_union(root, name="xl-union", sizes=XL_SHAPED)
+    save_toy_xl(root, sizes=XL_SHAPED).rename(root / XL)
+    for name in ("edges-canny", "depth", "xl-canny", "xl-adapter", "xl-union", XL):
         add_path(
             root / "models",
             root / name,
@@ -152,6 +165,7 @@ async def test_a_picture_of_ours_is_followed_by_command_and_by_menu(
     assert len({each.sha256 for each in theirs.request.spec.controls}) == 1 and theirs.is_from_upload
 
 
+@pytest.mark.long  # the short form is the next one
 async def test_two_are_followed_at_once_reproduced_and_remixed(
     discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
@@ -181,10 +195,6 @@ async def test_two_are_followed_at_once_reproduced_and_remixed(
     assert all(f"`{each.network_sha256[:10]}`" in recipe.text for each in (first, second))
     again = await until_done(discord, await ada.slash("reproduce", picture=f"{job.id}-0"))
     assert again.attachments[0].data == message.attachments[0].data
-    form = await ada.click(message, "Remix")
-    remixed = await bot.ended(await ada.submit_modal(form, {"prompt": "a green square"}))
-    assert (remixed.request.spec.prompt, remixed.request.spec.controls) == ("a green square", (first, second))
-    assert remixed.status is Status.DONE
     same = await bot.ended(await ada.slash("control", image=SEA, net="edges-canny", net2="depth", **FEW))
     assert [each.sha256 for each in same.request.spec.controls] == [first.sha256] * 2, "it follows the same picture"
     ours = {"from": f"{job.id}-0", "image2": hill}
@@ -193,6 +203,36 @@ async def test_two_are_followed_at_once_reproduced_and_remixed(
     assert mixed.is_from_upload and mixed.request.parent is None, "it counts as an upload"
     refused = await people.bo.forging.slash("control", image=SEA, image2=hill, **FEW)
     assert is_said(SecondNetMissingError, (await told(discord, refused)).text)
+
+
+async def test_an_adapter_and_a_union_are_followed_reproduced_and_remixed(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    ada, of_xl = people.ada, {**FEW, "model": XL, "size": "64x64"}
+    offered = await ada.autocomplete("control", focused="net", value="", model=XL, prompt=RED, image=SEA)
+    assert {each["value"] for each in offered} == {"xl-canny", "xl-adapter", "xl-union"}
+    first_of = {"image": SEA, "net": "xl-adapter", "strength": 0.6}
+    second_of = {"image2": Upload("hill.png", png(100, 140)), "net2": "xl-union", "preprocessor2": "softedge"}
+    asked = await ada.slash("control", **of_xl, **first_of, **second_of, during2="50-100%")
+    message = await until_done(discord, asked)
+    job = await bot.job_of(asked)
+    (image,), (first, second) = job.images, job.request.spec.controls
+    assert (first.kind, second.kind, second.mode) == (ADAPTER, UNION, "softedge")
+    assert first.sha256 != second.sha256 and {first.sha256, second.sha256} <= files_of(bot)
+    assert image.recipe is not None and image.recipe.parents == (first.sha256, second.sha256)
+    assert [each.control for each in Trace.parse(image.recipe.trace).forwards()] == [(), (2,)]
+    posted = message.attachments[0].data
+    assert read_recipe(posted).spec.controls == (first, second)
+    assert len(message.attachments) == 2, "the map that the Union saw is shown"
+    recipe = await told(discord, await ada.click(message, "Recipe"))
+    hashes = (f"`{each.network_sha256[:10]}`" for each in (first, second))
+    assert all(each in recipe.text for each in (*hashes, "softedge (softedge)", "strength 0.6"))
+    again = await until_done(discord, await ada.slash("reproduce", picture=f"{job.id}-0"))
+    assert again.attachments[0].data == posted
+    form = await ada.click(message, "Remix")
+    remixed = await bot.ended(await ada.submit_modal(form, {"prompt": "a green square"}))
+    assert (remixed.request.spec.prompt, remixed.request.spec.controls) == ("a green square", (first, second))
+    assert remixed.status is Status.DONE
 
 
 async def test_what_cannot_be_followed_is_refused_in_a_sentence_and_costs_nothing(
@@ -207,6 +247,10 @@ async def test_what_cannot_be_followed_is_refused_in_a_sentence_and_costs_nothin
     assert is_said(UnknownControlError, await refusal(net="gone"))
     assert is_said(ControlMismatchError, await refusal(net="xl-canny"))
     assert is_said(ControlSpanError, await refusal(during="the first half"))
+    union = {"net": "xl-union", "model": XL}
+    assert is_said(ControlModeError, await refusal(**union, preprocessor="none"))
+    assert is_said(ControlModeUnknownError, await refusal(**union, preprocessor="map:tile"))
+    assert is_said(SecondNetMissingError, await refusal(image2=SEA))
     assert "begin" in await refusal(during="0.6-0.4")
     models = tuple(bot.generation.catalog.models)
     bot.generation.catalog = Catalog(tuple(_without_controls(each) for each in models))

@@ -214,7 +214,8 @@ def some_specs(toys: Toys, rng: random.Random, number: int) -> Iterator[ImageSpe
         )
 
 
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
+@pytest.mark.long  # `bench exact --control` is the short form
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_pictures_of_a_mixed_crowd_replay_byte_for_byte(toys: Toys, dtype: str) -> None:
     engine, rng = toys.engine(dtype=dtype), random.Random(5)
     orders = [order_of(spec, image_id=f"{index}-0") for index, spec in enumerate(some_specs(toys, rng, 10))]
