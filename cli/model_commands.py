@@ -30,7 +30,7 @@ def models_add(
     what: Annotated[str, typer.Argument(metavar="PATH|HUB_ID|LINK", help="A file, a folder, owner/name, a link.")],
     name: Annotated[str | None, typer.Option(help="What people will call it; else made from the file's name.")] = None,
     revision: Annotated[str | None, typer.Option(help="Of the hub: branch, tag or commit; pinned as a commit.")] = None,
-    config: Annotated[str | None, typer.Option(help="For a checkpoint in one file: model folder or name.")] = None,
+    config: Annotated[str | None, typer.Option(help="For one file: a model folder or name; a word list.")] = None,
     vae: Annotated[
         str | None, typer.Option(metavar="NAME|PATH", help="For a model: the VAE to use instead of its own.")
     ] = None,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from cli.model_defaults import describe_guess, describe_words
+from cli.model_sources import fetch_config, fetch_source
 from cli.previews import take_preview
 from generation.errors import ConfigurationError
 from generation.models.add import add_path
@@ -13,10 +14,8 @@ from generation.models.catalog import Catalog
 from generation.models.failed_loads import Loadable
 from generation.models.families import FAMILIES
 from generation.models.layout import read_file_statement, read_scheduler
-from generation.models.links import CivitaiLink, HubLink, is_url, parse_link
 from generation.models.named_parts import list_users
-from generation.models.names import check_name, label, name_for
-from generation.models.origin import LOCAL, Origin
+from generation.models.names import label
 from generation.models.previews import keep_preview, remove_unused
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.scan import scan as scan_folder
@@ -89,7 +88,7 @@ def add(
     civitai_token: str = "",
 ) -> Entry:
     """Add a path, or fetch from the hub or Civitai and add. Raise `ConfigurationError`; then nothing was entered."""
-    path, chosen, origin = _fetch(
+    source = fetch_source(
         models_dir,
         what,
         say=say,
@@ -99,20 +98,21 @@ def add(
         replaces=replaces,
         civitai_token=civitai_token,
     )
+    config = fetch_config(models_dir, source, config, say=say)
     entry = add_path(
         models_dir,
-        path,
+        source.path,
         say=say,
         require_loadable=require_loadable,
         require_fitting=require_fitting,
-        name=chosen,
+        name=source.name,
         config=config,
         vae=vae,
         text_encoder=text_encoder,
         storage=storage,
         prediction=prediction,
         replaces=replaces,
-        origin=origin,
+        origin=source.origin,
     )
     entry = keep_preview(models_dir, entry, take_preview)
     remove_unused(models_dir)
@@ -142,75 +142,6 @@ def scan(models_dir: Path, root: str, *, say: Say) -> bool:
             counts["there already"] += 1
     say("; ".join(f"{number} {word}" for word, number in counts.items()) + ".")
     return counts["added"] + counts["there already"] > 0
-
-
-def _fetch(
-    models_dir: Path,
-    what: str,
-    *,
-    say: Say,
-    name: str | None,
-    revision: str | None,
-    half: bool,
-    replaces: bool,
-    civitai_token: str,
-) -> tuple[Path, str | None, Origin]:
-    """Return where it lies, what it is called if that is settled, and where it came from."""
-    from generation.models.hub import fetch, is_hub_id  # only here: listing and verifying need no network library
-
-    link = parse_link(what) if is_url(what) else None
-    if is_url(what) and link is None:
-        problem = f"{what[:120]} is no link to a model of the Hugging Face hub or of Civitai."
-        raise ConfigurationError(problem=problem, remedy="Download the file, and add its path.")
-    if isinstance(link, CivitaiLink):
-        return _fetch_civitai(
-            models_dir, link, say=say, name=name, half=half, replaces=replaces, token=civitai_token, revision=revision
-        )
-    if isinstance(link, HubLink):
-        what, revision = link.hub_id, revision or link.revision
-    if link is None and (_exists(what) or not is_hub_id(what)):
-        if revision is not None:
-            raise ConfigurationError(problem="--revision is for models from the hub.", remedy="Leave it out.")
-        return Path(what), name, LOCAL
-    chosen = name or name_for(PurePosixPath(what))
-    check_name(ModelRegistry.read(models_dir), chosen, replaces=replaces)
-    fetched = fetch(models_dir, what, name=chosen, revision=revision, half=half, replaces=replaces, say=say)
-    return fetched.path, chosen, Origin(fetched.source, fetched.revision, card=fetched.card)
-
-
-def _fetch_civitai(
-    models_dir: Path,
-    link: CivitaiLink,
-    *,
-    say: Say,
-    name: str | None,
-    half: bool,
-    replaces: bool,
-    token: str,
-    revision: str | None,
-) -> tuple[Path, str, Origin]:
-    from generation.models.civitai import CivitaiFile, fetch
-
-    if revision is not None:
-        raise ConfigurationError(
-            problem="--revision is for models from the hub.", remedy="On Civitai, copy the link of the version."
-        )
-
-    def choose_folder(file: CivitaiFile) -> str:
-        chosen = name or name_for(PurePosixPath(file.name))
-        check_name(ModelRegistry.read(models_dir), chosen, replaces=replaces)
-        return f"{chosen}-{file.version_id}" if replaces else chosen
-
-    file, path = fetch(models_dir, link, choose_folder=choose_folder, half=half, token=token, say=say)
-    origin = Origin(
-        source="civitai",
-        revision=str(file.version_id),
-        page=file.page,
-        licence=file.licence,
-        base_model=file.base_model,
-        trigger_words=file.trigger_words,
-    )
-    return path, name or name_for(PurePosixPath(file.name)), origin
 
 
 def remove(models_dir: Path, name: str, *, say: Say) -> None:
@@ -289,10 +220,3 @@ def _base(extra: PromptAddon) -> str:
     if named := name_family(extra):
         return f"for {named}"
     return f"for models of width {extra.context_width}" if extra.context_width else "for a model it does not name"
-
-
-def _exists(what: str) -> bool:
-    try:
-        return Path(what).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):
-        return False

@@ -10,9 +10,11 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import (
@@ -26,21 +28,19 @@ from huggingface_hub.hf_api import RepoSibling
 
 from generation.characters import is_printable
 from generation.errors import AtelierError, ConfigurationError
-from generation.models.families import FAMILIES
 from generation.models.hashing import digest_file
-from generation.models.layout import is_settings
+from generation.models.hub_choice import CARD, choose, find_word_list, take_word_list
+from generation.models.inspect import describe
+from generation.models.json_file import read_json
+from generation.models.registry import Kind
 from generation.program import format_command
 
 _ID = re.compile(
-    r"(?P<repo>[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})(?:/(?P<file>.+\.(?:safetensors|gguf)))?"
+    r"(?P<repo>[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})"
+    r"(?:/(?P<file>.+\.(?:safetensors|gguf)|(?:.+/)?text_encoder))?"
 )
-_FILES = (".safetensors", ".gguf")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _UNSAFE_SIGNS = frozenset('\\:*?"<>|')
-_PARTS = frozenset(part for family in FAMILIES.values() for part in family.components) | {"scheduler", "safety_checker"}
-_CARD = "README.md"
-_INDEX = "model_index.json"
-_WEIGHTS = re.compile(r"(diffusion_pytorch_model|model)(?P<half>\.fp16)?(-\d{5}-of-\d{5})?\.safetensors")
 _SPARE_BYTES = 2**30
 _STAGING = ".fetching"
 _ABANDONED_S = 7 * 24 * 3600.0
@@ -54,10 +54,12 @@ class Fetched:
     source: str
     revision: str
     card: Path
+    words: Path | None = None
+    """The folder of a text encoder's word list."""
 
 
 def is_hub_id(text: str) -> bool:
-    """Return whether it looks like `owner/name`, or `owner/name/file.safetensors` (or `.gguf`)."""
+    """Return whether it looks like `owner/name`, or that with `/file.safetensors` (or `.gguf`), or `/text_encoder`."""
     found = _ID.fullmatch(text)
     return found is not None and ".." not in text and (found["file"] is None or is_safe_name(found["file"]))
 
@@ -78,40 +80,110 @@ def fetch(
     replaces: bool = False,
     say: Callable[[str], None],
 ) -> Fetched:
-    """Download a model, or one file of a repository, into `models_dir / name`. Raise `ConfigurationError` on failure.
+    """Download a model, a part of one or one file of a repository into `models_dir / name`.
 
-    With `half`, half-precision weights are taken where there are some. `replaces`: into a folder of its own beside
-    that of the same name, which stays. The library draws the progress bars.
+    The word list of a text encoder comes with it. With `half`, half-precision weights are taken where there are some.
+    `replaces`: into a folder of its own beside that of the same name, which stays. The library draws the progress
+    bars. Raise `ConfigurationError` on failure.
     """
-    found = _ID.fullmatch(hub_id)
-    assert found is not None
-    repo, file = found["repo"], found["file"]
+    repo, wanted = _split(hub_id)
     target, staging = models_dir / name, models_dir / f".{name}{_STAGING}"
     if not replaces:
         _require_no_folder(target)
     _clear_abandoned(models_dir, but=staging)
-    try:
-        info = HfApi().model_info(repo, revision=revision, files_metadata=True)
-        commit = info.sha or ""
-        if not _COMMIT.fullmatch(commit):
-            raise ConfigurationError(problem=f"The hub names no commit of {repo}.", remedy="Try again later.")
+    with _explaining(repo):
+        shot = _look(repo, revision)
         if replaces:
-            target = models_dir / f"{name}-{commit[:12]}"
+            target = models_dir / f"{name}-{shot.commit[:12]}"
             _require_no_folder(target)
-        chosen = _choose(repo, info.siblings or [], file, half=half)
-        _require_room(models_dir, chosen)
-        say(f"{repo} at commit {commit}: {len(chosen)} files, {_size(chosen)}")
-        for each in chosen:
-            hf_hub_download(repo, each.rfilename, revision=commit, local_dir=staging)
-            _check_hash(staging / each.rfilename, each)
-    except AtelierError:
-        raise
-    except Exception as error:  # its HTTP client has errors of its own, and settings of the machine add others
-        raise _failure(repo, error) from None
+
+        def read_settings(file: str) -> dict[str, Any]:
+            _download(shot, (shot.there[file],), staging)
+            settings: dict[str, Any] = read_json(staging / file)
+            return settings
+
+        choice = choose(repo, shot.there, wanted, half=half, read_settings=read_settings)
+        _require_room(models_dir, choice.files)
+        say(f"{repo} at commit {shot.commit}: {len(choice.files)} files, {_size(choice.files)}")
+        _download(shot, choice.files, staging)
+        if _is_text_encoder(staging / choice.path):
+            words = find_word_list(shot.there, str(PurePosixPath(choice.path).parent))
+            _download(shot, take_word_list(shot.there, words), staging)
+            choice = choice._replace(words=words)
     shutil.rmtree(staging / ".cache", ignore_errors=True)
     staging.replace(target)
-    path = target if any(each.rfilename == _INDEX for each in chosen) else target / _select_weights(chosen)
-    return Fetched(path, repo, commit, target / _CARD)
+    found = target / choice.words if choice.words is not None else None
+    return Fetched(target / choice.path, repo, shot.commit, target / CARD, found)
+
+
+def fetch_words(models_dir: Path, hub_id: str, *, name: str, say: Callable[[str], None]) -> Path:
+    """Download the word list of a repository and return its folder below `models_dir`, which is named by the commit.
+
+    Raise `ConfigurationError` on failure, or if there is none.
+    """
+    repo, wanted = _split(hub_id)
+    with _explaining(repo):
+        shot = _look(repo, None)
+        words = find_word_list(shot.there, wanted or ".")
+        if words is None:
+            problem = f"{repo} has no word list (tokenizer.json, or vocab.json and merges.txt)."
+            raise ConfigurationError(problem=problem, remedy="Name the model that the text encoder belongs to.")
+        files, folder = take_word_list(shot.there, words), models_dir / f"{name}-words-{shot.commit[:12]}"
+        _require_room(models_dir, files)
+        say(f"{repo} at commit {shot.commit}: its word list, {_size(files)}")
+        _download(shot, files, folder)
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    return folder / words
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """A repository at one commit. Names that could lead outside a folder are left out."""
+
+    repo: str
+    commit: str
+    there: Mapping[str, RepoSibling]
+
+
+def _look(repo: str, revision: str | None) -> _Snapshot:
+    info = HfApi().model_info(repo, revision=revision, files_metadata=True)
+    commit = info.sha or ""
+    if not _COMMIT.fullmatch(commit):
+        raise ConfigurationError(problem=f"The hub names no commit of {repo}.", remedy="Try again later.")
+    there = {each.rfilename: each for each in info.siblings or [] if is_safe_name(each.rfilename)}
+    return _Snapshot(repo, commit, there)
+
+
+def _download(shot: _Snapshot, files: Iterable[RepoSibling], folder: Path) -> None:
+    for each in files:
+        hf_hub_download(shot.repo, each.rfilename, revision=shot.commit, local_dir=folder)
+        _check_hash(folder / each.rfilename, each)
+
+
+def _is_text_encoder(file: Path) -> bool:
+    """Return whether a file is one. What cannot be used is refused when it is added, with the reason."""
+    try:
+        return file.is_file() and describe(file).kind is Kind.TEXT_ENCODER
+    except ValueError:
+        return False
+
+
+@contextmanager
+def _explaining(repo: str) -> Iterator[None]:
+    """Raise `ConfigurationError` for any error of the library. Its HTTP client has errors of its own, and settings of
+    the machine add others."""
+    try:
+        yield
+    except AtelierError:
+        raise
+    except Exception as error:
+        raise _failure(repo, error) from None
+
+
+def _split(hub_id: str) -> tuple[str, str | None]:
+    found = _ID.fullmatch(hub_id)
+    assert found is not None
+    return found["repo"], found["file"]
 
 
 def _require_no_folder(target: Path) -> None:
@@ -129,49 +201,6 @@ def _clear_abandoned(models_dir: Path, *, but: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _choose(repo: str, siblings: Iterable[RepoSibling], file: str | None, *, half: bool) -> list[RepoSibling]:
-    """Return the files worth fetching. Names that could lead outside the folder are left out."""
-    there = {each.rfilename: each for each in siblings if is_safe_name(each.rfilename)}
-    card = [there[_CARD]] if _CARD in there else []
-    if file is not None or _INDEX not in there:
-        return [*card, there[_one_file(repo, there, file)]]
-    chosen = [*card, there[_INDEX]]
-    for part in sorted(_PARTS):
-        inside = {name: each for name, each in there.items() if PurePosixPath(name).parent == PurePosixPath(part)}
-        chosen += [each for name, each in inside.items() if is_settings(PurePosixPath(name).name)]
-        chosen += _weights(repo, part, inside, half=half)
-    return chosen
-
-
-def _weights(repo: str, part: str, inside: dict[str, RepoSibling], *, half: bool) -> list[RepoSibling]:
-    matches = {name: _WEIGHTS.fullmatch(PurePosixPath(name).name) for name in inside}
-    full = [name for name, found in matches.items() if found and not found["half"]]
-    halved = [name for name, found in matches.items() if found and found["half"]]
-    if not full and not halved and any(name.endswith(".bin") for name in inside):
-        problem = f"{repo} has its {part} only in a format that can run code (.bin)."
-        raise ConfigurationError(problem=problem, remedy="Look for a repository with .safetensors files.")
-    taken = halved if halved and (half or not full) else full
-    return [inside[name] for name in taken]
-
-
-def _one_file(repo: str, there: dict[str, RepoSibling], file: str | None) -> str:
-    offered = [name for name in there if name.endswith(_FILES)]
-    if file is not None and file in there:
-        return file
-    if file is None and len(offered) == 1:
-        return offered[0]
-    if not offered:
-        problem = f"{repo} holds no model in the diffusers layout and no .safetensors file."
-        raise ConfigurationError(problem=problem, remedy="Other formats can run code and are never opened.")
-    shown = ", ".join(offered[:10]) + (" …" if len(offered) > 10 else "")
-    wanted = f"{repo} has no file {file}." if file else f"{repo} holds {len(offered)} files of weights."
-    raise ConfigurationError(problem=wanted, remedy=f"Name one: {repo}/FILE. There are: {shown}.")
-
-
-def _select_weights(chosen: list[RepoSibling]) -> str:
-    return next(each.rfilename for each in chosen if each.rfilename.endswith(_FILES))
-
-
 def _check_hash(path: Path, expected: RepoSibling) -> None:
     """Compare with the hub's own: SHA-256 of a large file, git's SHA-1 of a small one. Remove a wrong one."""
     if expected.lfs is not None:
@@ -186,7 +215,7 @@ def _check_hash(path: Path, expected: RepoSibling) -> None:
         raise ConfigurationError(problem=problem, remedy="Try again; only what is missing is fetched.")
 
 
-def _require_room(models_dir: Path, chosen: list[RepoSibling]) -> None:
+def _require_room(models_dir: Path, chosen: Collection[RepoSibling]) -> None:
     models_dir.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(models_dir).free
     if sum(each.size or 0 for each in chosen) + _SPARE_BYTES > free:
@@ -194,7 +223,7 @@ def _require_room(models_dir: Path, chosen: list[RepoSibling]) -> None:
         raise ConfigurationError(problem=problem, remedy="Make room, or set ATELIER_MODELS_DIR to another disk.")
 
 
-def _size(chosen: list[RepoSibling]) -> str:
+def _size(chosen: Collection[RepoSibling]) -> str:
     return f"{sum(each.size or 0 for each in chosen) / 1e9:.2f} GB"
 
 

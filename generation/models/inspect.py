@@ -205,7 +205,7 @@ def _describe_folder(path: Path) -> Description:
 
 def _describe_tensors(tensors: Tensors) -> Description:
     shapes = tensors.shapes
-    require_known(shapes)
+    require_known(shapes, tensors.metadata)
     if family := transformer_file.find_family(shapes):
         return Description(Kind.MODEL, family, metadata=tensors.metadata)
     if (control := describe_control_file(shapes)) is not None:

@@ -18,6 +18,7 @@ from generation.models.compatibility import check_checkpoint, check_parts, check
 from generation.models.families import FAMILIES, Components
 from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.json_file import read_json
+from generation.models.quantised import require_known
 from generation.models.safetensors_header import read_tensors
 from generation.models.scheduler_config import Stated, check_flow_settings, check_settings, merge_settings, read_stated
 from generation.models.transformer_file import find_family
@@ -266,11 +267,24 @@ def _check_weights(folder: Path, part: Path) -> None:
         problem = f"{name} cannot be read: {number} are missing, among them {missing[0]}."
         raise _refusal(folder, problem, "Fetch the model again.")
     if files:
+        _require_known(folder, name, files)
         return
     others = sorted(path.name for path in part.iterdir() if path.suffix.lower() in WEIGHTS_THAT_RUN_CODE)
     instead = f", only {others[0]}, which can run code and is never opened" if others else ""
     remedy = "Look for the same model as .safetensors, or convert it on a machine you can spare."
     raise _refusal(folder, f"{name} cannot be read: it has no weights as .safetensors{instead}.", remedy)
+
+
+def _require_known(folder: Path, name: str, files: list[Path]) -> None:
+    """Raise `ModelRefusedError` if weights are quantised in a way that is not read: their settings may not say so."""
+    for file in files:
+        try:
+            tensors = read_tensors(file)
+            require_known(tensors.shapes, tensors.metadata)
+        except IncompatibleFileError as misfit:
+            raise _refusal(folder, f"{name} {misfit}.", misfit.remedy) from None
+        except ValueError:
+            return  # damaged: reading it says how
 
 
 def _require(folder: Path, path: Path) -> None:

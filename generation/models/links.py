@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _HUB_HOSTS = frozenset(("huggingface.co", "www.huggingface.co", "hf.co"))
@@ -14,13 +15,14 @@ _AIR = re.compile(r"urn:air:[\w.-]+:[\w.-]+:civitai:(?P<model>\d{1,12})(?:@(?P<v
 _MODEL_PAGE = re.compile(r"/(?:[a-z]{2}/)?models/(\d{1,12})(?:/.*)?")
 _VERSION = re.compile(r"/api/(?:download/models|v1/model-versions)/(\d{1,12})/?")
 _HUB_FILE = re.compile(r"/([^/]+/[^/]+)/(?:blob|resolve|raw)/([^/]+)/(.+)")
-_HUB_TREE = re.compile(r"/([^/]+/[^/]+)/(?:tree|commit)/([^/]+)(?:/.*)?")
+_HUB_TREE = re.compile(r"/([^/]+/[^/]+)/(?:tree|commit)/([^/]+)(?:/(.*))?")
 _HUB_PAGE = re.compile(r"/([^/]+/[^/]+)/?")
 
 
 @dataclass(frozen=True, slots=True)
 class HubLink:
-    """A model of the hub: `owner/name` or `owner/name/FILE`, and a branch, tag or commit if the link names one."""
+    """A model of the hub: `owner/name`, that with `/FILE` or `/text_encoder`, and a branch, tag or commit if the link
+    names one."""
 
     hub_id: str
     revision: str | None = None
@@ -66,6 +68,8 @@ def _parse_hub(path: str) -> HubLink | None:
     if found := _HUB_FILE.fullmatch(path):
         return HubLink(f"{found[1]}/{found[3]}", found[2])
     if found := _HUB_TREE.fullmatch(path):
-        return HubLink(found[1], found[2])
+        inside = (found[3] or "").rstrip("/")
+        is_part = PurePosixPath(inside).name == "text_encoder"  # else the whole model is meant
+        return HubLink(f"{found[1]}/{inside}" if is_part else found[1], found[2])
     found = _HUB_PAGE.fullmatch(path)
     return HubLink(found[1]) if found else None

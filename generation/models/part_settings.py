@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from generation.models.json_file import read_json
 from generation.models.language_names import FIRST, WORDS, name_as_transformers, require_whole
 from generation.models.safetensors_header import Tensors, read_tensors
 
-_QWEN, _ARCHITECTURE = "qwen3", "general.architecture"
-"""What GGUF calls it, and where it says so."""
+LANGUAGE, _ARCHITECTURE = "qwen3", "general.architecture"
+"""What settings and GGUF call it, and where GGUF says so."""
 _STATED = {"attention.layer_norm_rms_epsilon": 1e-6, "rope.freq_base": 1_000_000}
 """Numbers that no shape tells, by their names in GGUF, and what they are in other files."""
 _OTHER_TEXT = (
@@ -23,7 +23,7 @@ _OTHER_TEXT = (
     (r"(^|\.)text_model\.(encoder|embeddings)\.", "a CLIP text encoder"),
 )
 _TEXT_REMEDY = "Of text encoders by themselves, Qwen3 is read here: that of Z-Image and FLUX.2 klein."
-_WORD_FILES = (
+WORD_FILES = (
     "added_tokens.json",
     "merges.txt",
     "special_tokens_map.json",
@@ -45,8 +45,8 @@ def is_text_encoder(tensors: Tensors) -> bool:
     other = (what for pattern, what in _OTHER_TEXT if any(re.search(pattern, name) for name in tensors.shapes))
     if what := next(other, ""):
         raise IncompatibleFileError(f"is {what}, which cannot be used by itself", _TEXT_REMEDY)
-    architecture = tensors.metadata.get(_ARCHITECTURE, _QWEN)
-    if architecture != _QWEN and any(re.match(r"(\w+\.)*blk\.\d+\.", name) for name in tensors.shapes):
+    architecture = tensors.metadata.get(_ARCHITECTURE, LANGUAGE)
+    if architecture != LANGUAGE and any(re.match(r"(\w+\.)*blk\.\d+\.", name) for name in tensors.shapes):
         problem = f"is a model of the architecture {architecture[:40]!r} in GGUF, not a Qwen3"
         raise IncompatibleFileError(problem, _TEXT_REMEDY)
     named = name_as_transformers(tensors.shapes)
@@ -71,7 +71,7 @@ def _derive_text(tensors: Tensors) -> Mapping[str, Any]:
         (head,), (words, width) = shapes[f"{FIRST}self_attn.q_norm.weight"], shapes[WORDS]
         asked, kept = (shapes[f"{FIRST}self_attn.{part}_proj.weight"][0] // head for part in "qk")
         inner = shapes[f"{FIRST}mlp.gate_proj.weight"][0]
-        epsilon, theta = (float(tensors.metadata.get(f"{_QWEN}.{name}", usual)) for name, usual in _STATED.items())
+        epsilon, theta = (float(tensors.metadata.get(f"{LANGUAGE}.{name}", usual)) for name, usual in _STATED.items())
         if not (0 < epsilon < 1 <= theta < math.inf):
             raise ValueError(f"an epsilon of {epsilon} and a base of {theta}")
     except (LookupError, ValueError, ZeroDivisionError) as error:
@@ -135,14 +135,14 @@ def find_words(part: Path, named: Path | None = None) -> Path | None:
     """Return the folder with the word list of a text encoder: the one named, its own, or the one beside it."""
     places = (named, named / "tokenizer") if named is not None else (part, part.parent / "tokenizer")
     folders = (place for place in places if place is not None and place.is_dir())
-    return next((place for place in folders if _has_words(place)), None)
+    return next((place for place in folders if has_words(read_words(place))), None)
 
 
 def read_words(folder: Path) -> Mapping[str, bytes]:
     """Return the files of a tokenizer by their name."""
-    return {name: (folder / name).read_bytes() for name in _WORD_FILES if (folder / name).is_file()}
+    return {name: (folder / name).read_bytes() for name in WORD_FILES if (folder / name).is_file()}
 
 
-def _has_words(folder: Path) -> bool:
-    has = {name for name in _WORD_FILES if (folder / name).is_file()}
-    return "tokenizer.json" in has or {"vocab.json", "merges.txt"} <= has
+def has_words(names: Collection[str]) -> bool:
+    """Return whether files of these names hold a word list."""
+    return "tokenizer.json" in names or {"vocab.json", "merges.txt"} <= set(names)

@@ -198,8 +198,8 @@ def test_numbers_that_are_not_finite_are_found_by_their_bits(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        ({"layers.0.attention.qkv.absmax": (4,)}, "bitsandbytes, which needs a graphics card"),
-        ({"layers.0.attention.qkv.wscales": (4,)}, "nunchaku, which needs a graphics card"),
+        ({"layers.0.attention.qkv.absmax": (4,)}, "bitsandbytes, which computes on graphics cards only"),
+        ({"layers.0.attention.qkv.wscales": (4,)}, "nunchaku, which computes on graphics cards only"),
         ({"layers.0.attention.qkv.weight_scale_2": (1,)}, "nvfp4"),
         ({"layers.0.attention.qkv.qweight": (4,)}, "GPTQ"),
         ({"layers.0.attention.qkv.comfy_quant": {"format": "nvfp4"}}, "nvfp4.*not read here"),

@@ -11,10 +11,8 @@ import struct
 import subprocess
 import sys
 import termios
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +26,11 @@ from generation.models import hub as hub_module
 from generation.models.catalog import Catalog
 from generation.models.registry import Kind, ModelRegistry
 from generation.models.verify import verify
+from tests.generation.models.toy_hub import COMMIT, serve_hub
 from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # inside diffusers
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def a_lora(path: Path, *, width: int = 768, value: float = 1.0) -> Path:
@@ -152,58 +150,6 @@ def toy(tmp_path: Path) -> Path:
     return save_toy(tmp_path / "toy")
 
 
-class Hub(BaseHTTPRequestHandler):
-    """A hub with the parts of the protocol that downloads need."""
-
-    folder: Path
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def _answer(self, *, with_body: bool) -> None:
-        path = self.path.split("?")[0]
-        type(self).asked.append(path)
-        if path in ("/api/models/someone/glow", "/api/models/someone/glow/revision/v1"):
-            self._send(json.dumps(self._info()).encode(), with_body=with_body, kind="application/json")
-            return
-        prefix = f"/someone/glow/resolve/{COMMIT}/"
-        file = self.folder / path.removeprefix(prefix)
-        if not path.startswith(prefix) or not file.is_file():
-            self.send_response(404)
-            self.send_header("X-Error-Code", "RepoNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self._send(file.read_bytes(), with_body=with_body, kind="application/octet-stream")
-
-    def _info(self) -> dict[str, object]:
-        siblings = []
-        for file in sorted(self.folder.rglob("*")):
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()
-            size = file.stat().st_size
-            lfs = {"sha256": digest, "size": size, "pointerSize": 1}
-            siblings.append({"rfilename": file.name, "size": size, "blobId": "0" * 40, "lfs": lfs})
-        siblings.append({"rfilename": "../../escape.safetensors", "size": 1, "blobId": "0" * 40})
-        return {"id": "someone/glow", "modelId": "someone/glow", "sha": COMMIT, "siblings": siblings}
-
-    def _send(self, data: bytes, *, with_body: bool, kind: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.end_headers()
-        if with_body:
-            self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[str]:
     folder = tmp_path / "hub"
@@ -211,15 +157,9 @@ def hub(tmp_path: Path) -> Iterator[str]:
     a_lora(folder / "glow.safetensors")
     (folder / "README.md").write_text("---\nlicense: mit\n---\nNeon.")
     (folder / "evil.bin").write_bytes(b"\x80\x04cos\nsystem\n.")
-    handler = type("Handler", (Hub,), {"folder": folder, "asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    assert not [path for path in handler.asked if "evil" in path or "escape" in path]  # type: ignore[attr-defined]
+    with serve_hub({"someone/glow": folder}) as server:
+        yield server.address
+    assert not [path for path in server.asked if "evil" in path or "escape" in path]
 
 
 def on_a_terminal(*arguments: Any, **options: Any) -> tuple[subprocess.CompletedProcess[str], str]:

@@ -14,7 +14,8 @@ from huggingface_hub.hf_api import RepoSibling
 
 from cli import models
 from generation.errors import ConfigurationError
-from generation.models.hub import _one_file, is_hub_id
+from generation.models.hub import is_hub_id
+from generation.models.hub_choice import one_file
 
 
 class Refusing(ThreadingHTTPServer):
@@ -118,6 +119,6 @@ def test_names_of_hub_files(what: str, *, is_one: bool) -> None:
 
 def test_a_file_with_blanks_in_its_name_can_be_asked_for() -> None:
     there = {name: RepoSibling(rfilename=name) for name in ("my lora.safetensors", "b.safetensors")}
-    assert _one_file("o/n", there, "my lora.safetensors") == "my lora.safetensors"
+    assert one_file("o/n", there, "my lora.safetensors") == "my lora.safetensors"
     with pytest.raises(ConfigurationError, match="There are: my lora"):
-        _one_file("o/n", there, None)
+        one_file("o/n", there, None)
