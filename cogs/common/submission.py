@@ -124,7 +124,7 @@ async def submit(
     async with accepted(interaction, job):
         notes = [format_warnings(warnings)] if warnings else []
         if interaction.type is not discord.InteractionType.component:  # a button repeats words that were told of before
-            notes += list_word_notes(request)
+            notes += list_word_notes(request, interaction.client.services.generation.catalog.models)
         if notes:  # this waits for Discord, so it keeps no turn from others
             await send_note(interaction, "\n".join(notes), job_id=job.id)
     return job

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cogs.common.formatting import escape_markdown
 from cogs.i18n.gettext import N_, _, format_value, join_clauses
+from generation.models.catalog import Model
 from generation.requests.spec import GenerationRequest
 from generation.requests.unread_syntax import list_prompt_notes
 from generation.rules.rule import Rule
@@ -23,12 +24,14 @@ def format_warnings(hit: Sequence[Rule]) -> str:
     return _(WARNING, reasons=join_clauses([*reasons]))
 
 
-def list_word_notes(request: GenerationRequest) -> list[str]:
+def list_word_notes(request: GenerationRequest, models: Iterable[Model]) -> list[str]:
     """Told to the person whose words hold what is not read as they may mean it."""
     if request.replay is not None or request.spec.upscale is not None:
         return []
     painted = request.specs[1:] if request.drawn else request.specs
-    return [escape_markdown(format_value(note), limit=MAX_NOTE) for note in list_prompt_notes(*painted)]
+    literal = {model.name for model in models if not model.info.reads_clip}
+    notes = list_prompt_notes(*painted, literal=literal)
+    return [escape_markdown(format_value(note), limit=MAX_NOTE) for note in notes]
 
 
 def format_ignored(ignored: Sequence[Phrase]) -> tuple[str, ...]:

@@ -50,6 +50,8 @@ class Reading(NamedTuple):
     """Brackets with what is not read here, as they are written."""
     unbounded: list[str]
     """Brackets with a number below 0 or above 2."""
+    weighed: list[str]
+    """Brackets that were read as weights, those inside first."""
 
 
 class _Open(NamedTuple):
@@ -67,6 +69,7 @@ class _Reader:
     opened: list[_Open] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     unbounded: list[str] = field(default_factory=list)
+    weighed: list[str] = field(default_factory=list)
 
     def read(self) -> None:
         for match in _PARTS[self.syntax].finditer(self.prompt):
@@ -97,6 +100,7 @@ class _Reader:
             self.add(part)
             return
         self.texts[opened.place] = ""
+        self.weighed.append(written)
         if number is None and len(part) > 1:
             self.add(part[:-1])
         if number is not None and not MIN_WEIGHT <= number <= MAX_WEIGHT:
@@ -114,7 +118,7 @@ def read_weights(prompt: str, syntax: int = SYNTAX) -> Reading:
     """Read a prompt by that syntax."""
     reader = _Reader(prompt, syntax)
     reader.read()
-    return Reading(_join(reader.texts, reader.weights), reader.unread, reader.unbounded)
+    return Reading(_join(reader.texts, reader.weights), reader.unread, reader.unbounded, reader.weighed)
 
 
 def parse_weights(prompt: str, syntax: int = SYNTAX) -> list[Weighted]:

@@ -9,7 +9,7 @@ import pytest
 
 from cli import models
 from cogs.results._messages import IDENTICAL
-from discord_sandbox import Sandbox, ScriptedUser, Upload
+from discord_sandbox import Interaction, Sandbox, ScriptedUser, Upload
 from generation.images.codec import read_png_text
 from generation.jobs.job import Status
 from generation.workers.frames import DEFAULT_ENGINE
@@ -29,6 +29,7 @@ TOYS: dict[str, Callable[[Path], Path]] = {
 }
 OTHER = dict(zip(TOYS, [*list(TOYS)[1:], "sdtoy"], strict=True))
 CHOICES = {"steps": 2, "size": "64x64", "seed": 7}
+WORDS = "[a:the:0.5] (harbour:1.2)"
 LORAS = {"zimagetoy": "inkzimage", "kleintoy": "inkklein"}
 """A LoRA for each that is trained by flow matching, under its authors' names."""
 
@@ -62,11 +63,10 @@ async def test_each_is_offered_painted_and_reproduced_and_starts_the_next(
     listed = await until_shown(discord, await ada.slash("models"))
     assert all(name in listed.text for name in TOYS)
     assert "up to 2" in listed.text and "up to 1" not in listed.text, "clip skip, where there is a choice"
-    asked = {
-        name: await ada.slash("imagine", prompt="a harbour", model=name, **CHOICES | lora_for(name)) for name in TOYS
-    }
+    asked = {name: await ada.slash("imagine", prompt=WORDS, model=name, **CHOICES | lora_for(name)) for name in TOYS}
     painted = {name: await until_done(discord, each) for name, each in asked.items()}
     for name, message in painted.items():
+        await assert_told_what_has_no_effect(discord, asked[name], name)
         [image] = (await bot.job_of(asked[name])).images
         assert (image.status, image.spec.model) == (Status.DONE, name)
         png = message.attachments[0].data
@@ -92,6 +92,14 @@ async def assert_loras_are_for_their_own_family(discord: Sandbox, ada: ScriptedU
         assert [each["value"] for each in offered] == list(lora_for(name).values())
     refused = await ada.slash("imagine", prompt="a harbour", model="kleintoy", lora="inkzimage")
     assert "was made for Z-Image and does not fit" in (await until_shown(discord, refused)).text
+
+
+async def assert_told_what_has_no_effect(discord: Sandbox, asked: Interaction, name: str) -> None:
+    if name in LORAS:
+        await discord.wait_for(lambda: asked.followups)
+    said = [each.content.replace("\\", "") for each in asked.followups]
+    note = f"“{name}” has no weights of words, so these are painted as they stand: “(harbour:1.2)”."
+    assert said == ([note] if name in LORAS else [])
 
 
 def lora_for(model: str) -> dict[str, str]:

@@ -7,8 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from diffusers import FlowMatchEulerDiscreteScheduler, FlowMatchLCMScheduler
+import torch
+from diffusers import (
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchLCMScheduler,
+    Flux2KleinPipeline,
+    ZImagePipeline,
+)
 
 from generation.engine.engine import Engine
 from generation.engine.language_text import MAX_TOKENS
@@ -17,10 +24,11 @@ from generation.jobs.protocol import Finished, GenerateCommand, ImageFailed
 from generation.requests.edits import Hires, Margins, Variation
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
-from tests.generation.engine.painting import a_spec, a_start, an_order, ends, paint, run
+from tests.generation.engine.painting import a_spec, a_start, an_order, as_array, ends, paint, run
 from tests.generation.engine.toy_flow import save_toy_klein, save_toy_zimage, toy_flow_model
 
 TOYS: dict[str, Callable[[Path], Path]] = {"zimage": save_toy_zimage, "klein": save_toy_klein}
+STOCK: dict[str, Any] = {"zimage": ZImagePipeline, "klein": Flux2KleinPipeline}
 LONG = "a harbour in the fog, evening light over the water, and a small red boat"
 
 
@@ -56,8 +64,9 @@ def some_orders(rng: random.Random, number: int) -> list[GenerateCommand]:
     return [
         an_order(
             flow_spec(
-                prompt=rng.choice(["a red cat", "blue", LONG]),
-                negative=rng.choice(["", "dog", LONG]),
+                prompt=rng.choice(["a red cat", "blue", LONG, f"[a red cat:{LONG}:0.5]"]),
+                negative=rng.choice(["", "dog", LONG, f"[dog|{LONG}]"]),
+                syntax=3,
                 sampler=rng.choice(["Euler", "Euler a", "LCM"]),
                 steps=rng.randint(2, 5),
                 guidance=rng.choice([1.0, 4.0]),
@@ -71,7 +80,7 @@ def some_orders(rng: random.Random, number: int) -> list[GenerateCommand]:
     ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
 def test_replayed_alone_every_picture_of_a_crowd_has_the_same_bytes(folder: Path, family: str, dtype: str) -> None:
     engine = Engine([toy_flow_model(folder, family)], EngineSettings(dtype=dtype, num_threads=1))
     orders = some_orders(random.Random(dtype), 8)
@@ -88,6 +97,47 @@ def test_the_end_of_a_prompt_that_is_not_read_is_named(engine: Engine) -> None:
     assert words.dropped.endswith("a end")
     assert 80 < len(words.dropped) < 120
     assert paint(engine, an_order(flow_spec(prompt="a" * 600 + " end"))).dropped.endswith("end")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "before", "after"),
+    [
+        ("[a red cat:" + LONG + ":0.5]", "a red cat", LONG),
+        (r"a (red:1.3) [cat] \(x\) BREAK b", r"a (red:1.3) [cat] \(x\) BREAK b", ""),
+    ],
+    ids=["an edit", "what are weights elsewhere"],
+)
+def test_words_change_by_steps_and_else_are_read_as_they_stand(
+    engine: Engine, folder: Path, family: str, prompt: str, before: str, after: str
+) -> None:
+    """Beside the stock pipeline, whose words are exchanged after half of the steps: at most one of 255 levels."""
+    spec = flow_spec(prompt=prompt, guidance=1.0, negative="", steps=4, syntax=3)
+    ours = as_array(paint(engine, an_order(spec)))
+    assert np.abs(ours - stock_picture(folder, family, spec, before, after or before)).max() <= 1
+    other = flow_spec(prompt=before if after else "a red cat b", guidance=1.0, negative="", steps=4, syntax=3)
+    assert np.abs(ours - as_array(paint(engine, an_order(other)))).max() > 1, "the control: it is another picture"
+
+
+def stock_picture(folder: Path, family: str, spec: ImageSpec, before: str, after: str) -> np.ndarray:
+    pipeline = STOCK[family].from_pretrained(folder)
+    pipeline.set_progress_bar_config(disable=True)
+    other = {"do_classifier_free_guidance": False} if family == "zimage" else {}
+    later = pipeline.encode_prompt(prompt=after, **other)[0]
+
+    def exchange(_: Any, step: int, *rest: Any) -> dict[str, Any]:
+        return {"prompt_embeds": later} if step + 1 == spec.steps // 2 else {}
+
+    pictures = pipeline(
+        prompt=before,
+        num_inference_steps=spec.steps,
+        guidance_scale=0 if family == "zimage" else 1,
+        generator=torch.Generator().manual_seed(spec.seed),
+        width=spec.width_px,
+        height=spec.height_px,
+        callback_on_step_end=exchange,
+        output_type="np",
+    ).images
+    return (pictures[0] * 255).round().astype(int)
 
 
 def test_a_sampler_of_other_models_ends_the_picture_alone(engine: Engine) -> None:

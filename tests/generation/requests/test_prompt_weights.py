@@ -219,3 +219,35 @@ def test_any_number_is_finite_or_none(text: str) -> None:
 def test_a_number_comes_back_as_it_was_written(number: float, point: str) -> None:
     assert read_decimal(f"{number:.6f}".replace(".", point)) == number
     assert read_decimal(repr(number)) == number
+
+
+@pytest.mark.parametrize(
+    ("prompt", "named"),
+    [
+        ("a (word:1.2) b", "“(word:1.2)”"),
+        ("a (b (c:0,5) d:1.1)", "“(b (c:0,5) d:1.1)”"),
+        ("((a)) [b]", "“((a))”, “[b]”"),
+        (r"a \(b\) BREAK c", r"“BREAK”, “\(”, “\)”"),
+        ("(a:3) (b:80%) --ar 3:2", "“(a:3)”, “(b:80%)”, “--ar 3:2”"),
+        ("[a:(b:1.2):0.5]", "“(b:1.2)”"),
+    ],
+)
+def test_what_has_no_effect_on_a_language_model_is_named(prompt: str, named: str) -> None:
+    """Weights beyond bounds are no matter where there are none."""
+    spec = replace(SPEC, prompt=prompt, syntax=3)
+    [note] = list_prompt_notes(spec, literal={SPEC.model})
+    assert note == f"“{SPEC.model}” has no weights of words, so these are painted as they stand: {named}."
+    [note] = list_prompt_notes(replace(SPEC, prompt="b", negative=prompt, syntax=3), literal={SPEC.model})
+    assert named in note
+    assert all("no weights of words" not in each for each in list_prompt_notes(spec, literal={"another"}))
+
+
+@pytest.mark.parametrize("prompt", ["a cat (small), (2) of them", "[a:b:0.5] c", "[a|b]", "(style: baroque)", "C++ :)"])
+def test_people_s_own_brackets_and_edits_are_no_matter_for_a_note(prompt: str) -> None:
+    assert list_prompt_notes(replace(SPEC, prompt=prompt, syntax=3), literal={SPEC.model}) == ()
+
+
+def test_notes_for_models_of_both_kinds_are_two() -> None:
+    plain, literal = (replace(SPEC, prompt="(a:3)", model=model, syntax=3) for model in ("one", "two"))
+    first, second = list_prompt_notes(plain, literal, literal={"two"})
+    assert first.startswith("Weights end at") and second.startswith("“two” has no weights")
