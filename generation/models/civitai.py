@@ -26,9 +26,9 @@ from generation.models.hub import is_safe_name
 from generation.models.links import CivitaiLink
 
 ENDPOINT = "https://civitai.com"
-USED_TYPES = frozenset(("Checkpoint", "LORA", "LoCon", "DoRA", "TextualInversion", "VAE", "Upscaler"))
+USED_TYPES = frozenset(("Checkpoint", "Controlnet", "LORA", "LoCon", "DoRA", "TextualInversion", "VAE", "Upscaler"))
 _BASES = re.compile(r"SD 1\.|SD 2\.|SDXL|Pony(?! V7)|Illustrious|NoobAI|Z-?Image|Flux\.?2 Klein|Other|$", re.IGNORECASE)
-"""The base models whose checkpoints, LoRA and words can be used here, as Civitai names them."""
+"""The base models whose checkpoints, ControlNets, LoRA and words can be used here, as Civitai names them."""
 _FREE_OF_BASE = frozenset(("VAE", "Upscaler"))
 _CHUNK_BYTES = 1 << 20
 _SPARE_BYTES = 1 << 30

@@ -24,6 +24,8 @@ _OTHERS = (
     (r"lora_controlnet", "a Control-LoRA, which is not a whole ControlNet"),
     (r"difference", "a ControlNet that holds differences to a model, not weights"),
     (r"(controlnet_x_embedder|controlnet_blocks|control_layers|pos_embed_input)", "a ControlNet of another family"),
+    (r"style_embedding", "a T2I-Adapter for the style of a picture"),
+    (r"spatial_feat_mapping", "the part that joins T2I-Adapters"),
 )
 """What does the work of a ControlNet and is none that is run here, by the names in it."""
 OTHER_CLASSES = {

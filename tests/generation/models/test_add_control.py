@@ -153,6 +153,8 @@ def _name_full(name: str, network: Any) -> str:
             "Union of another model",
         ),
         ({"controlnet_x_embedder.weight": (64, 64)}, "another family"),
+        ({"style_embedding": (1, 8, 1024), "transformer_layes.0.attn.in_proj_weight": (3072, 1024)}, "for the style"),
+        ({"spatial_feat_mapping.0.1.weight": (768, 320)}, "joins T2I-Adapters"),
         ({"adapter.body.0.resnets.0.block1.weight": (320, 320, 3, 3)}, "no T2I-Adapter here has"),
         (
             {"body.0.block1.weight": (320, 320, 3, 3), "conv_in.weight": (320, 128, 3, 3)},

@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 from cli import models
 from generation.errors import ConfigurationError
 from generation.models.catalog import Catalog
+from generation.models.civitai import choose_file
 from generation.models.links import CivitaiLink, HubLink, parse_link
 from generation.models.registry import Kind, ModelRegistry
 
@@ -230,7 +231,8 @@ def test_a_damaged_file_is_refused_and_fetched_again_next_time(site: Site, tmp_p
 @pytest.mark.parametrize(
     ("changes", "version_changes", "says"),
     [
-        ({"type": "Controlnet"}, {}, "is of the type Controlnet"),
+        ({"type": "MotionModule"}, {}, "is of the type MotionModule"),
+        ({"type": "Controlnet"}, {"baseModel": "Flux.1 D"}, "is made for Flux.1 D"),
         ({}, {"baseModel": "Flux.1 D"}, "is made for Flux.1 D"),
         ({}, {"baseModel": "Pony V7"}, "is made for Pony V7"),
         ({}, {"files": [{"id": 1, "name": "a.ckpt", "type": "Model"}]}, "has no .safetensors file"),
@@ -243,6 +245,11 @@ def test_what_cannot_be_used_is_refused_before_it_is_fetched(
     site.changes, site.version_changes = changes, version_changes
     assert says in refusal(tmp_path)
     assert site.ranges == []
+
+
+def test_a_controlnet_is_fetched_for_models_that_are_run_here(site: Site) -> None:
+    site.changes = {"type": "Controlnet"}
+    assert choose_file(site.model(), site.version(501), half=False).name == "neonGlow_v1.safetensors"
 
 
 def test_a_model_that_is_not_there_is_a_sentence(site: Site, tmp_path: Path) -> None:
