@@ -11,6 +11,7 @@ depends_on = None
 
 MOMENT = sa.DateTime(timezone=True)
 WORD = sa.String(16)
+ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # an INTEGER of SQLite has 64 bits
 JOB_ID = sa.String(22)
 IMAGE_ID = sa.String(26)
 
@@ -21,6 +22,9 @@ def upgrade() -> None:
     _create_guilds()
     if op.get_context().dialect.name == "sqlite":
         _forbid_changes_to_ledger()
+    else:
+        _forbid_changes_to_ledger_on_a_server()
+        op.execute(_READ_JSON)
 
 
 def downgrade() -> None:
@@ -36,6 +40,9 @@ def downgrade() -> None:
         "queue_counters",
     ):
         op.drop_table(table)
+    if op.get_context().dialect.name != "sqlite":
+        op.execute("DROP FUNCTION ledger_refuses()")
+        op.execute("DROP FUNCTION json_text(text, text[])")
 
 
 def _create_jobs() -> None:
@@ -99,7 +106,7 @@ def _create_jobs() -> None:
 def _create_ledger() -> None:
     op.create_table(
         "ledger",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", ROW_ID, nullable=False),
         sa.Column("guild_id", sa.BigInteger(), nullable=False),
         sa.Column("member_key", sa.BigInteger(), nullable=False),
         sa.Column("window", MOMENT, nullable=False),
@@ -163,3 +170,27 @@ def _forbid_changes_to_ledger() -> None:
             f"CREATE TRIGGER ledger_refuses_{verb.lower()} BEFORE {verb} ON ledger "
             "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
         )
+
+
+def _forbid_changes_to_ledger_on_a_server() -> None:
+    op.execute("""
+        CREATE FUNCTION ledger_refuses() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION 'the ledger is append-only' USING ERRCODE = 'integrity_constraint_violation';
+        END $$
+    """)
+    op.execute("""
+        CREATE TRIGGER ledger_refuses BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger
+        FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuses()
+    """)
+
+
+# Damaged JSON is NULL, as with SQLite's json_valid; a plain cast would fail the whole query.
+_READ_JSON = """
+    CREATE FUNCTION json_text(value text, VARIADIC path text[]) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN
+        RETURN value::json #>> path;
+    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+        RETURN NULL;
+    END $$
+"""

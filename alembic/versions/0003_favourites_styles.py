@@ -43,7 +43,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("guild_id", "name", name="pk_styles"),
     )
     op.add_column("jobs", sa.Column("parent", sa.String(26), nullable=True))
-    op.execute("UPDATE jobs SET parent = json_extract(request, '$.parent')")
+    is_sqlite = op.get_context().dialect.name == "sqlite"
+    parent = "json_extract(request, '$.parent')" if is_sqlite else "request::json ->> 'parent'"
+    op.execute(f"UPDATE jobs SET parent = {parent}")
     op.create_index("ix_jobs_parent", "jobs", ["parent"])
 
 

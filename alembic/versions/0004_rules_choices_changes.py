@@ -14,7 +14,7 @@ def upgrade() -> None:
     op.add_column("guild_settings", sa.Column("choices", sa.Text(), nullable=False, server_default="{}"))
     op.create_table(
         "content_rules",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("guild_id", sa.BigInteger(), nullable=False),
         sa.Column("rule", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_content_rules"),
@@ -22,7 +22,7 @@ def upgrade() -> None:
     op.create_index("ix_content_rules_guild_id", "content_rules", ["guild_id"])
     op.create_table(
         "changes",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("guild_id", sa.BigInteger(), nullable=False),
         sa.Column("by", sa.BigInteger(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),

@@ -11,7 +11,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_index("ix_images_withheld", "images", ["ended_at"], sqlite_where=sa.text("status = 'withheld'"))
+    where = sa.text("status = 'withheld'")
+    op.create_index("ix_images_withheld", "images", ["ended_at"], sqlite_where=where, postgresql_where=where)
 
 
 def downgrade() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Float, MetaData, Table, text
+from sqlalchemy import BigInteger, Float, Integer, MetaData, Table, text
 from sqlalchemy.orm import DeclarativeBase
 
 from db.column_types import OnErase, UtcDateTime
@@ -18,6 +18,9 @@ _NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
+"""Of rows that the database numbers: 64 bits in either, and SQLite numbers no other column by itself."""
 
 DELETED: dict[str, Any] = {"on_erase": OnErase.DELETED}
 PSEUDONYM: dict[str, Any] = {"on_erase": OnErase.PSEUDONYM}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Integer, String, Text
+from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.column_types import EnumText, JsonOf
-from db.models.base import KEPT, Base
+from db.models.base import KEPT, ROW_ID, Base
 from generation.policy.guild_access import AccessDecision
 from generation.policy.guild_preferences import GuildPreferences
 from generation.rules.rule import UNREADABLE_RULE, Rule
@@ -53,7 +53,7 @@ class ContentRuleRow(Base):
 
     __tablename__ = "content_rules"
 
-    id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=KEPT)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True, info=KEPT)
     guild_id: Mapped[int] = mapped_column(index=True, info=KEPT)
     rule: Mapped[Rule] = mapped_column(JsonOf(Rule, UNREADABLE_RULE), info=KEPT)
 

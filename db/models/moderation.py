@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, Integer, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.models.base import DELETED, KEPT, PSEUDONYM, Base
+from db.models.base import DELETED, KEPT, PSEUDONYM, ROW_ID, Base
 
 
 class ReviewRow(Base):
@@ -36,7 +36,7 @@ class ReportRow(Base):
     __tablename__ = "reports"
     __table_args__ = (Index(None, "job_id", "by"),)
 
-    id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=DELETED)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True, info=DELETED)
     guild_id: Mapped[int] = mapped_column(index=True, info=DELETED)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), info=DELETED)
     by: Mapped[int] = mapped_column(ForeignKey("members.key", ondelete="CASCADE"), index=True, info=DELETED)
@@ -50,7 +50,7 @@ class ChangeRow(Base):
     __tablename__ = "changes"
     __table_args__ = (Index(None, "guild_id", "at"),)
 
-    id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=KEPT)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True, info=KEPT)
     guild_id: Mapped[int] = mapped_column(info=KEPT)
     by: Mapped[int | None] = mapped_column(ForeignKey("members.key", ondelete="SET NULL"), index=True, info=PSEUDONYM)
     at: Mapped[datetime] = mapped_column(info=KEPT)
@@ -63,7 +63,7 @@ class RefusalRow(Base):
     __tablename__ = "refusals"
     __table_args__ = (Index(None, "guild_id", "at"),)
 
-    id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=DELETED)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True, info=DELETED)
     guild_id: Mapped[int] = mapped_column(info=DELETED)
     member_key: Mapped[int] = mapped_column(ForeignKey("members.key", ondelete="CASCADE"), index=True, info=DELETED)
     at: Mapped[datetime] = mapped_column(index=True, info=DELETED)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Integer, String
+from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.models.base import KEPT, Base
+from db.models.base import KEPT, ROW_ID, Base
 
 
 class SecretRow(Base):
@@ -41,6 +41,6 @@ class ClockReadingRow(Base):
 
     __tablename__ = "clock_readings"
 
-    id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=KEPT)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True, info=KEPT)
     running_s: Mapped[float] = mapped_column(info=KEPT)
     at: Mapped[datetime] = mapped_column(info=KEPT)

@@ -8,7 +8,7 @@ from sqlalchemy import Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.column_types import EnumText
-from db.models.base import DELETED, KEPT, PSEUDONYM, Base, where
+from db.models.base import DELETED, KEPT, PSEUDONYM, ROW_ID, Base, where
 from generation.jobs.job import JOB_ID_LENGTH
 from generation.policy.quota import Scope, Unit
 
@@ -26,7 +26,7 @@ class LedgerRow(Base):
         Index("uq_ledger_end", "image_id", unique=True, **where("kind IN ('settle', 'refund')")),
     )
 
-    id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=KEPT)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True, info=KEPT)
     guild_id: Mapped[int] = mapped_column(info=KEPT)
     member_key: Mapped[int] = mapped_column(info=PSEUDONYM)
     window: Mapped[datetime] = mapped_column(info=KEPT)

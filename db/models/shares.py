@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Integer, String
+from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.models.base import KEPT, PSEUDONYM, Base
+from db.models.base import KEPT, PSEUDONYM, ROW_ID, Base
 from generation.jobs.job import JOB_ID_LENGTH
 
 
@@ -16,7 +16,7 @@ class ShareRow(Base):
 
     __tablename__ = "shares"
 
-    id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=KEPT)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True, info=KEPT)
     guild_id: Mapped[int] = mapped_column(index=True, info=KEPT)
     job_id: Mapped[str | None] = mapped_column(
         String(JOB_ID_LENGTH), ForeignKey("jobs.id", ondelete="SET NULL"), unique=True, info=PSEUDONYM
