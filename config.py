@@ -57,7 +57,9 @@ class Settings(BaseModel):
     )
     data_dir: Path = Field(Path("data"), description="Where the database and the finished pictures are kept.")
     database_url: str | None = Field(
-        None, repr=False, description="SQLAlchemy URL of the database. By default SQLite in the data folder."
+        None,
+        repr=False,
+        description="Where the data is kept: sqlite:///FILE or postgresql://ROLE@HOST/NAME. By default SQLite here.",
     )
     model: str = Field(
         "paintbox",

@@ -11,20 +11,18 @@ import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from cli import discord_api
 from cli.hardware import INSTALL, describe_hardware
 from cli.health import require_port
 from config import Settings
 from db.access import foreign_owner, network_file_system, require_data_folder, require_database_file
+from db.address import describe, file_of, parse_url
 from db.admin.stored_check import find_unusable
-from db.backup import is_there
-from db.engine import parse_url
-from db.integrity import asking, require_usable
-from db.lock import FolderLock, in_use, lock_database
+from db.lock import FolderLock, in_use
 from db.migrate import require_not_half_restored
-from db.readonly import look
+from db.postgres import NAME_KEPT
+from db.readonly import find_holder, read_schema
 from db.revisions import newest_revision
 from generation.errors import ConfigurationError
 from generation.images.c2pa import load_credentials
@@ -117,12 +115,13 @@ async def _data_folder(settings: Settings) -> str:
 
 async def _database(settings: Settings) -> str:
     url = parse_url(settings.url_of_database)
-    file = Path(str(url.database))
-    running = running_bot(settings)
-    require_not_half_restored(file)
-    require_database_file(file)
-    schema = await asyncio.to_thread(_schema, file)
-    if (network := network_file_system(file.parent)) is not None:
+    file = file_of(url)
+    running = await asyncio.to_thread(running_bot, settings)
+    if file is not None:
+        require_not_half_restored(file)
+        require_database_file(file)
+    schema = await asyncio.to_thread(read_schema, url)
+    if file is not None and (network := network_file_system(file.parent)) is not None:
         problem = f"{file} lies on a network file system ({network}), where SQLite can lose what it wrote."
         raise StartConcernError(problem=problem, remedy="Set ATELIER_DATABASE_URL to a file on a disk of this machine.")
     if running:
@@ -134,23 +133,17 @@ async def _database(settings: Settings) -> str:
     return "sound, and its tables are up to date"
 
 
-def _schema(file: Path) -> str | None:
-    """Return the schema of the database, None if there is none. Raise `ConfigurationError` if this code cannot use
-    it."""
-    return look(file, lambda found: require_usable(file, asking(found))) if is_there(file) else None
-
-
 def running_bot(settings: Settings) -> str | None:
     """Return who runs with this data folder and this database, None if no process does.
 
     Raise `ConfigurationError` if only one of them is in use, or each by another program.
     """
     url = parse_url(settings.url_of_database)
-    folder, database = FolderLock(settings.data_dir).holder(), lock_database(url).holder()
-    if folder is not None and database is not None and _process(folder) == _process(database):
+    folder, database = FolderLock(settings.data_dir).holder(), find_holder(url)
+    if folder is not None and database is not None and _is_same(folder, database):
         return _process(folder)
     if database is not None:
-        raise in_use(f"the database {url.database}", database, "ATELIER_DATABASE_URL to another database")
+        raise in_use(describe(url), database, "ATELIER_DATABASE_URL to another database")
     if folder is not None:
         raise in_use(f"the data folder {settings.data_dir}", folder, "ATELIER_DATA_DIR to another folder")
     return None
@@ -160,10 +153,16 @@ def _process(holder: str) -> str:
     return holder.partition(", with ")[0]
 
 
+def _is_same(one: str, other: str) -> bool:
+    """Return whether both name one process: a server keeps the beginning of its name, and a time of its own."""
+    names = (each.partition(", since ")[0] for each in (one, other))
+    return len({name[:NAME_KEPT] for name in names}) == 1
+
+
 async def _stored(settings: Settings) -> str:
     url = parse_url(settings.url_of_database)
     try:
-        schema = await asyncio.to_thread(_schema, Path(str(url.database)))
+        schema = await asyncio.to_thread(read_schema, url)
     except ConfigurationError:
         schema = None
     if schema != newest_revision():

@@ -78,7 +78,7 @@ class HealthStatus:
             yield from self._list_workers_down()
         if stuck := num_stuck():
             yield f"Storage refuses {stuck} writes; they are tried again. Is the disk full, or read-only?"
-        if (lost := self._database.files.problem) is not None:
+        if (lost := self._database.problem) is not None:
             yield lost
         yield from self._problems
 

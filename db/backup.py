@@ -139,10 +139,11 @@ def clear_parts(folder: Path, *, ending: str = _PART) -> None:
                 path.unlink()
 
 
-def clear_data_folder(data_dir: Path, database: Path) -> None:
+def clear_data_folder(data_dir: Path, database: Path | None) -> None:
     """Remove what earlier runs left half written. Call it with the folder locked: nothing is being restored then."""
-    for path in (database.with_name(f"{database.name}{_PART}"), data_dir / "measured.new"):
-        path.unlink(missing_ok=True)
+    (data_dir / "measured.new").unlink(missing_ok=True)
+    if database is not None:
+        database.with_name(f"{database.name}{_PART}").unlink(missing_ok=True)
     clear_parts(data_dir, ending=".part")
 
 

@@ -3,69 +3,46 @@
 SQLAlchemy's defaults with SQLite lose updates without an error: the driver opens its transactions late, so two read
 what one then overwrites. Here the driver opens none (`isolation_level=None`) and we say `BEGIN IMMEDIATE`
 before the first read of a writing transaction. Readers say plain `BEGIN` and, with WAL, never wait for the writer.
+On a server the one writer is kept by a lock (`db.postgres`), and readers see one moment each too (`db.backends`).
 The event loop waits for none of it: a batch of writes is one visit to a thread, for a driver that crosses over at every
-statement costs more than the statements; reads are of one or two statements and go through aiosqlite, and those that
-look at thousands of rows have threads of their own.
+statement costs more than the statements; reads are of one or two statements and go through an asynchronous driver, and
+those that look at thousands of rows have threads of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.orm import Session
 
-from db.access import require_database_file
-from db.backup import clear_data_folder
-from db.file_permissions import make_private
-from db.file_watch import FileWatch
+from db.address import parse_url as parse_url
+from db.backends import NUM_READERS, NUM_THREADS, Backend, open_backend
 from db.group_commit import DatabaseClosedError, GroupCommit, T, Work
-from db.integrity import explain
-from db.lock import lock_all
-from db.migrate import migrate, require_not_half_restored
 from db.running_time import RunningTime
 from generation.clock import Clock
-from generation.errors import ConfigurationError
 
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process (a backup tool, a shell) before it is refused."""
-_NUM_READERS = 4
-_NUM_THREADS = 2
 
 
 class Database:
     """Everything a store needs. `await Database.open(...)`, then `close`; or `async with await Database.open(...)`."""
 
-    def __init__(self, url: URL, lock: ExitStack, *, busy_timeout_s: float) -> None:
-        self.url = url
-        self._lock = lock
-        driver = {"timeout": busy_timeout_s, "isolation_level": None}
-        self._writing = create_engine(url, pool_size=1, max_overflow=0, connect_args=driver, hide_parameters=True)
-        _say_at_start(self._writing, "BEGIN IMMEDIATE", _WRITING)
-        beside = url.set(drivername="sqlite+aiosqlite")
-        self._reading = create_async_engine(
-            beside, pool_size=_NUM_READERS, max_overflow=0, connect_args=driver, hide_parameters=True
-        )
-        _say_at_start(self._reading.sync_engine, "BEGIN", _READING)
+    def __init__(self, backend: Backend) -> None:
+        self.backend, self.url = backend, backend.url
+        self._writing, self._reading, self._apart = backend.writing, backend.reading, backend.apart
         self.running = RunningTime()
-        self.files = FileWatch(Path(str(url.database)))
-        self._apart = create_engine(
-            url, pool_size=_NUM_THREADS, max_overflow=0, connect_args=driver, hide_parameters=True
-        )
-        _say_at_start(self._apart, "BEGIN", _READING)
-        self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="database reader")
-        self._writer = GroupCommit(self._writing, guard=self.files.check)
+        self._threads = ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="database reader")
+        self._writer = GroupCommit(backend)
         self._reads: set[asyncio.Task[Any]] = set()
         self._is_closed = False
 
@@ -77,40 +54,34 @@ class Database:
         code.
         """
         parsed = parse_url(url)
-        file = Path(str(parsed.database))
-        require_not_half_restored(file)
-        await asyncio.to_thread(require_database_file, file)
-        lock = await asyncio.to_thread(lock_all, data_dir, parsed)
-        try:
-            clear_data_folder(data_dir, file)
-            await asyncio.to_thread(migrate, parsed)
-            await asyncio.to_thread(make_private, data_dir, file)  # its log takes after it
-        except BaseException:
-            lock.close()
-            raise
-        database = cls(parsed, lock, busy_timeout_s=busy_timeout_s)
+        database = cls(await asyncio.to_thread(open_backend, parsed, data_dir, busy_timeout_s=busy_timeout_s))
         try:
             await asyncio.to_thread(database._open_writer)
             database._writer.start()
             await database._open_readers()
         except DatabaseError as error:
             await database.close()
-            raise explain(error.orig, file) from error
+            raise database.backend.explain(error.orig) from error
         return database
 
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is saved now, as a sentence for the operator; None if all is well."""
+        return self.backend.problem
+
     def _open_writer(self) -> None:
-        """Connect, which makes the files that `files` watches from now on."""
+        """Connect, which makes the files that are watched from now on."""
         with self._writing.connect() as connection:
             driver: Any = connection.connection.driver_connection
-            driver.execute("PRAGMA schema_version")
-        self.files.check()
+            driver.execute(self.backend.first_statement)
+        self.backend.guard()
 
     async def _open_readers(self) -> None:
         """All of them now: the first crowd need not wait for them, and how many files are open stays what it is."""
         async with AsyncExitStack() as opened:
-            for _ in range(_NUM_READERS):
+            for _ in range(NUM_READERS):
                 connection = await opened.enter_async_context(self._reading.connect())
-                await connection.exec_driver_sql("PRAGMA schema_version")  # until then SQLite opens nothing
+                await connection.exec_driver_sql(self.backend.first_statement)
 
     async def write(self, work: Work[T], *, then: Callable[[], None] = lambda: None) -> T:
         """Run `work(session)` in a writing transaction; when this returns, it is on disk. See `GroupCommit.write`."""
@@ -142,6 +113,15 @@ class Database:
         return await asyncio.shield(task)
 
     async def _read(self, work: Work[T]) -> T:
+        """Read once more where the connection turns out to be broken: a server was restarted, and reading is safe."""
+        try:
+            return await self._read_once(work)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return await self._read_once(work)
+
+    async def _read_once(self, work: Work[T]) -> T:
         async with self._reading.connect() as connection:
             return await connection.run_sync(_with_session, work)
 
@@ -157,14 +137,9 @@ class Database:
         (`db.running_time`)."""
         return await self.write(lambda session: self.running.confirm(session, at=clock()))
 
-    async def truncate_log(self) -> None:
-        """Move the write-ahead log into the database and empty it, so that deleted text is in neither file."""
-        await asyncio.to_thread(self._truncate_log)
-
-    def _truncate_log(self) -> None:
-        with self._writing.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    async def clear_deleted(self) -> None:
+        """See to it that deleted text is in no file of the database, as far as it can (`db.backends`)."""
+        await asyncio.to_thread(self.backend.clear_deleted)
 
     async def close(self) -> None:
         """Finish the writes that wait and the reads under way, close every connection, release the lock.
@@ -177,8 +152,7 @@ class Database:
         self._threads.shutdown()
         self._apart.dispose()
         await self._reading.dispose()
-        self._writing.dispose()
-        self._lock.close()
+        self.backend.release()
 
     async def __aenter__(self) -> Self:
         return self
@@ -187,59 +161,6 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def parse_url(url: str) -> URL:
-    """Return the address of a SQLite file by its one name: absolute, links followed. Raise `ConfigurationError`."""
-    remedy = "Set ATELIER_DATABASE_URL to something like sqlite:///data/atelier.db."
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigurationError(problem="The database address cannot be read.", remedy=remedy) from None
-    if parsed.get_backend_name() != "sqlite":
-        problem = f"This version of Atelier keeps its data in SQLite, not in {parsed.get_backend_name()}."
-        raise ConfigurationError(problem=problem, remedy=remedy)
-    if options := set(parsed.query) - {"uri"}:
-        problem = f"The database address has an option that Atelier chooses itself: {min(options)}."
-        raise ConfigurationError(problem=problem, remedy="Leave out what follows the question mark.")
-    file = _file_of(parsed.database or "")
-    if file is None:
-        raise ConfigurationError(problem="The database address names no file.", remedy=remedy)
-    return URL.create("sqlite", database=str(file))
-
-
-def _file_of(database: str) -> Path | None:
-    """Return the file that SQLite means by a path, or by a `file:` address; None if it means none."""
-    if database.startswith("file:"):
-        parts = urlsplit(database)
-        database = unquote(parts.path) if parts.netloc in ("", "localhost") and not parts.query else ""
-    if database in ("", ":memory:"):
-        return None
-    try:
-        return Path(database).resolve()
-    except (OSError, ValueError, RuntimeError):  # links in a circle, a NUL
-        return None
-
-
-# FULL: in WAL, NORMAL may lose the last commits when the power goes. secure_delete: erased text is overwritten.
-_WRITING = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
-_READING = ("query_only=ON",)
-
-
-def _say_at_start(engine: Engine, begin: str, pragmas: Sequence[str]) -> None:
-    """Let every connection begin with these pragmas, and every transaction with the statement `begin`."""
-
-    def on_connect(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    event.listen(engine, "connect", on_connect)
-    event.listen(engine, "begin", on_begin)
 
 
 def _with_session(connection: Connection, work: Work[T]) -> T:

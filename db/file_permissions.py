@@ -16,7 +16,7 @@ _FOLDERS = ("pictures", "forms")
 _ENDINGS = ("", BESIDE_DATABASE, "-wal", "-shm", ".before-restore", ".before-restore-wal", ".before-restore-shm")
 
 
-def make_private(data_dir: Path, database: Path) -> None:
+def make_private(data_dir: Path, database: Path | None) -> None:
     """Take the data folder, the database and what else is Atelier's in it away from other users.
 
     Pictures are many: they are looked through only while the folder is still open to others. Models are left alone.
@@ -25,7 +25,7 @@ def make_private(data_dir: Path, database: Path) -> None:
     if os.name == "nt":  # Windows keeps no such bits
         return
     was_open = bool(data_dir.stat().st_mode & _OTHERS)
-    files = [database.with_name(f"{database.name}{ending}") for ending in _ENDINGS]
+    files = [database.with_name(f"{database.name}{ending}") for ending in _ENDINGS] if database else []
     files += [data_dir / LOCK_NAME, data_dir / "measured.json"]
     if was_open:
         for name in _FOLDERS:

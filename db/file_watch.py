@@ -8,7 +8,11 @@ _ENDINGS = ("", "-wal", "-shm")
 """The database, its log, and the index of the log. SQLite keeps all three for as long as it is open."""
 
 
-class DatabaseReplacedError(Exception):
+class DatabaseLostError(Exception):
+    """The database that was opened is not ours to write to any more: nothing is saved."""
+
+
+class DatabaseReplacedError(DatabaseLostError):
     """The file at the database's path is not the one that is open."""
 
 

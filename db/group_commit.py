@@ -13,10 +13,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,15 @@ MAX_BATCH = 64
 
 class DatabaseClosedError(Exception):
     """Something was to be read or written after the database was closed: a mistake in the order of closing."""
+
+
+class Storage(Protocol):
+    """What is written to: see `db.backends`."""
+
+    def guard(self) -> None: ...
+    def connect(self) -> Connection: ...
+    def name_transaction(self, connection: Connection) -> str | None: ...
+    def was_committed(self, name: str) -> bool: ...
 
 
 class _Entry:
@@ -51,14 +60,13 @@ class _Entry:
 
 
 class GroupCommit:
-    """The one writer of an engine. `start`, then `write` from any task, then `close`.
+    """The one writer of a database. `start`, then `write` from any task, then `close`.
 
-    `guard` runs before each transaction and after it; where it raises, nothing counts as written.
+    Its guard runs before each transaction and after it; where it raises, nothing counts as written.
     """
 
-    def __init__(self, engine: Engine, *, guard: Callable[[], None]) -> None:
-        self._engine = engine
-        self._guard = guard
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database writer")
         self._waiting: asyncio.Queue[_Entry | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
@@ -114,22 +122,40 @@ class GroupCommit:
             entry.answer(result)
 
     def _run_guarded(self, works: Sequence[Work[Any]]) -> list[Any]:
-        self._guard()
-        results = _run_each(self._engine, works)
-        self._guard()
+        self._storage.guard()
+        results = _run_each(self._storage, works)
+        self._storage.guard()
         return results
 
 
-def _run_each(engine: Engine, works: Sequence[Work[Any]]) -> list[Any]:
-    with engine.begin() as connection:
-        return [_run_one(connection, work) for work in works]
+def _run_each(storage: Storage, works: Sequence[Work[Any]]) -> list[Any]:
+    """Return what each work returned or raised, once it is committed."""
+    with storage.connect() as connection:
+        transaction = connection.begin()
+        try:
+            results = [_run_one(connection, work) for work in works]
+            name = storage.name_transaction(connection)
+        except BaseException:
+            transaction.rollback()
+            raise
+        try:
+            transaction.commit()
+        except DBAPIError as error:
+            if name is None or not error.connection_invalidated:
+                raise
+            unanswered = error
+        else:
+            return results
+    if not storage.was_committed(name):
+        raise unanswered
+    return results
 
 
 def _run_one(connection: Connection, work: Work[T]) -> T | Exception:
     """Return what `work` returned or raised, its writes kept or undone.
 
     An `OperationalError` (disk full, I/O) fails the whole batch: SQLite may have rolled everything back by itself, and
-    going on would then write outside any transaction.
+    going on would then write outside any transaction; a server may be gone.
     """
     session = Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
     try:

@@ -22,10 +22,22 @@ def require_usable(file: Path, ask: Ask) -> str | None:
     if damage != "ok":
         raise damaged(file, damage)
     tables = {str(row[0]) for row in ask("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    current = require_known(f"{file}", tables - {"sqlite_sequence"}, ask, remedy=_A_FILE)
+    if current not in {newest_revision(), None}:
+        require_references(ask)
+    return current
+
+
+_A_FILE = "Set ATELIER_DATABASE_URL to a file of Atelier's own."
+
+
+def require_known(what: str, tables: set[str], ask: Ask, *, remedy: str) -> str | None:
+    """Return the schema of a database that has these tables, None of an empty one. Raise `ConfigurationError` unless
+    it is Atelier's, and not newer."""
     if "alembic_version" not in tables:
-        if tables - {"sqlite_sequence"}:
-            problem = f"{file} is a database of another program: it has the table {min(tables)}, and no version."
-            raise ConfigurationError(problem=problem, remedy="Set ATELIER_DATABASE_URL to a file of Atelier's own.")
+        if tables:
+            problem = f"{what} is a database of another program: it has the table {min(tables)}, and no version."
+            raise ConfigurationError(problem=problem, remedy=remedy)
         return None
     rows = ask("SELECT version_num FROM alembic_version")
     current = str(rows[0][0]) if rows else None
@@ -34,8 +46,6 @@ def require_usable(file: Path, ask: Ask) -> str | None:
             problem=f"The database was written by a newer version of Atelier (its schema is {current}).",
             remedy="Update Atelier, or restore the backup made before the update.",
         )
-    if current != newest_revision():
-        require_references(ask)
     return current
 
 

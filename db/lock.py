@@ -2,7 +2,7 @@
 
 What is shared is what is locked. The folder has a lock file. A SQLite database carries its lock itself, in a byte that
 SQLite leaves unused, so that it is the same lock by whatever name the file is reached: a link, a hard link, a relative
-path, a mount. A database server has no file: there, the lock belongs to the connection that writes (`lock_database`).
+path, a mount. A database server has no file: there, the lock belongs to the connection that writes (`db.postgres`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import BinaryIO, Self
 
 from sqlalchemy.engine import URL
 
+from db.address import describe, file_of
 from generation.errors import ConfigurationError
 
 if sys.platform == "win32":
@@ -135,20 +136,19 @@ class DatabaseLock(FileLock):
 
 
 def lock_all(data_dir: Path, database: URL) -> ExitStack:
-    """Lock a data folder and a database, or neither. Close what is returned when both are closed."""
+    """Lock a data folder and a SQLite database, or neither. Close what is returned when both are closed.
+
+    The lock of a database on a server is the writing connection's, so that both end together (`db.postgres`).
+    """
     with ExitStack() as stack:
         folder = FolderLock(data_dir)
-        folder.reserve(f"with the database {database.database}")
+        folder.reserve(f"with {describe(database)}")
         stack.callback(folder.release)
-        shared = lock_database(database)
-        shared.reserve(f"with the data folder {data_dir.resolve()}")
-        stack.callback(shared.release)
+        if (file := file_of(database)) is not None:
+            shared = DatabaseLock(file)
+            shared.reserve(f"with the data folder {data_dir.resolve()}")
+            stack.callback(shared.release)
         return stack.pop_all()
-
-
-def lock_database(url: URL) -> DatabaseLock:
-    """Return the lock of a database. On a server it is one of the writing connection's, so that both end together."""
-    return DatabaseLock(Path(str(url.database)))
 
 
 def in_use(what: str, holder: str, setting: str) -> FolderInUseError:

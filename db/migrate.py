@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
 from alembic import command
+from db import postgres
+from db.address import file_of
 from db.backup import find_kept_beside, is_there
 from db.integrity import Ask, explain, require_references, require_usable
 from db.revisions import find_migrations, newest_revision
 from generation.errors import ConfigurationError
 from generation.program import format_command
+
+_WAIT_S = 30.0
 
 
 def alembic_config() -> Config:
@@ -29,16 +33,19 @@ def migrate(url: URL, *, revision: str = "head") -> None:
     """Create the database at `url` if there is none, and upgrade it to `revision`, in one transaction.
 
     Blocks: call it in a thread. Raise `ConfigurationError` if the database cannot be used (`db.integrity`), or if a
-    restore was cut short.
+    restore was cut short. On a server, the database itself is there and free.
     """
-    file = Path(str(url.database))
+    file = file_of(url)
+    if file is None:
+        _migrate_free_server(url, revision)
+        return
     require_not_half_restored(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     # NullPool: the file is let go when we are done. Foreign keys stay off, for rebuilding a table drops the old one.
     engine = create_engine(
         url.set(drivername="sqlite"),
         poolclass=NullPool,
-        connect_args={"isolation_level": None, "timeout": 30.0},
+        connect_args={"isolation_level": None, "timeout": _WAIT_S},
         hide_parameters=True,  # errors are logged, and what is stored is private
     )
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -61,11 +68,39 @@ def require_not_half_restored(file: Path) -> None:
         )
 
 
+def _migrate_free_server(url: URL, revision: str) -> None:
+    writing = postgres.create_writing(url, wait_s=_WAIT_S)
+    try:
+        postgres.reserve(writing, url)
+        migrate_server(writing, url, revision=revision)
+    finally:
+        writing.dispose()
+
+
+def migrate_server(writing: Engine, url: URL, *, revision: str = "head") -> None:
+    """Upgrade a database on a server over the connection that holds its lock, in one transaction."""
+    try:
+        with writing.begin() as connection:
+            current = postgres.require_usable(url, _asking(connection))
+            if current != newest_revision() or revision != "head":
+                _run(connection, revision)
+    except DatabaseError as error:
+        raise postgres.explain(error.orig, url) from error
+
+
 def _upgrade(connection: Connection, file: Path, revision: str) -> None:
-    ask: Ask = lambda statement: list(connection.exec_driver_sql(statement))  # noqa: E731
+    ask = _asking(connection)
     if require_usable(file, ask) == newest_revision() and revision == "head":
         return
+    _run(connection, revision)
+    require_references(ask)
+
+
+def _asking(connection: Connection) -> Ask:
+    return lambda statement: list(connection.exec_driver_sql(statement))
+
+
+def _run(connection: Connection, revision: str) -> None:
     config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
-    require_references(ask)

@@ -14,8 +14,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from sqlalchemy.engine import URL
+
+from db import postgres
 from db.access import BESIDE
-from db.integrity import explain
+from db.address import file_of
+from db.backup import is_there
+from db.integrity import Ask, asking, explain, require_usable
 from db.lock import DatabaseLock
 
 T = TypeVar("T")
@@ -37,6 +42,29 @@ def look(file: Path, work: Callable[[sqlite3.Connection], T]) -> T:
             if last or _stamp(file) == before:
                 raise explain(error, file) from error
     raise AssertionError("the last try returns or raises")
+
+
+def ask(url: URL, work: Callable[[Ask], T]) -> T:
+    """Return `work(ask)` on either database, where `ask` runs one statement. Blocks. Raise `ConfigurationError`."""
+    file = file_of(url)
+    if file is None:
+        return postgres.look(url, lambda connection: work(lambda said: list(connection.exec_driver_sql(said))))
+    return look(file, lambda connection: work(asking(connection)))
+
+
+def read_schema(url: URL) -> str | None:
+    """Return the schema of the database, None if there is none. Raise `ConfigurationError` if this code cannot use
+    it."""
+    file = file_of(url)
+    if file is None:
+        return ask(url, lambda asked: postgres.require_usable(url, asked))
+    return look(file, lambda found: require_usable(file, asking(found))) if is_there(file) else None
+
+
+def find_holder(url: URL) -> str | None:
+    """Return who has the database open, None if it is free."""
+    file = file_of(url)
+    return postgres.look(url, postgres.find_holder) if file is None else DatabaseLock(file).holder()
 
 
 @contextmanager

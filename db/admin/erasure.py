@@ -68,8 +68,9 @@ async def erase_user(database: Database, user_id: int, *, clock: Clock = utc_now
 
     The first transaction parts the user from their key and ends what waits or runs: what they ask for from then on has
     a key of its own. Their postings stay under a key that leads to no one, so that the books still add up. At the end
-    the deleted text is overwritten in the database file and gone from its log; earlier backups keep it until they age
-    out. A caller who stops on the way leaves the rest to `finish_erasing`.
+    the deleted text is overwritten in a SQLite file and gone from its log (on a server: vacuumed,
+    `db.backends`); earlier backups keep it until they age out. A caller who stops on the way leaves the rest to
+    `finish_erasing`.
     """
     async for _ in repeat_until_none(database, lambda session: _end_some(session, user_id, at=clock())):
         pass
@@ -90,7 +91,7 @@ async def finish_erasing(database: Database, *, clock: Clock = utc_now) -> Async
 async def _erase_key(database: Database, key: int, clock: Clock) -> AsyncIterator[frozenset[str]]:
     async for files in repeat_until_none(database, lambda session: _erase_some(session, key, at=clock())):
         yield files
-    await database.truncate_log()
+    await database.clear_deleted()
 
 
 async def erase_guild(database: Database, guild_id: int, *, clock: Clock = utc_now) -> AsyncIterator[frozenset[str]]:
@@ -113,7 +114,7 @@ async def erase_guild(database: Database, guild_id: int, *, clock: Clock = utc_n
     await database.write(
         lambda session: session.execute(delete(RemovedGuildRow).where(RemovedGuildRow.guild_id == guild_id))
     )
-    await database.truncate_log()
+    await database.clear_deleted()
 
 
 def _jobs_of_guild(session: Session, *, guild_id: int, after: str) -> Sequence[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Table, Text, case, func, select, type_coerce
+from sqlalchemy import Column, ColumnElement, Table, func, select
 from sqlalchemy.orm import Session
 
 from db.admin.erasure import erase_user, finish_erasing
@@ -15,6 +14,7 @@ from db.admin.export import Export, Part
 from db.column_types import JsonOf
 from db.engine import Database
 from db.models import Base, ImageRow, JobRow, LedgerRow, MemberRow
+from db.sql import JsonOrString
 from db.stores.members import find_key
 from generation.clock import Clock
 
@@ -46,8 +46,7 @@ class PersonalStore:
 
         Raise `InvalidRequestError` where that takes too many.
         """
-        folder = Path(str(self._database.url.database)).parent
-        export = Export(user_id, folder, part_bytes=part_bytes)
+        export = Export(user_id, self._database.backend.scratch, part_bytes=part_bytes)
         return await self._database.read_apart(lambda session: export.write(_rows(session, user_id)))
 
     def erase(self, user_id: int) -> AsyncIterator[frozenset[str]]:
@@ -92,8 +91,7 @@ def _plain(column: Column[Any]) -> ColumnElement[Any]:
     """
     if not isinstance(column.type, JsonOf):
         return column
-    text = type_coerce(column, Text)
-    return case((func.json_valid(text) == 1, text), else_=func.json_quote(text)).label(column.name)
+    return JsonOrString(column).label(column.name)
 
 
 def _written(column: Column[Any], value: Any) -> Any:

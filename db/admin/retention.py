@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Text, and_, case, delete, exists, func, not_, or_, select, tuple_, type_coerce
+from sqlalchemy import ColumnElement, and_, delete, exists, func, not_, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from db.backup import find_kept_beside
 from db.engine import Database
-from db.models import FavouriteRow, GuildSettingsRow, ImageFileRow, ImageRow, JobRow, LedgerRow, UploadRow
+from db.models import FavouriteRow, GuildSettingsRow, ImageFileRow, ImageRow, JobRow, LedgerRow, UploadRow, table
 from db.running_time import EARLIEST
+from db.sql import JsonText
 from db.stores.image_files import (
     AT_ONCE,
     IS_ALIVE,
@@ -65,9 +65,8 @@ class RetentionStore:
 
     async def has_limits(self) -> bool:
         """Whether any guild keeps its pictures for some days only."""
-        text = type_coerce(GuildSettingsRow.choices, Text)
-        limit = case((func.json_valid(text) == 1, func.json_extract(text, "$.retention_days")))
-        limited = select(GuildSettingsRow.guild_id).where(limit > 0).limit(1)
+        days = func.coalesce(JsonText(table(GuildSettingsRow).c.choices, "retention_days"), "0")
+        limited = select(GuildSettingsRow.guild_id).where(days != "0", ~days.startswith("-")).limit(1)
         return await self._database.read(lambda session: session.scalar(limited)) is not None
 
     async def fetch_expired(self, files: Collection[str], *, now: datetime) -> frozenset[str]:
@@ -95,20 +94,20 @@ class RetentionStore:
         An older one may be named by another database: one that was lost, that this took the place of by mistake, or
         that a restore set aside, as long as it lies there.
         """
-        file = Path(str(self._database.url.database))
-        return await self._database.read(lambda session: _watched_since(session, find_kept_beside(file)))
+        set_aside = self._database.backend.set_aside
+        return await self._database.read(lambda session: _watched_since(session, set_aside))
 
     async def fetch_strays(self, files: Collection[str]) -> frozenset[str]:
         """Those of `files`, some hundreds, that no row names."""
         return await self._database.read(lambda session: find_strays(session, files))
 
 
-def _watched_since(session: Session, set_aside: Path) -> datetime | None:
+def _watched_since(session: Session, set_aside: Path | None) -> datetime | None:
     """Return the time of the ledger's first row, the oldest of a database: nothing in the ledger is ever deleted."""
     first = session.scalar(select(LedgerRow.at).order_by(LedgerRow.id).limit(1))
     if first is None or first < EARLIEST:
         return None
-    if not set_aside.exists():
+    if set_aside is None or not set_aside.exists():
         return first
     return max(first, datetime.fromtimestamp(set_aside.stat().st_ctime, UTC))
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,8 +12,9 @@ from sqlalchemy import Column, Table
 from sqlalchemy.engine import URL
 
 from db.column_types import EnumText, JsonOf, UtcDateTime, read_stored
+from db.integrity import Ask
 from db.models import Base, ContentRuleRow, GuildSettingsRow, ImageRow, RoleBoostRow, table
-from db.readonly import look
+from db.readonly import ask as read
 from generation.policy.guild_settings import check_claim, zone
 from generation.validation import check
 
@@ -35,21 +34,21 @@ def find_unusable(url: URL) -> list[Unusable]:
 
     Blocks. A bot may be using the database; nothing is changed. Raise `ConfigurationError` if the file is damaged.
     """
-    return look(Path(str(url.database)), _find)
+    return read(url, _find)
 
 
-def _find(connection: sqlite3.Connection) -> list[Unusable]:
-    return [each for one in Base.metadata.sorted_tables for each in _of_table(connection, one)]
+def _find(ask: Ask) -> list[Unusable]:
+    return [each for one in Base.metadata.sorted_tables for each in _of_table(ask, one)]
 
 
-def _of_table(connection: sqlite3.Connection, one: Table) -> Iterator[Unusable]:
+def _of_table(ask: Ask, one: Table) -> Iterator[Unusable]:
     looked_at = [column for column in one.columns if _is_read(column)]
     if not looked_at:
         return
     keys = [column.name for column in one.primary_key]
     names = [*keys, *(column.name for column in looked_at)]
     quoted = ", ".join(f'"{name}"' for name in names)
-    for row in connection.execute(f"SELECT {quoted} FROM {one.name}"):
+    for row in ask(f"SELECT {quoted} FROM {one.name}"):
         values = dict(zip(names, row, strict=True))
         for column in looked_at:
             if (problem := _problem(column, values)) is not None:
@@ -83,7 +82,7 @@ def _require_usable(column: Column[Any], value: Any, *, is_alive: bool) -> None:
         case EnumText(enum_type=kind):
             kind(value)
         case UtcDateTime():
-            datetime.fromisoformat(value)
+            datetime.fromisoformat(str(value))  # a server knows it for a time
         case _ if column is _ZONE:
             zone(value)
         case _ if check_claim(value) != value:

@@ -9,12 +9,14 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Text, case, column, delete, func, insert, select, table, type_coerce
+from sqlalchemy import Text, column, delete, func, insert, select, table, type_coerce
 from sqlalchemy.orm import Session
 
 from db.column_types import read_stored, say_unreadable, write_json
 from db.engine import Database
 from db.models import ContentRuleRow, JobRow
+from db.models import table as table_of
+from db.sql import JsonText
 from db.stores.audit_log import Entry, record
 from generation.clock import Clock, utc_now
 from generation.errors import InvalidRequestError
@@ -155,8 +157,7 @@ def _add(session: Session, guild_id: int, rules: Mapping[str, Rule], *, replacin
         session.execute(delete(ContentRuleRow).where(ContentRuleRow.guild_id == guild_id))
     there = {text for _, text in _read_texts(session, guild_id)}
     new = {text: rule for text, rule in rules.items() if text not in there}
-    text = type_coerce(ContentRuleRow.rule, Text)
-    is_pattern = case((func.json_valid(text) == 1, func.json_extract(text, "$.kind"))) == Kind.PATTERN.value
+    is_pattern = JsonText(table_of(ContentRuleRow).c.rule, "kind") == Kind.PATTERN.value
     patterns = select(func.count()).where(ContentRuleRow.guild_id == guild_id, is_pattern)
     require_numbers(len(there) + len(new), (session.scalar(patterns) or 0) + count_patterns(new.values()))
     if new:

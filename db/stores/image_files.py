@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, insert, or_, select, text
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, or_, select, text
 from sqlalchemy.orm import Session
 
 from db.models import DeliveryRow, FileRole, ImageFileRow, ImageRow, JobRow, ReviewRow, UploadRow, table
+from db.sql import JsonText
 from generation.jobs.job import Image
 from generation.requests.spec import ImageSpec
 
 T = TypeVar("T")
 IS_ALIVE = text("images.status IN ('waiting', 'running')")
 """Written out, not bound: only so does SQLite see that the index of living images will do."""
-IS_SEEN = text(
-    "coalesce(CASE WHEN json_valid(jobs.request) THEN json_extract(jobs.request, '$.replay.is_unseen') END, 0) = 0"
-)
+IS_SEEN = func.coalesce(JsonText(table(JobRow).c.request, "replay", "is_unseen"), "").not_in(("1", "true"))
 """Not a picture that was painted again because another one starts from it: no one has that, so no one can delete it."""
 IS_RESULT = ImageFileRow.role == FileRole.RESULT
 _CONTROLS = (FileRole.CONTROL, FileRole.CONTROL_2, FileRole.CONTROL_3)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.file_watch import DatabaseReplacedError
+from db.file_watch import DatabaseLostError
 from db.group_commit import DatabaseClosedError
 from db.models import CounterRow, DeliveryRow, ImageFileRow, ImageRow, JobRow, table
 from db.stores.image_files import (
@@ -106,7 +106,7 @@ class JobStore(ports.JobStore):
             )
         except IntegrityError:  # a mistake of the program, not of the disk
             raise
-        except (DatabaseError, PoolTimeoutError, DatabaseClosedError, DatabaseReplacedError) as error:
+        except (DatabaseError, PoolTimeoutError, DatabaseClosedError, DatabaseLostError) as error:
             reason = getattr(error, "orig", None) or type(error).__name__
             log.warning("storage failed, not accepted job=%s guild=%s error=%s", job.id, job.owner.guild_id, reason)
             raise NotAcceptedError from error

@@ -13,17 +13,17 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Integer, bindparam, func, insert, literal_column, select
-from sqlalchemy.dialects.sqlite import Insert
-from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from sqlalchemy.orm import Session
 
 from db.models import BalanceRow, LedgerRow, table
+from db.sql import insert_or_add
 from db.stores.members import GUILD_ACCOUNT
 from generation.policy.quota import Usage
 from generation.requests.cost import COST_VERSION
 
 _ledger = table(LedgerRow)
 _balances = table(BalanceRow)
+_SUMMED = ("num_images", "reserved", "used")
 _USAGE = select(
     func.coalesce(func.sum(_balances.c.num_images), 0),
     func.coalesce(func.sum(_balances.c.reserved), 0),
@@ -89,12 +89,14 @@ def post(session: Session, account: Account, postings: Iterable[Posting], *, at:
     session.execute(_APPEND, [_posting_values(account, posting, at) for posting in every])
     adds = add_up(posting.adds for posting in every)
     of_guild = replace(account, member_key=GUILD_ACCOUNT)
-    session.execute(_ADD_TO_BALANCE, [asdict(each) | asdict(adds) for each in (of_guild, account)])
+    session.execute(
+        insert_or_add(session, _balances, _SUMMED), [asdict(each) | asdict(adds) for each in (of_guild, account)]
+    )
 
 
 def add_to_balance(session: Session, account: Account, adds: Usage) -> None:
     """Correct one balance; a posting does this by itself."""
-    session.execute(_ADD_TO_BALANCE, asdict(account) | asdict(adds))
+    session.execute(insert_or_add(session, _balances, _SUMMED), asdict(account) | asdict(adds))
 
 
 def sum_usage(session: Session, guild_id: int, *, member_key: int, since: datetime) -> Usage:
@@ -123,13 +125,3 @@ def add_up(usages: Iterable[Usage]) -> Usage:
 def _posting_values(account: Account, posting: Posting, at: datetime) -> dict[str, object]:
     values = {**asdict(account), **asdict(posting.adds), "kind": posting.kind, "image_id": posting.image_id, "at": at}
     return {**values, "of_image": posting.image_id, "table": COST_VERSION if posting.kind == "reserve" else None}
-
-
-def _add_to_balance() -> Insert:
-    """Return the upsert of SQLite's dialect: PostgreSQL's has the same words but its own class."""
-    adding = insert_or_update(_balances)
-    sums = {name: _balances.c[name] + adding.excluded[name] for name in ("num_images", "reserved", "used")}
-    return adding.on_conflict_do_update(index_elements=list(_balances.primary_key), set_=sums)
-
-
-_ADD_TO_BALANCE = _add_to_balance()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, String, and_, literal_column, select, true
+from sqlalchemy import ColumnElement, and_, select, true
 from sqlalchemy.orm import Session
 
-from db.models import ImageFileRow, ImageRow, JobRow, UploadRow
+from db.models import ImageFileRow, ImageRow, JobRow, UploadRow, table
+from db.sql import JsonText
 from db.stores.image_files import IS_RESULT, IS_SOURCE
 from db.stores.members import find_key
 from generation.jobs.job import Source
 from generation.owner import Owner, is_server
 from generation.requests.spec import ImageSpec
 
-_PIXELS = literal_column("CASE WHEN json_valid(recipe) THEN json_extract(recipe, '$.pixels_sha256') END", String())
+_PIXELS = JsonText(table(ImageRow).c.recipe, "pixels_sha256")
 
 
 def fetch_sources(session: Session, files: Collection[str], owner: Owner) -> dict[str, Source]:

@@ -38,3 +38,10 @@ finally:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("Atelier " if words == ("--version",) else "Usage:"), done.stderr
     assert done.stderr == "loaded:\n"
+
+
+def test_without_a_server_its_driver_is_not_loaded() -> None:
+    """It is an extra: a bot with a SQLite file need not have it."""
+    code = "import sys, bot, cli.serve; print(sorted({'psycopg', 'asyncpg', 'ray'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stderr

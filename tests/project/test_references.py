@@ -135,7 +135,7 @@ def test_missing_references_are_found() -> None:
         "cogs/gone/",
         "gone.py",
     ]
-    assert find_missing_modules("`cogs.gate.require` `db.lock.lock_database` `python -m bench.gone`") == [
+    assert find_missing_modules("`cogs.gate.require` `db.lock.lock_all` `python -m bench.gone`") == [
         "bench.gone",
         "cogs.gate.require",
     ]

@@ -8,8 +8,11 @@ from db.engine import Database
 from db.stores.jobs import JobStore
 from generation.owner import Owner
 from generation.policy.quota import Usage
+from tests.db.kinds import on_both
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, done
 from tests.stored import fetch_usage
+
+pytestmark = on_both
 
 BREAKAGES = {
     "balance wrong": "UPDATE balances SET used = used + 5",

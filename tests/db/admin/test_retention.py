@@ -19,9 +19,12 @@ from generation.jobs.job import Job, Outcome, Status
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.edits import StartImage
+from tests.db.kinds import on_both_long
 from tests.db.some_jobs import NOW, a_job, a_recipe, a_spec
 from tests.patience import PATIENCE_S
 from tests.running import run_for_a_day
+
+pytestmark = on_both_long
 
 TIDY, MESSY = 1, 2
 

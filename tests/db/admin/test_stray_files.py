@@ -28,8 +28,11 @@ from generation.requests.edits import StartImage, Upscale
 from generation.requests.replay import Replay
 from generation.requests.spec import GenerationRequest
 from generation.retry import retry_write
+from tests.db.kinds import on_both_long, on_sqlite
 from tests.db.some_jobs import NOW, a_job, a_reply, a_spec, done, ended
 from tests.patience import PATIENCE_S
+
+pytestmark = on_both_long
 
 LONG_AGO = NOW - timedelta(days=1)
 
@@ -93,7 +96,7 @@ async def everything_that_can_be_named(database: Database, folder: Folder) -> se
     await settled(database, posted, ended(Status.CANCELLED))
     await database.write(
         lambda session: session.connection().exec_driver_sql(
-            "UPDATE deliveries SET state = 'posted' WHERE job_id = ?", (posted.id,)
+            f"UPDATE deliveries SET state = 'posted' WHERE job_id = '{posted.id}'"
         )
     )
     return named
@@ -125,6 +128,7 @@ async def test_writing_a_file_again_renews_its_age(database: Database, folder: F
     assert await sweep(RetentionStore(database), folder.files, now=now + timedelta(hours=2)) == 1
 
 
+@on_sqlite
 async def test_files_that_another_database_may_name_stay(database: Database, folder: Folder, tmp_path: Path) -> None:
     now = datetime.now(UTC)
     folder.put("of a database that was lost", before=LONG_AGO)
@@ -165,6 +169,7 @@ async def test_while_storage_refuses_rows_nothing_is_taken_for_a_stray(database:
     assert folder.there() == {painted}
 
 
+@on_sqlite
 async def test_stray_files_are_found_by_index(database: Database) -> None:
     def plans(session: Session) -> list[str]:
         connection, asked = session.connection(), []

@@ -11,7 +11,10 @@ from db.stores.jobs import JobStore
 from generation.errors import UnknownJobError
 from generation.jobs.delivery import Delivery, DeliveryState
 from generation.jobs.job import Job, Status
+from tests.db.kinds import on_both_long
 from tests.db.some_jobs import NOW, a_job, a_reply, ended
+
+pytestmark = on_both_long
 
 
 @pytest.fixture

@@ -23,7 +23,10 @@ from generation.rules.errors import PatternsTooLargeError
 from generation.rules.rule import Kind, Rule
 from generation.rules.rulebook import Match
 from tests.db.guild_stores import open_stores
+from tests.db.kinds import on_both_long
 from tests.db.some_jobs import GUILD, NOW, USER, a_spec
+
+pytestmark = on_both_long
 
 
 @contextmanager

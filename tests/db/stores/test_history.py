@@ -20,7 +20,10 @@ from generation.jobs.job import Job, Outcome, ReplyTo, Status
 from generation.owner import Owner
 from generation.requests.errors import StyleNameError
 from generation.requests.style import MAX_STYLES, Style
+from tests.db.kinds import on_both_long
 from tests.db.some_jobs import NOW, a_job, all_of
+
+pytestmark = on_both_long
 
 ADA, BO = Owner(1, 100), Owner(1, 200)
 HERE = ReplyTo(application_id=1, channel_id=2)

@@ -13,7 +13,10 @@ from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from generation.jobs.job import Job, Outcome, Status
 from generation.requests.edits import Upscale
+from tests.db.kinds import on_both_long
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_recipe, a_spec, ended
+
+pytestmark = on_both_long
 
 
 async def finished(store: JobStore, files: list[str], *, at: datetime = NOW) -> Job:

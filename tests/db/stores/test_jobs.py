@@ -22,8 +22,11 @@ from generation.owner import Owner
 from generation.policy.quota import Quota, Scope, Unit, Usage
 from generation.requests.cost import COST_VERSION
 from generation.requests.edits import StartImage, Variation
+from tests.db.kinds import on_both, on_sqlite
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_reply, a_spec, done, ended
 from tests.stored import fetch_image, fetch_usage
+
+pytestmark = on_both
 
 
 @pytest.fixture
@@ -276,6 +279,7 @@ async def test_every_posting_notes_the_cost_table_its_reservation_went_by(
     }
 
 
+@on_sqlite
 async def test_the_table_version_of_a_reservation_is_found_by_index(database: Database) -> None:
     query = str(_RESERVED_BY.compile(compile_kwargs={"literal_binds": False}))
     steps = await database.read(

@@ -10,7 +10,10 @@ from db.engine import Database
 from db.stores.jobs import JobStore
 from db.stores.quotas import QuotaStore
 from generation.jobs.job import Status
+from tests.db.kinds import on_both_long
 from tests.db.some_jobs import GUILD, NOW
+
+pytestmark = on_both_long
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """

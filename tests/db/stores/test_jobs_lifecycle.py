@@ -14,7 +14,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.event import listen
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
@@ -219,11 +219,21 @@ class Memory:
         listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
 
     async def write(self, work: Any, *, then: Any = lambda: None) -> Any:
-        [result] = _run_each(self._engine, [work])
+        [result] = _run_each(self, [work])
         then()
         if isinstance(result, Exception):
             raise result
         return result
+
+    def connect(self) -> Connection:
+        return self._engine.connect()
+
+    def guard(self) -> None: ...
+
+    def name_transaction(self, connection: Connection) -> None: ...
+
+    def was_committed(self, name: str) -> bool:
+        raise AssertionError("every commit is answered")
 
     async def read(self, work: Any) -> Any:
         with self._engine.connect() as connection:

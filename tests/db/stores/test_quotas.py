@@ -16,7 +16,10 @@ from generation.owner import Owner
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Quota, Scope, Unit
 from generation.safety.visibility import SafetyLevel
+from tests.db.kinds import on_both
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, ended
+
+pytestmark = on_both
 
 ARTISTS, PATRONS = 11, 12
 

@@ -24,8 +24,11 @@ from generation.policy.guild_settings import GuildSettings
 from generation.requests.edits import StartImage
 from generation.requests.spec import ImageSpec
 from tests.db.admin.test_stray_files import Folder
+from tests.db.kinds import on_both_long
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_recipe, a_spec, all_of, done, ended
 from tests.stored import delete_job
+
+pytestmark = on_both_long
 
 OTHER = USER + 1
 UPLOAD, MASK, PICTURE = "a" * 64, "b" * 64, "c" * 64

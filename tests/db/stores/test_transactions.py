@@ -33,6 +33,7 @@ from generation.requests.style import MAX_STYLES, Style
 from generation.rules.rule import Rule
 from generation.safety.visibility import SafetyLevel
 from tests.db.guild_stores import open_stores
+from tests.db.kinds import SERVER, SQLITE, on_both
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, done
 from tests.stored import fetch_jobs
 
@@ -54,16 +55,27 @@ def with_one(old: GuildSettings, name: str, value: Any) -> GuildSettings:
     return replace(old, **{name: value}) if name in own else replace(old, choices=replace(old.choices, **{name: value}))
 
 
+_FULL_TRAIL = {
+    SQLITE: (
+        "CREATE TRIGGER full BEFORE INSERT ON changes BEGIN SELECT RAISE(ABORT, 'the trail is full'); END",
+        "DROP TRIGGER full",
+    ),
+    SERVER: (
+        'ALTER TABLE changes ADD CONSTRAINT "the trail is full" CHECK (false) NOT VALID',
+        'ALTER TABLE changes DROP CONSTRAINT "the trail is full"',
+    ),
+}
+
+
 @contextmanager
 def trail_is_full(database: Database) -> Iterator[None]:
     """Let no entry be added to the audit log."""
+    forbid, allow = _FULL_TRAIL[database.url.get_backend_name()]
     with database._writing.begin() as connection:
-        connection.execute(
-            text("CREATE TRIGGER full BEFORE INSERT ON changes BEGIN SELECT RAISE(ABORT, 'the trail is full'); END")
-        )
+        connection.execute(text(forbid))
     yield
     with database._writing.begin() as connection:
-        connection.execute(text("DROP TRIGGER full"))
+        connection.execute(text(allow))
 
 
 async def everything(database: Database) -> dict[str, list[Any]]:
@@ -161,6 +173,7 @@ async def test_an_unrecorded_change_is_rolled_back(database: Database, name: str
     assert {table for table in after if after[table] != before[table]} > {"changes"}
 
 
+@on_both
 async def test_an_unrecorded_change_is_not_in_force(database: Database) -> None:
     stores = open_stores(database)
     before = await stores.guild_policy.fetch(GUILD)
@@ -189,6 +202,7 @@ async def cut_off(database: Database, change: Awaitable[object]) -> None:
     await asyncio.gather(changing, return_exceptions=True)
 
 
+@on_both
 async def test_a_write_of_a_cancelled_caller_is_in_force(database: Database) -> None:
     """Shown for what is kept in memory: policies, admission, blocks."""
     stores, operator = open_stores(database), OperatorStore(database)
@@ -231,6 +245,7 @@ async def test_a_change_that_changes_nothing_is_not_recorded(database: Database)
     assert await stores.audit_log.fetch_changes(GUILD) == []
 
 
+@on_both
 async def test_quotas_set_at_once_leave_one_of_a_kind(database: Database) -> None:
     store = QuotaStore(database)
     quotas = [Quota(scope=Scope.USER, subject_id=USER, unit=Unit.IMAGES, limit=number) for number in range(20)]

@@ -1,0 +1,79 @@
+"""The phrases of SQL that SQLite and PostgreSQL say differently, each said once here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, Table, Text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.visitors import InternalTraversal
+
+_COLUMN: list[Any] = [("column", InternalTraversal.dp_clauseelement)]
+_PATH: list[Any] = [("path", InternalTraversal.dp_plain_obj)]
+
+
+class JsonText(ColumnElement[str]):
+    """The value at a path inside a column of JSON, as text; NULL where there is none, or the JSON is damaged."""
+
+    inherit_cache = True
+    type = String()
+
+    def __init__(self, column: Any, *path: str) -> None:
+        self.column, self.path = column, path
+
+    _traverse_internals: Any = _COLUMN + _PATH
+
+
+@compiles(JsonText)
+def _json_text(element: JsonText, compiler: SQLCompiler, **kw: Any) -> str:
+    column, path = compiler.process(element.column, **kw), ".".join(element.path)
+    return f"CASE WHEN json_valid({column}) THEN CAST(json_extract({column}, '$.{path}') AS TEXT) END"
+
+
+@compiles(JsonText, "postgresql")
+def _json_text_on_a_server(element: JsonText, compiler: SQLCompiler, **kw: Any) -> str:
+    """Call the function that the first migration makes: a damaged value is an error of a plain cast."""
+    path = ", ".join(f"'{each}'" for each in element.path)
+    return f"json_text({compiler.process(element.column, **kw)}, {path})"
+
+
+class JsonOrString(ColumnElement[str]):
+    """A column of JSON as it is stored; a damaged value as a JSON string."""
+
+    inherit_cache = True
+    type = Text()
+
+    def __init__(self, column: Any) -> None:
+        self.column = column
+
+    _traverse_internals: Any = _COLUMN
+
+
+@compiles(JsonOrString)
+def _json_or_string(element: JsonOrString, compiler: SQLCompiler, **kw: Any) -> str:
+    column = compiler.process(element.column, **kw)
+    return f"CASE WHEN json_valid({column}) THEN {column} ELSE json_quote({column}) END"
+
+
+@compiles(JsonOrString, "postgresql")
+def _json_or_string_on_a_server(element: JsonOrString, compiler: SQLCompiler, **kw: Any) -> str:
+    column = compiler.process(element.column, **kw)
+    return f"CASE WHEN json_text({column}) IS NULL THEN to_json({column})::text ELSE {column} END"
+
+
+def insert_or_add(session: Session, table: Table, names: Sequence[str]) -> Insert:
+    """Return the statement that inserts rows, or adds these columns to those of the same key."""
+    return _inserts_or_adds(session.get_bind().dialect.name, table, tuple(names))
+
+
+@lru_cache
+def _inserts_or_adds(dialect: str, table: Table, names: tuple[str, ...]) -> Insert:
+    adding = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    sums = {name: table.c[name] + adding.excluded[name] for name in names}
+    return adding.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)
