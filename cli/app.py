@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli import __version__
-from cli.execution import PLAIN, chosen_home, escape_output, load_settings, run_async, run_guarded
+from cli.execution import PLAIN, chosen_home, escape_output, load_settings, pause_collecting, run_async, run_guarded
 from cli.model_commands import models_app
 
 app = typer.Typer(**PLAIN, pretty_exceptions_enable=False)
@@ -203,5 +203,6 @@ def quota_reconcile(
 
 def run() -> None:
     """Run the command line."""
+    pause_collecting()
     escape_output()
     app()

@@ -90,7 +90,7 @@ async def _ask_torch(config: WorkerConfig) -> dict[str, Any]:
     environment = worker_environment(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH"))))
     probe = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "ignore", "-m", "generation.engine.hardware"),
+        *(sys.executable, "-W", "ignore", "-m", "generation.workers.short_process", "generation.engine.hardware"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import os
 import queue
@@ -171,6 +172,7 @@ def _report(engine: Engine, reported: ModelsReport | None, send: Send) -> Models
 
 
 def main() -> int:
+    gc.disable()  # until the engine is imported
     wire = Wire(_claim_stdout())
     # Unbuffered: a thread that waits in a buffered read holds a lock the interpreter wants when it shuts down.
     source = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
@@ -210,9 +212,15 @@ def main() -> int:
 
 
 def _build(path: str, models: Iterable[Model], settings: EngineSettings) -> Engine:
+    """Import the engine without the garbage collector, which takes a fifth of that time, and build it.
+
+    What is imported stays, and no collection looks at it again. Models come later: they are collected.
+    """
     module, _, name = path.partition(":")
-    engine: Engine = getattr(importlib.import_module(module), name)(models, settings)
-    return engine
+    build: Callable[[Iterable[Model], EngineSettings], Engine] = getattr(importlib.import_module(module), name)
+    gc.freeze()
+    gc.enable()
+    return build(models, settings)
 
 
 def _claim_stdout() -> BinaryIO:
@@ -236,4 +244,6 @@ def _die_with_parent(parent_pid: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # to take torch apart object by object takes a second of processor time

@@ -59,7 +59,7 @@ def _run(module: str, question: Any) -> subprocess.CompletedProcess[bytes]:
     environment = worker_environment(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH"))))
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", module],
+        [sys.executable, "-W", "ignore", "-m", "generation.workers.short_process", module],
         input=encode(question)[HEADER.size :],
         capture_output=True,
         env=environment,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from cli.execution import pause_collecting, run_guarded
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"aiohttp", "alembic", "discord", "huggingface_hub", "numpy", "PIL", "rich", "sqlalchemy", "torch"}
@@ -45,3 +48,9 @@ def test_without_a_server_its_driver_is_not_loaded() -> None:
     code = "import sys, bot, cli.serve; print(sorted({'psycopg', 'asyncpg', 'ray'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_command_that_runs_has_its_garbage_collected() -> None:
+    pause_collecting()
+    assert not gc.isenabled()
+    assert run_guarded(gc.isenabled)
