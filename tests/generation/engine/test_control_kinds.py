@@ -176,6 +176,22 @@ def test_a_union_paints_as_the_stock_pipeline_and_knows_what_its_picture_is(
     assert [step.control for step in Trace.parse(end.trace).forwards()] == [(rows,)] * 4 + [()]
 
 
+@pytest.mark.long
+def test_two_maps_of_a_union_add_up_as_in_the_stock_pipeline(xl: Toys, engine: Engine) -> None:
+    depth = xl.control("union", strength=0.7)
+    spec = a_spec(control=(depth, xl.control("union", 1, mode="lines", preprocessor="canny", begin=0.4)), steps=5)
+    union = diffusers.ControlNetUnionModel.from_pretrained(xl.files["union"].path)
+    theirs = stock(
+        xl.pipeline("StableDiffusionXLControlNetUnionPipeline", controlnet=[union, union]),
+        spec,
+        control_image=[seen(each) for each in spec.controls],
+        control_mode=[1, 3],
+        controlnet_conditioning_scale=[each.strength for each in spec.controls],
+        control_guidance_start=[each.begin for each in spec.controls],
+    )
+    assert np.abs(as_array(paint(engine, order_of(spec))) - theirs).max() <= MAX_LEVELS_APART
+
+
 def test_the_company_of_a_union_never_reaches_its_picture(xl: Toys, engine: Engine) -> None:
     """Its rows see each other: beside others of the same network, in a larger forward, each runs by itself."""
     specs = [a_spec(seed=index, control=(xl.control("union", index),)) for index in range(3)]
