@@ -199,7 +199,7 @@ class Slot:
         if repaint is not None:
             repaint = Repaint(*(part.to(device) for part in (repaint.mask, repaint.kept, repaint.noise)))
         conditioning = self._condition(spec, begun.mask_input)
-        guides = prepare_guides(self.order, self.controls, self.size_px, device)
+        guides = prepare_guides(self.family, self.order, self.controls, self.size_px, device)
         self.walk = SamplingRun(sampling, conditioning, begun.latents.to(device), repaint, guides=guides)
         if self.replay is not None and len(self.replay) != self.total:
             raise TraceLengthError(number=len(self.replay), wanted=self.total)
@@ -245,7 +245,7 @@ class Slot:
             mask = build_mask_input(self.family, generator, latents.shape) if self.family.takes_mask else None
             conditioning = self._condition(larger, mask)
             place = before.latents.device
-            guides = prepare_guides(self.order, self.controls, size_px, place)
+            guides = prepare_guides(self.family, self.order, self.controls, size_px, place)
             walk = SamplingRun(sampling, conditioning, latents.to(place), None, self.done, guides, clean.to(place))
         except BaseException:
             generator.set_state(drawn)

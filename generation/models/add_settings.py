@@ -178,7 +178,7 @@ def _write_settings(models_dir: Path, file: Path, found: Description, parts: Par
     hint = f"{file.stem} {stated_px(tensors.metadata) or ''}"
     try:
         if found.kind is Kind.CONTROL:
-            settings = {f"{SETTINGS}/config.json": derive_control_settings(tensors.shapes)}
+            settings = {f"{SETTINGS}/config.json": derive_control_settings(tensors.shapes, file)}
             return write_settings(models_dir, settings, f"{SETTINGS}-{found.family}")
         if parts.vae is not None and parts.text_encoder is not None:
             files = _gather_settings(models_dir, tensors.shapes, found.family, hint, parts.vae, parts.text_encoder)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from generation.models import adapter_layout, control_layout
 from generation.models.adapter_layout import ADAPTER_CLASS
 from generation.models.checkpoint import IncompatibleFileError, Shapes
 from generation.models.control_layout import CONTROL_CLASS, OTHER_CLASSES, UNION_CLASS, require_other
+from generation.models.zimage_control import (
+    FAMILY,
+    ZIMAGE_CONTROL_CLASS,
+    derive_zimage_control,
+    describe_zimage_settings,
+    is_zimage_control,
+)
 from generation.requests.control import ADAPTER, UNION
 
-CLASSES = (CONTROL_CLASS, UNION_CLASS, ADAPTER_CLASS)
+CLASSES = (CONTROL_CLASS, UNION_CLASS, ADAPTER_CLASS, ZIMAGE_CONTROL_CLASS)
 _FEWEST_MODES = 6
 
 
@@ -31,6 +39,8 @@ def describe_control_file(shapes: Shapes) -> ControlDescription | None:
 
     Raise `IncompatibleFileError` for one that cannot be run.
     """
+    if is_zimage_control(shapes):
+        return ControlDescription(FAMILY)
     require_other(control_layout.other_control(shapes))
     if control_layout.is_control(shapes):
         modes = control_layout.count_modes(shapes)
@@ -47,6 +57,8 @@ def describe_control_folder(settings: Mapping[str, Any]) -> ControlDescription |
     require_other(OTHER_CLASSES.get(name, "") if isinstance(name, str) else "")
     if name == ADAPTER_CLASS:
         return ControlDescription(*adapter_layout.describe_adapter_settings(settings), kind=ADAPTER)
+    if name == ZIMAGE_CONTROL_CLASS:
+        return ControlDescription(describe_zimage_settings(settings))
     if name not in (CONTROL_CLASS, UNION_CLASS):
         return None
     family, width = control_layout.describe_settings(settings)
@@ -58,8 +70,13 @@ def describe_control_folder(settings: Mapping[str, Any]) -> ControlDescription |
     return ControlDescription(family, width, UNION, modes)
 
 
-def derive_settings(shapes: Shapes) -> dict[str, Any]:
-    """Return the settings of one in a single file. Raise `IncompatibleFileError` if its shape is unknown here."""
+def derive_settings(shapes: Shapes, file: Path | None = None) -> dict[str, Any]:
+    """Return the settings of one in a single file. Raise `IncompatibleFileError` if its shape is unknown here.
+
+    `file`: where it lies, for what no shape tells.
+    """
+    if is_zimage_control(shapes):
+        return derive_zimage_control(shapes, file)
     if adapter_layout.is_adapter(shapes):
         return adapter_layout.derive_adapter_settings(shapes)
     return control_layout.derive_control_settings(shapes)

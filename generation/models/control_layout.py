@@ -32,12 +32,12 @@ OTHER_CLASSES = {
     "ControlNetXSAdapter": "a ControlNet-XS",
     "SparseControlNetModel": "a ControlNet for motion pictures",
     **dict.fromkeys(
-        ("FluxControlNetModel", "SD3ControlNetModel", "QwenImageControlNetModel", "ZImageControlNetModel"),
+        ("FluxControlNetModel", "SD3ControlNetModel", "QwenImageControlNetModel"),
         _OTHERS[2][1],
     ),
 }
 """The same by the class that a folder's settings name."""
-_REMEDY = "ControlNets of Stable Diffusion 1, 2 and XL are run here."
+_REMEDY = "ControlNets of Stable Diffusion 1, 2 and XL and of Z-Image are run here."
 _HEADS_SD1, _HEADS_UNION, _HEAD_WIDTH, _XL_ADDED, _XL_TIME, _XL_WIDTH = 8, 8, 64, 2816, 256, 2048
 T = TypeVar("T")
 

@@ -48,7 +48,8 @@ class ControlFile:
         A Union is trained on all: thin edges can be made of any picture.
         """
         name = self.name.casefold()
-        return next((made for hint, made in _HINTS.items() if hint in name), "canny" if self.kind == UNION else NONE)
+        is_for_all = self.kind == UNION or "union" in name
+        return next((made for hint, made in _HINTS.items() if hint in name), "canny" if is_for_all else NONE)
 
     @property
     def modes(self) -> tuple[str, ...]:

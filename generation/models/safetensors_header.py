@@ -81,6 +81,19 @@ def check_numbers(path: Path) -> str:
     return whole.hexdigest()
 
 
+def is_zero(path: Path, name: str) -> bool:
+    """Return whether all numbers of a tensor are zero. Raise `ValueError` if the file cannot be read."""
+    if path.suffix == SUFFIX:
+        return False
+    read_tensors(path)
+    with path.open("rb") as file:
+        start = 8 + struct.unpack("<Q", file.read(8))[0]
+        header = json.loads(file.read(start - 8))
+        begin, end = header[name]["data_offsets"]
+        file.seek(start + begin)
+        return not np.frombuffer(file.read(end - begin), np.uint8).any()
+
+
 def _require_finite(name: str, dtype: str, data: bytes) -> None:
     if dtype in _WHOLE_NUMBERS:
         return

@@ -63,7 +63,7 @@ WORK: Mapping[str, Work] = {
     "sdxl": Work(0.0654, 1.8540, 0.0585, Work(0.0322, 0.8284, 0.0259)),
     "klein": Work(4.0406, 8.2228, 0.4010),
     "klein9b": Work(9.1331, 18.4813, 0.6844),
-    "zimage": Work(1.3618, 14.5505, 0.6416),
+    "zimage": Work(1.3618, 14.5505, 0.6416, Work(0.7809, 9.3443, 0.3810)),
 }
 """By the engine's family: floating point operations of its network, counted, over those of `sd` at 512 x 512."""
 

@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 
 from generation.engine.control.networks import ControlNetwork
 from generation.engine.control.pictures import prepare_control_pictures
+from generation.engine.families.base import Family
 from generation.jobs.protocol import GenerateCommand
 from generation.requests.control import ADAPTER
 
@@ -26,7 +27,7 @@ class Guides(NamedTuple):
     """What the ControlNets of an image see, and what its T2I-Adapters add, each by its place in the spec."""
 
     pictures: tuple[Tensor, ...] = ()
-    """(1, 3, H, W) in 0..1."""
+    """(1, 3, H, W) in 0..1, or what a family's ControlNets see in its place."""
     features: tuple[tuple[Tensor, ...], ...] = ()
     """(1, C, h, w) for each block of the UNet, at its strength; nothing for what is no T2I-Adapter."""
 
@@ -35,13 +36,18 @@ NO_GUIDES = Guides()
 
 
 def prepare_guides(
-    order: GenerateCommand, networks: Sequence[ControlNetwork], size_px: tuple[int, int], device: torch.device
+    family: Family,
+    order: GenerateCommand,
+    networks: Sequence[ControlNetwork],
+    size_px: tuple[int, int],
+    device: torch.device,
 ) -> Guides:
     """Return the guides of an image for a pass of that size."""
     pictures = prepare_control_pictures(order, size_px)
-    given = zip(networks, pictures, order.spec.controls, strict=True)
+    given = list(zip(networks, pictures, order.spec.controls, strict=True))
     return Guides(
-        pictures, tuple(_extract(network, picture, each.strength, device) for network, picture, each in given)
+        tuple(each if network.kind == ADAPTER else family.view(network.network, each) for network, each, _ in given),
+        tuple(_extract(network, picture, each.strength, device) for network, picture, each in given),
     )
 
 

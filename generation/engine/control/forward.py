@@ -83,23 +83,23 @@ class ControlForwards:
         buffers = self._get_buffers(network, members[0], bucket, batch)
         strengths = _fill(buffers, members, batch)
         mode = first.order.spec.controls[members[0].place].mode
+        scales = torch.tensor(strengths + [0.0] * (bucket - num_rows), device=self._device.torch_device)
         outputs = first.family.control(
             network.network,
             buffers.latents,
             buffers.timesteps,
             buffers.conditioning,
             buffers.pictures,
+            strengths=scales,
             mode=MODES[mode] if mode else None,
         )
-        scales = torch.tensor(strengths, dtype=torch.float32, device=self._device.torch_device)[:, None, None, None]
-        for index, output in enumerate(outputs):
-            scaled = (output[:num_rows] * scales).to(output.dtype)
-            name = f"{RESIDUAL}{index}"
+        for place, output in outputs.items():
+            name = f"{RESIDUAL}{place}"
             if name not in residuals:
                 residuals[name] = _zeros(batch.bucket, output)
             row = 0
             for member in members:
-                residuals[name][member.rows] += scaled[row : row + member.slot.rows]
+                residuals[name][member.rows] += output[row : row + member.slot.rows]
                 row += member.slot.rows
         return bucket
 

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import ControlNetModel, ControlNetUnionModel, T2IAdapter
-from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
+from diffusers import ControlNetModel, ControlNetUnionModel, T2IAdapter, ZImageControlNetModel
+from diffusers.loaders.single_file_utils import (
+    convert_controlnet_checkpoint,
+    convert_z_image_controlnet_checkpoint_to_diffusers,
+)
 
 from generation.engine.control.adapter_fit import require_adapter_fit
+from generation.engine.control.zimage import find_misfit
 from generation.engine.devices import Device, lay_out
 from generation.engine.errors import AddonMissingError, AddonUnusableError
 from generation.engine.loading import load_diffuser, ready, refusal, refusing, take_weights
@@ -24,6 +28,7 @@ from generation.models.control_layout import SETTINGS, take_control
 from generation.models.controls import ControlFile
 from generation.models.hashing import hash_files
 from generation.models.layout import check_file, check_part
+from generation.models.zimage_control import FAMILY
 from generation.requests.control import ADAPTER, MAX_CONTROLS, UNION, Control
 from generation.requests.errors import ControlModeUnknownError
 
@@ -98,13 +103,13 @@ def load_control(file: ControlFile, device: Device) -> Any:
             raise AddonUnusableError(name=file.name, why="its file has changed since it was added.")
         network = _read(file, device)
     lay_out((network,), device)
-    if device.memory != "full" and file.kind != ADAPTER:  # that attends to nothing
+    if device.memory != "full" and hasattr(network, "set_attention_slice") and file.kind != ADAPTER:
         network.set_attention_slice("auto")
     return network
 
 
 def _read(file: ControlFile, device: Device) -> Any:
-    kind = _CLASSES[file.kind]
+    kind = ZImageControlNetModel if file.family == FAMILY else _CLASSES[file.kind]
     if file.config is None:
         check_part(file.path)
         return load_diffuser(kind, file.path, device)
@@ -119,7 +124,7 @@ def _build(kind: Any, path: Path, settings: Path, device: Device) -> Any:
         with torch.device("meta"):
             network = kind.from_config(config)
         read = take_whole(take_weights(path))
-        own = name_whole(read) if kind is T2IAdapter else convert_controlnet_checkpoint(take_control(read), config)
+        own = _rename(kind, read, config)
         weights = {name: each.to(device.dtype) for name, each in own.items() if each is not None}
         missing = network.load_state_dict(weights, strict=False, assign=True).missing_keys
         if missing:
@@ -127,10 +132,23 @@ def _build(kind: Any, path: Path, settings: Path, device: Device) -> Any:
     return network
 
 
+def _rename(kind: Any, read: dict[str, Any], config: Any) -> dict[str, Any]:
+    """Return the weights of a file under the names of diffusers."""
+    if kind is T2IAdapter:
+        return name_whole(read)
+    if kind is ZImageControlNetModel:
+        return dict(convert_z_image_controlnet_checkpoint_to_diffusers(read, config))
+    return dict(convert_controlnet_checkpoint(take_control(read), config))
+
+
 def require_fit(file: ControlFile, network: Any, unet: Any) -> None:
     """Raise `AddonUnusableError` unless what a ControlNet adds has the shapes of a UNet."""
     if file.kind == ADAPTER:
         require_adapter_fit(file.name, network.config, unet.config)
+        return
+    if file.family == FAMILY:
+        if why := find_misfit(network, unet):
+            raise AddonUnusableError(name=file.name, why=f"it is made for another network: {why}.")
         return
     for name in _SAME:
         has, wants = (_listed(each.config.get(name)) for each in (network, unet))

@@ -24,7 +24,7 @@ format, others get the device's."""
 MASK = "mask"
 """The input that the engine adds for a family that takes one: (rows, 1 + C, h, w), a mask and the latents it keeps."""
 RESIDUAL = "residual "
-"""What ControlNets add to a forward: `residual 0` and so on, the last for the middle of the UNet."""
+"""What ControlNets add to a forward, by place: `residual 0` and so on; in a UNet, the last for its middle."""
 FEATURE = "feature "
 """What T2I-Adapters add to a forward: `feature 0` and so on, one for each block of the UNet."""
 
@@ -118,14 +118,18 @@ class Family(Protocol):
         conditioning: Conditioning,
         pictures: Tensor,
         *,
+        strengths: Tensor,
         mode: int | None = None,
-    ) -> list[Tensor]:
-        """Return what a ControlNet adds for these rows, at strength 1; `pictures` (rows, 3, H, W) in 0..1.
+    ) -> Mapping[int, Tensor]:
+        """Return what a ControlNet adds for these rows, each at its strength, by the place where it is added.
 
-        `mode`: of a Union, the number of what its pictures are.
+        `pictures` (rows, C, h, w): what `view` returned. `mode`: of a Union, the number of what its pictures are.
 
         Only of a family whose models have ControlNets; the inputs are those of `denoise`.
         """
+
+    def view(self, network: Any, picture: Tensor) -> Tensor:
+        """Return what a ControlNet sees of a picture (1, 3, H, W) in 0..1."""
 
     def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """Encode pixels (1, 3, H, W) in -1..1 to scaled float32 latents (1, C, h, w), drawing from the generator."""

@@ -65,8 +65,9 @@ class Diffusion(WithVae):
         conditioning: Conditioning,
         pictures: Tensor,
         *,
+        strengths: Tensor,
         mode: int | None = None,
-    ) -> list[Tensor]:
+    ) -> Mapping[int, Tensor]:
         added = {name: conditioning[name] for name in ("text_embeds", "time_ids") if name in conditioning}
         down, middle = network(
             latents,
@@ -77,7 +78,11 @@ class Diffusion(WithVae):
             return_dict=False,
             **({"controlnet_cond": pictures} if mode is None else _tell_mode(network, pictures, mode)),
         )
-        return [*down, middle]
+        scales = strengths[:, None, None, None]
+        return {place: (each * scales).to(each.dtype) for place, each in enumerate((*down, middle))}
+
+    def view(self, network: Any, picture: Tensor) -> Tensor:
+        return picture
 
 
 def _tell_mode(union: Any, pictures: Tensor, mode: int) -> dict[str, Any]:

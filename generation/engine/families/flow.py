@@ -47,7 +47,12 @@ class Flow(WithVae, ABC):
     def use(self, adapters: tuple[Adapter, ...]) -> None:
         self._adapters.use(adapters)
 
-    def control(self, network: Any, *inputs: Any, mode: int | None = None) -> list[torch.Tensor]:
+    def control(
+        self, network: Any, *inputs: Any, strengths: torch.Tensor, mode: int | None = None
+    ) -> Mapping[int, torch.Tensor]:
+        raise NotImplementedError("ControlNets are refused at admission")
+
+    def view(self, network: Any, picture: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError("ControlNets are refused at admission")
 
     def sampling(

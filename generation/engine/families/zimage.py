@@ -6,8 +6,10 @@ lengths share the forward. A mask is other bits, so the padded length is part of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from diffusers import ZImageTransformer2DModel
@@ -15,8 +17,9 @@ from diffusers.pipelines.z_image.pipeline_z_image import calculate_shift
 from torch import Tensor
 
 from generation.engine.adapters import Adapters
+from generation.engine.control.zimage import RowStrengths, fill_channels, lending
 from generation.engine.devices import Device
-from generation.engine.families.base import Conditioning, rescale_guidance
+from generation.engine.families.base import RESIDUAL, Conditioning, rescale_guidance
 from generation.engine.families.flow import Flow
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import LanguageText, Read
@@ -86,24 +89,58 @@ class ZImage(Flow):
         return -rescale_guidance(guided, positive, spec)
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        lengths = conditioning["lengths"].tolist()
-        # Rows that no image has filled yet are as long as the longest: another padded length would bring a mask.
-        captions = [row[: length or len(row)] for row, length in zip(conditioning["captions"], lengths, strict=True)]
-        rows = list(latents.unsqueeze(2).unbind())
-        outputs = self._transformer(rows, (1000 - timesteps) / 1000, captions, return_dict=False)[0]
+        inputs = _list_inputs(latents, timesteps, conditioning)
+        added = {
+            int(name.removeprefix(RESIDUAL)): each for name, each in conditioning.items() if name.startswith(RESIDUAL)
+        }
+        outputs = self._transformer(*inputs, controlnet_block_samples=added or None, return_dict=False)[0]
         return torch.stack(outputs).squeeze(2)
+
+    def control(  # type: ignore[override]
+        self,
+        network: Any,
+        latents: Tensor,
+        timesteps: Tensor,
+        conditioning: Conditioning,
+        pictures: Tensor,
+        *,
+        strengths: Tensor,
+        mode: int | None = None,
+    ) -> Mapping[int, Tensor]:
+        inputs = _list_inputs(latents, timesteps, conditioning)
+        with lending(network, self._transformer):
+            added: Mapping[int, Tensor] = network(
+                *inputs, list(pictures.unsqueeze(2).unbind()), conditioning_scale=RowStrengths(strengths)
+            )
+        return added
+
+    def view(self, network: Any, picture: Tensor) -> Tensor:
+        pixels = (2 * picture - 1).to(self._device.torch_device, self._vae.dtype)
+        return fill_channels(self._scale(self._vae.encode(pixels).latent_dist.mode()), network)
 
     def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         pixels = pixels.to(self._device.torch_device, self._vae.dtype)
-        sample = self._vae.encode(pixels).latent_dist.sample(generator)
-        latents: Tensor = (sample - self._vae.config.shift_factor) * self._vae.config.scaling_factor
-        return latents.float()
+        return self._scale(self._vae.encode(pixels).latent_dist.sample(generator)).float()
 
     def decode(self, latents: Tensor) -> Tensor:
         latents = latents.to(self._vae.dtype) / self._vae.config.scaling_factor + self._vae.config.shift_factor
         pixels: Tensor = self._vae.decode(latents, return_dict=False)[0]
         return pixels.float()
 
+    def _scale(self, sample: Tensor) -> Tensor:
+        scaled: Tensor = (sample - self._vae.config.shift_factor) * self._vae.config.scaling_factor
+        return scaled
+
     def _encode(self, ids: tuple[int, ...]) -> Tensor:
         """Return (length, width) of the last layer but one."""
         return self._text.hidden_states(ids)[_LAYER][0, : len(ids)]
+
+
+def _list_inputs(
+    latents: Tensor, timesteps: Tensor, conditioning: Conditioning
+) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+    """Return rows of latents, timesteps and captions as the networks take them."""
+    lengths = conditioning["lengths"].tolist()
+    # Rows that no image has filled yet are as long as the longest: another padded length would bring a mask.
+    captions = [row[: length or len(row)] for row, length in zip(conditioning["captions"], lengths, strict=True)]
+    return list(latents.unsqueeze(2).unbind()), (1000 - timesteps) / 1000, captions
