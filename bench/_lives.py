@@ -105,11 +105,12 @@ class Life:
             if not self.is_over:
                 os.kill(self.pid, number)
 
-    def signal_worker(self, number: Signals) -> bool:
-        """Send the signal; return whether there was a worker."""
+    def signal_worker(self, number: Signals, *, index: int = 0) -> bool:
+        """Send the signal to one of its workers; return whether there was one."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(self.pid).children():
-                child.send_signal(number)
+            children = psutil.Process(self.pid).children()
+            if children:
+                children[index % len(children)].send_signal(number)
                 return True
         return False
 
@@ -157,12 +158,14 @@ def _prepare(options: argparse.Namespace) -> None:
     """Import all that a bot needs, and replace its parts as the options say."""
     import cli.app
     import cli.serve
+    import cli.workers
     import discord_sandbox  # noqa: F401
     from generation.workers.frames import WorkerConfig
     from generation.workers.local import LocalWorker
 
-    program: Any = cli.serve
+    program: Any = cli.workers
     if options.engine:
+        assert (program.WorkerConfig, program.LocalWorker) == (WorkerConfig, LocalWorker), "workers are made elsewhere"
         niceness = {} if options.nice is None else {"nice": options.nice}
         program.WorkerConfig = partial(WorkerConfig, engine=options.engine, **niceness)
         program.LocalWorker = partial(LocalWorker, hang_s=options.hang_s, first_pause_s=0.02)

@@ -129,7 +129,7 @@ class LightEngine:
             progress = Progress(image_id=image_id, attempt=attempt, done=done, total=total)
             return [progress, *_previews(order, done, total)]
         self._drop(order)
-        return [_finished(order)]
+        return [finish(order)]
 
     def _drop(self, order: GenerateCommand) -> int:
         del self._orders[order.image_id]
@@ -171,7 +171,8 @@ def _previews(order: GenerateCommand, done: int, total: int) -> list[Event]:
     return [Preview(image_id=order.image_id, attempt=order.attempt, jpeg=b"\xff\xd8light")] if is_due else []
 
 
-def _finished(order: GenerateCommand) -> Finished:
+def finish(order: GenerateCommand) -> Finished:
+    """Return the end of an image, as of now."""
     pixels = light_pixels(order)
     reached("rendered")
     flagged = order.check_safety and "withhold-image" in order.spec.prompt

@@ -63,6 +63,10 @@ class InProcessWorker:
         self._end()
         self._events.put_nowait(WorkerLost(reason=reason))
 
+    def say(self, event: Event) -> None:
+        """Report something, whether it is true or not."""
+        self._events.put_nowait(event)
+
     def hold(self, is_held: bool) -> None:
         self.is_held = is_held
         self._wake.set()

@@ -56,13 +56,21 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--kills", type=int, default=100, help="how many processes to kill")
     parser.add_argument("--seed", type=int, default=1, help="of all that is random here (not: of timing)")
     parser.add_argument("--real", action="store_true", help="the built-in model in the worker, not the light engine")
+    parser.add_argument("--members", type=int, default=1, help="workers behind the one queue")
     parser.add_argument("--naive", action="store_true", help="the control: a bot built the usual way, which loses")
     parser.add_argument("--keep", type=Path, help="a folder to leave database and log in")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        chaos = Chaos(folder, kills=options.kills, seed=options.seed, is_real=options.real, is_naive=options.naive)
+        chaos = Chaos(
+            folder,
+            kills=options.kills,
+            seed=options.seed,
+            is_real=options.real,
+            is_naive=options.naive,
+            members=options.members,
+        )
         figures = asyncio.run(chaos.run())
     return report(figures, is_short=options.json, to_be_zero=TO_BE_ZERO, needed=("kills",))
 
@@ -76,7 +84,17 @@ class Chaos:
     remembers = 1000
     """How many calls the local Discord keeps in its journal."""
 
-    def __init__(self, folder: Path, *, kills: int, seed: int, is_real: bool = False, is_naive: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        kills: int,
+        seed: int,
+        is_real: bool = False,
+        is_naive: bool = False,
+        members: int = 1,
+    ) -> None:
+        self._members = members
         self._database, self._log, self._folder = folder / "atelier.db", folder / "log", folder
         self._chance = random.Random(seed)
         self._wanted = kills
@@ -162,9 +180,9 @@ class Chaos:
                 life.send(signal.SIGSTOP)
                 await asyncio.sleep(self._chance.uniform(0.2, 1.5))
                 life.send(signal.SIGCONT)
-            case "freeze worker" if not self._is_real and life.signal_worker(signal.SIGSTOP):
+            case "freeze worker" if not self._is_real and life.signal_worker(signal.SIGSTOP, index=self._members - 1):
                 await life.over(timeout_s=HANG_S + 0.5)
-                life.signal_worker(signal.SIGCONT)
+                life.signal_worker(signal.SIGCONT, index=self._members - 1)
             case "drop answers":
                 for path in ("/webhooks/*", "/channels/*", "/interactions/*"):
                     performed = self._chance.random() < 0.7
@@ -177,8 +195,11 @@ class Chaos:
     async def _kill_worker(self, life: Life) -> None:
         """Kill the worker when there is one."""
         await life.over(timeout_s=self._chance.uniform(0, 8 if self._is_real else 0.4))
-        if not life.is_over and life.signal_worker(signal.SIGKILL):
+        if not life.is_over and life.signal_worker(signal.SIGKILL, index=self._struck_member()):
             self._kills += 1
+
+    def _struck_member(self) -> int:
+        return self._chance.randrange(self._members) if self._members > 1 else 0
 
     async def _count(self, life: Life) -> None:
         """Count the end of a life: its own kill, and those by failpoints in its workers."""
@@ -243,6 +264,7 @@ class Chaos:
             "ATELIER_DISCORD_TOKEN": self._discord.token,
             "ATELIER_HEALTH_PORT": "0",
             "ATELIER_NUM_THREADS": "1",
+            **({"ATELIER_DEVICES": f"cpu*{self._members}"} if self._members > 1 else {}),
             "ATELIER_SHUTDOWN_GRACE_S": "2",
             "ATELIER_LOG_LEVEL": "WARNING",
             "ATELIER_FAILPOINTS": failpoint,

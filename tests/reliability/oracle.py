@@ -18,7 +18,7 @@ from db.engine import Database, parse_url
 from db.migrate import migrate
 from discord_sandbox import Interaction, Message, Sandbox
 
-_AUDIT = """
+AUDIT = """
 CREATE TABLE stale_writes (image_id TEXT);
 CREATE TRIGGER note_stale_write AFTER UPDATE ON images
 WHEN OLD.status NOT IN ('waiting', 'running') AND (
@@ -97,7 +97,7 @@ def prepare(path: Path) -> None:
     """Create the database, and the trigger that records stale writes."""
     migrate(parse_url(f"sqlite:///{path}"))
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(_AUDIT)
+        connection.executescript(AUDIT)
 
 
 def num_open(path: Path) -> int:
