@@ -80,9 +80,13 @@ def simulate(
     mix: Mix = ONE_KEY,
     own: Mapping[int, Key] = NO_KEYS,
     duration: Duration = one_tick,
+    depth: int = _ALWAYS_WAITING,
 ) -> Record:
-    """Run a policy through the arrivals of `seed`, the same for every policy. Time is in full forwards."""
-    record, source = Record(), Arrivals(seed, weights, mix, own)
+    """Run a policy through the arrivals of `seed`, the same for every policy. Time is in full forwards.
+
+    `depth`: pictures that a flooding guild has waiting and in the making.
+    """
+    record, source = Record(), Arrivals(seed, weights, mix, own, depth)
     busy_before: set[int] = set()
     model = ""
     while record.elapsed < until:
@@ -129,9 +133,9 @@ def _note_gaps(record: Record, served: Mapping[int, float], busy: set[int]) -> N
 class Arrivals:
     """The same members for every policy: floods keep their queue long, the others arrive by the clock."""
 
-    def __init__(self, seed: int, weights: Mapping[int, float], mix: Mix, own: Mapping[int, Key]) -> None:
+    def __init__(self, seed: int, weights: Mapping[int, float], mix: Mix, own: Mapping[int, Key], depth: int) -> None:
         self._chance = random.Random(seed)
-        self._weights, self._mix, self._own = weights, mix, own
+        self._weights, self._mix, self._own, self._depth = weights, mix, own, depth
         self._number = 0
         self._waiting = dict.fromkeys(FLOODS, 0)
         self._next_burst = 500.0
@@ -161,7 +165,7 @@ class Arrivals:
             self._waiting[picture.guild_id] -= 1
 
     def _room(self, guild_id: int) -> int:
-        missing = _ALWAYS_WAITING - self._waiting[guild_id]
+        missing = self._depth - self._waiting[guild_id]
         self._waiting[guild_id] += missing
         return missing
 

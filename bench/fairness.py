@@ -22,6 +22,10 @@ empty: keys ending in `_mixed` (models stay loaded, quantum 0, as the engine has
 model takes as long as four forwards; the quantum and the charge are those of decision record 9). `quanta` has the
 figures by quantum, `slots` by number of resident images. Throughput is over time there, and `light_wall_ratio` is in
 time by that same measure of a forward.
+
+With `--members 1 2 4 8` nothing but `members`: by number of workers behind the one line, and for four of which two are
+slow, the same figures and those of first come, first served; `charged_gap` is of what guilds were charged, whose bound
+does not depend on the number. Ends with 1 if a figure is outside its bar.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench._crowd import (
@@ -47,10 +51,15 @@ from bench._crowd import (
     Record,
     simulate,
 )
+from bench._several import Several, SeveralFifo
 from bench._sharing import CountRoundRobin, Fifo, Ours, Picture, Policy
 
 EVEN = dict.fromkeys(FLOODS, 1.0)
 UNEVEN = {1: 0.1, 2: 1.0, 3: 10.0}
+UNEQUAL_SPEEDS = (1, 1, 3, 6)
+"""Ticks of a forward by each of four workers."""
+MAX_LIGHT, MAX_LIGHT_UNEQUAL = 1.25, 1.5
+"""What a light guild's 95th percentile may be over what it takes alone."""
 SWAP_FORWARDS = 4.0
 QUANTA = (0.0, 8.0, 32.0, 128.0)
 CHOSEN_QUANTUM = 32.0
@@ -64,8 +73,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--forward", type=int, default=8, help="images in one forward")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", default="paintbox", help="measures T(b)/T(1); “none” leaves it out")
+    parser.add_argument("--members", type=int, nargs="+", metavar="N", help="only with so many workers each")
     options = parser.parse_args(argv)
     trial = Trial(options.forward, options.ticks, options.seed)
+    if options.members:
+        return _print_members(trial.by_members(options.members), is_quiet=options.json)
     figures = trial.one_key() | trial.many_keys() | {"families": trial.families(), "slots": trial.by_slots()}
     if options.model != "none":
         ratio = _forward_ratio(options.model, options.forward)
@@ -75,6 +87,20 @@ def main(argv: list[str]) -> int:
             print(f"{name:28} {value}")
     print(json.dumps(figures))
     return 0
+
+
+def _print_members(figures: Mapping[str, Mapping[str, float]], *, is_quiet: bool) -> int:
+    """Print them; return 1 if a bar is not met."""
+    if not is_quiet:
+        for name, each in figures.items():
+            print(f"{name:20} {dict(each)}")
+    print(json.dumps({"members": figures}))
+    return int(not all(_is_within(name, each) for name, each in figures.items()))
+
+
+def _is_within(name: str, figures: Mapping[str, float]) -> bool:
+    is_fair = figures["charged_gap"] <= figures["charged_bound"] and figures["gap"] <= figures["bound"]
+    return is_fair and figures["light_ratio"] <= (MAX_LIGHT if name.isdecimal() else MAX_LIGHT_UNEQUAL)
 
 
 class Trial:
@@ -132,6 +158,28 @@ class Trial:
                 ),
             }
             for slots in (self._forward, self._forward + 2, 2 * self._forward)
+        }
+
+    def by_members(self, members: Sequence[int]) -> dict[str, dict[str, float]]:
+        """Run several workers behind one line: equal ones, and four of which two are slow."""
+        cases = {str(number): [1] * number for number in members} | {"4, two of them slow": UNEQUAL_SPEEDS}
+        return {name: self._run_members(speeds) for name, speeds in cases.items()}
+
+    def _run_members(self, speeds: Sequence[int]) -> dict[str, float]:
+        several, fifo = Several(self._forward, EVEN, speeds), SeveralFifo(self._forward, EVEN, speeds)
+        depth, slots = 40 * len(speeds), len(speeds) * (self._forward + self._forward // 4)
+        ours = _figures(simulate(several, self._until, EVEN, self._seed, depth=depth))
+        peer = _figures(simulate(fifo, self._until, EVEN, self._seed, depth=depth))
+        return {
+            "charged_gap": several.charges.gap,
+            "charged_bound": 2.0 * max(FLOODS.values()),
+            "gap": ours["gap"],
+            "bound": _bound(slots, EVEN),
+            "jain": ours["jain"],
+            "light_ratio": ours["light_ratio"],
+            "throughput": ours["throughput"],
+            "fifo_charged_gap": fifo.charges.gap,
+            "fifo_light_ratio": peer["light_ratio"],
         }
 
     def _keyed(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench._crowd import CHARGES
-from bench.fairness import Trial
+from bench.fairness import MAX_LIGHT, Trial
 from generation.models.families import FAMILIES
 
 
@@ -17,6 +17,14 @@ def test_three_families_at_once_keep_the_bound(name: str) -> None:
     assert 0 < figures["gap"] <= figures["bound"]
     assert figures["jain"] > 0.99
     assert figures["fifo_gap"] > 10 * figures["gap"], "the peer parts without end"
+
+
+def test_several_workers_keep_the_bound_of_one() -> None:
+    by_number = Trial(8, 400, 1).by_members([2])
+    for figures in by_number.values():
+        assert 0 < figures["charged_gap"] <= figures["charged_bound"] < figures["fifo_charged_gap"]
+        assert figures["gap"] <= figures["bound"]
+        assert figures["light_ratio"] <= MAX_LIGHT < figures["fifo_light_ratio"]
 
 
 def test_the_charges_are_those_of_the_price_list() -> None:
