@@ -20,8 +20,8 @@ from db.engine import Database
 from generation.errors import ConfigurationError
 from generation.requests.cost import UNITS_PER_STEP
 from generation.retry import Problems, num_stuck
-from generation.scheduling.members import MemberState
 from generation.scheduling.service import GenerationService
+from generation.scheduling.worker_status import WorkerStatus
 
 _EVERY_S = 0.02
 _SAMPLES = 6000
@@ -66,7 +66,7 @@ class HealthStatus:
             "painter_ready": self._generation.is_ready,
             "waiting": self._generation.num_waiting,
             "running": self._generation.num_running,
-            "workers": [_describe(each) for each in self._generation.members],
+            "workers": [_describe(each) for each in self._generation.workers],
             "degraded": list(self._list_workers_down()) if self._generation.is_ready else [],
             "problems": list(self._list_problems()),
         }
@@ -84,27 +84,26 @@ class HealthStatus:
 
     def _list_workers_down(self) -> Iterator[str]:
         """Yield what is wrong with which worker: a problem if none is up, else it makes the bot slower."""
-        members = list(self._generation.members)
-        for each in members:
-            if not each.num_slots:
-                which = f"worker {each.name}" if len(members) > 1 else "worker"
-                reason = f" ({each.trouble})" if each.trouble else ""
-                yield f"The {which} is starting or restarting{reason}."
-        for name, why in self._generation.unfit_members.items():
-            yield f"The worker {name} cannot be used: {why}"
+        workers = self._generation.workers
+        for each in workers:
+            which = f"worker {each.name}" if len(workers) > 1 else "worker"
+            if each.is_unfit:
+                yield f"The {which} cannot be used: {each.trouble}"
+            elif not each.num_slots:
+                yield f"The {which} is starting or restarting{f' ({each.trouble})' if each.trouble else ''}."
 
 
-def _describe(member: MemberState) -> dict[str, object]:
+def _describe(worker: WorkerStatus) -> dict[str, object]:
     """Return what `/healthz` says of a worker."""
-    pace = member.pace.units_per_s
+    speed = worker.units_per_s
     return {
-        "name": member.name,
-        "device": member.member.device,
-        "slots": member.num_slots,
-        "running": len(member.held),
-        "steps_a_minute": None if pace is None else round(60 * pace / UNITS_PER_STEP, 1),
-        "losses": member.num_losses,
-        "loaded": [each.name for each in member.member.worker.loaded_models],
+        "name": worker.name,
+        "device": worker.device,
+        "slots": worker.num_slots,
+        "running": worker.num_images,
+        "steps_a_minute": None if speed is None else round(60 * speed / UNITS_PER_STEP, 1),
+        "losses": worker.num_losses,
+        "loaded": [each.name for each in worker.loaded],
     }
 
 

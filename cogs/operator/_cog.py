@@ -26,6 +26,7 @@ from generation.owner import NO_SERVERS
 from generation.policy.guild_access import AccessDecision
 from generation.policy.guild_settings import MAX_WEIGHT, MIN_WEIGHT
 from generation.policy.quota import MAX_WINDOW_HOURS, Quota, Scope, Unit
+from generation.scheduling.worker_status import compute_units_per_worker_s
 from generation.translatable import Phrase
 
 WEIGHT_CHANGED = N_("the operator gave this server weight {value}")
@@ -107,7 +108,7 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
             num_waiting=generation.num_waiting,
             is_closed=generation.is_closed,
             is_paused=generation.is_paused,
-            is_ready=generation.is_ready,
+            workers=generation.workers,
             problems=services.problems,
         )
         await tell_privately(interaction, text)
@@ -182,6 +183,10 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
     async def models(self, interaction: Interaction) -> None:
         await send_reply(interaction, await _build_models(interaction, ""))
 
+    @app_commands.command(description="List the workers: device, pictures in progress, speed, losses, loaded models.")
+    async def workers(self, interaction: Interaction) -> None:
+        await send_reply(interaction, await _build_workers(interaction, ""))
+
     @app_commands.command(description="Block a person from making requests outside servers.")
     @app_commands.describe(user="The person.", hours="How long. If left out: until you unblock them.")
     async def block(self, interaction: Interaction, user: discord.User, hours: Hours | None = None) -> None:
@@ -254,7 +259,7 @@ async def _build_usage(interaction: Interaction, num_days: str) -> MessageSpec:
     services, days = interaction.client.services, int(num_days)
     used = await services.usage.fetch_guilds(since=services.clock() - timedelta(days=days))
     return _messages.build_usage(
-        used, _fetch_names(interaction), days=days, units_per_s=services.generation.units_per_s
+        used, _fetch_names(interaction), days=days, units_per_s=compute_units_per_worker_s(services.generation.workers)
     )
 
 
@@ -270,8 +275,14 @@ async def _build_models(interaction: Interaction, _: str) -> MessageSpec:
     )
 
 
+async def _build_workers(interaction: Interaction, _: str) -> MessageSpec:
+    require_operator(interaction)
+    return _messages.build_workers(interaction.client.services.generation.workers)
+
+
 LISTS: dict[str, ListBuilder] = {
     _messages.SERVERS: _build_servers,
     _messages.USAGE: _build_usage,
     _messages.MODELS: _build_models,
+    _messages.WORKERS: _build_workers,
 }

@@ -15,7 +15,9 @@ from generation.policy.guild_access import AccessDecision, GuildAccess
 from generation.policy.quota import Unit
 from generation.policy.usage import GuildUsage
 from generation.program import format_command
+from generation.requests.cost import UNITS_PER_STEP
 from generation.safety.checker_trust import is_harmless
+from generation.scheduling.worker_status import WorkerStatus
 from generation.translatable import Phrase
 
 CLOSED = N_("Closed to new requests.")
@@ -35,7 +37,7 @@ HARMLESS = N_(
     "age-restricted channels only."
 )
 
-SERVERS, USAGE, MODELS = "servers", "used", "models"
+SERVERS, USAGE, MODELS, WORKERS = "servers", "used", "models", "workers"
 """Lists that are shown by pages."""
 _JUDGED = {
     AccessDecision.ALLOWED: N_("**{name}** ({id}) may use the bot."),
@@ -66,13 +68,13 @@ def build_state(
     num_waiting: int,
     is_closed: bool,
     is_paused: bool,
-    is_ready: bool,
+    workers: Sequence[WorkerStatus],
     problems: Iterable[Phrase],
 ) -> str:
     lines = (
         _(CLOSED) if is_closed else _("Open."),
         *([_(PAUSED)] if is_paused else []),
-        _("The worker is running.") if is_ready else _("The worker is starting or restarting."),
+        _format_workers(workers),
         _(
             "{running} pictures in progress, {waiting} waiting.",
             running=format_count(num_running),
@@ -83,6 +85,38 @@ def build_state(
         *(format_value(each) for each in problems),
     )
     return "\n".join(lines)
+
+
+def _format_workers(workers: Sequence[WorkerStatus]) -> str:
+    num_up = sum(each.num_slots > 0 for each in workers)
+    if len(workers) > 1:
+        up, number = format_count(num_up), format_count(len(workers))
+        return _("{up} of {number} workers are running: `/operator workers`.", up=up, number=number)
+    return _("The worker is running.") if num_up else _("The worker is starting or restarting.")
+
+
+def build_workers(workers: Sequence[WorkerStatus]) -> MessageSpec:
+    """Return what each worker is doing."""
+    return MessageSpec(blocks=(_("### Workers"), Lines(tuple(map(_format_worker, workers)), WORKERS)))
+
+
+def _format_worker(worker: WorkerStatus) -> str:
+    name = escape_markdown(worker.name, limit=60)
+    why = escape_markdown(worker.trouble or "", limit=200)
+    if worker.is_unfit:
+        return _("**{name}** cannot be used: {why}", name=name, why=why)
+    lost = ngettext("lost {number} time since the start", "lost {number} times since the start", worker.num_losses)
+    if not worker.num_slots:
+        return "\n".join((_("**{name}** is starting or restarting.", name=name), format_small(f"{lost}. {why}")))
+    notes = [_("{running} of {number} places taken", running=worker.num_images, number=worker.num_slots)]
+    if worker.units_per_s is not None:
+        steps = format_count(round(60 * worker.units_per_s / UNITS_PER_STEP))
+        notes.append(_("about {number} standard steps a minute", number=steps))
+    notes.append(lost)
+    if worker.loaded:
+        notes.append(", ".join(escape_markdown(each.name, limit=60) for each in worker.loaded))
+    head = _("**{name}** takes nothing new.", name=name) if worker.is_draining else f"**{name}**"
+    return "\n".join((head, format_small(" · ".join(notes))))
 
 
 def format_standing(guild_id: int, name: str | None, standing: AccessDecision) -> str:
@@ -180,12 +214,14 @@ def build_models(
     """Return what each model is; the first is the default. `unusable`: why some cannot be used, by name; `loaded`: what
     is in the worker's memory."""
     lines = []
-    in_memory = {each.name: each for each in loaded}
+    in_memory: dict[str, list[LoadedModelInfo]] = {}
+    for each in loaded:
+        in_memory.setdefault(each.name, []).append(each)
     for model in found:
         licence = escape_markdown(model.licence, limit=60)
         head = " · ".join([f"**{escape_markdown(model.name, limit=60)}**", model.family, licence, _format_hash(model)])
         notes = [
-            _format_memory(in_memory.get(model.name)),
+            _format_memory(in_memory.get(model.name, [])),
             f"{format_defaults(model.defaults)}.",
             *list_default_notes(model.defaults),
             _format_checked(model, checks_safety=checks_safety),
@@ -202,11 +238,12 @@ def build_models(
     return MessageSpec(blocks=(_("### Models"), Lines(tuple(lines), MODELS), more))
 
 
-def _format_memory(info: LoadedModelInfo | None) -> str:
-    if info is None:
+def _format_memory(found: Sequence[LoadedModelInfo]) -> str:
+    """Return where a model is in memory, which may be on several devices."""
+    if not found:
         return _("Not in memory. It is loaded at its next picture.")
-    size = _("{number} MiB", number=format_tenths(info.num_bytes / 2**20))
-    return _("In memory on {device}: {size}.", device=info.device, size=size)
+    sizes = {each.device: _("{number} MiB", number=format_tenths(each.num_bytes / 2**20)) for each in found}
+    return " ".join(_("In memory on {device}: {size}.", device=device, size=size) for device, size in sizes.items())
 
 
 def _format_hash(model: Model) -> str:

@@ -39,6 +39,7 @@ from generation.scheduling.new_job import build_job, is_paintable, require_paint
 from generation.scheduling.source_restorer import SourceRestorer
 from generation.scheduling.wait_estimates import Station, WaitEstimates
 from generation.scheduling.worker_pool import WorkerPool
+from generation.scheduling.worker_status import WorkerStatus, list_status
 
 log = logging.getLogger(__name__)
 
@@ -270,9 +271,9 @@ class GenerationService:
         return self._dispatcher.members
 
     @property
-    def unfit_members(self) -> Mapping[str, str]:
-        """Why workers that can never be up have left, by name."""
-        return self._pool.unfit
+    def workers(self) -> tuple[WorkerStatus, ...]:
+        """What operators see of the workers."""
+        return tuple(list_status(self.members, self._pool))
 
     @property
     def units_per_s(self) -> float | None:

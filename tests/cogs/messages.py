@@ -65,6 +65,7 @@ from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind
 from generation.rules.rulebook import Hit
 from generation.safety.visibility import SafetyScores, Shown
 from generation.scheduling.active_jobs import JobView
+from generation.scheduling.worker_status import WorkerStatus
 from generation.translatable import Phrase
 from generation.validation import stored
 
@@ -390,6 +391,28 @@ def models(draw: Draw) -> MessageSpec:
     )
 
 
+def workers(draw: Draw) -> MessageSpec:
+    name, why = text(draw, 100), text(draw, 500)
+    loaded = tuple(LoadedModelInfo(name="m" * 80, device="cuda:0", num_bytes=1) for _ in range(6))
+    found = many(
+        draw,
+        40,
+        lambda number: WorkerStatus(
+            name=name,
+            device="cuda:0",
+            num_slots=number % 3,
+            num_images=2,
+            units_per_s=1e6 if number % 2 else None,
+            num_losses=number,
+            loaded=loaded,
+            is_draining=number % 5 == 0,
+            is_unfit=number % 7 == 0,
+            trouble=why,
+        ),
+    )
+    return operating_pages.build_workers(found)
+
+
 def model_defaults(draw: Draw) -> MessageSpec:
     done = text(draw, 100) if flag(draw) else None
     return defaults_pages.build_defaults(many(draw, 60, model(draw)), ["paintbox"], done=done)
@@ -571,6 +594,7 @@ MESSAGES: dict[str, Callable[[Draw], MessageSpec | ui.LayoutView]] = {
     "operator._messages.build_models": models,
     "operator._messages.build_servers": servers,
     "operator._messages.build_usage": used_by_servers,
+    "operator._messages.build_workers": workers,
     "help._messages.build_about": about_page,
     "help._messages.build_help": help_page,
     "history._messages.build_history": history,

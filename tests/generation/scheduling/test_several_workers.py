@@ -202,8 +202,10 @@ async def test_one_that_can_never_be_up_leaves_and_says_why(tmp_path: Path) -> N
     pool = WorkerPool([Member(name="x", worker=unfit), Member(name="y", worker=well)])
     async with opened_with(tmp_path, pool, catalog=CATALOG) as place:
         assert (await place.finished(await place.submit())).status is Status.DONE
-        assert [*place.generation.unfit_members] == ["x"]
-        assert [each.name for each in place.generation.members] == ["y"]
+        [up, left_out] = place.generation.workers
+        assert (up.name, up.num_slots, up.is_unfit) == ("y", 4, False)
+        assert (left_out.name, left_out.is_unfit) == ("x", True)
+        assert str(left_out.trouble) == "There is no third card. Leave it out."
 
 
 async def test_without_any_that_can_be_up_the_service_ends_with_the_reason(tmp_path: Path) -> None:
