@@ -276,15 +276,16 @@ async def test_nothing_is_fetched_or_kept_for_a_member_who_is_blocked(
 async def test_an_upload_stays_its_uploaders_and_goes_with_their_pictures(
     discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
-    asked = await people.ada.slash("control", image=SEA, net="depth", **FEW)
+    both = {"image": SEA, "net": "depth", "image2": Upload("hill.png", png(100, 140)), "net2": "edges-canny"}
+    asked = await people.ada.slash("control", **both, **FEW)
     message, job = await until_done(discord, asked), await bot.job_of(asked)
-    (sha256,) = job.request.spec.sources
-    assert job.is_from_upload
+    given = set(job.request.spec.sources)
+    assert job.is_from_upload and len(given) == 2
     refused = await told(discord, await people.bo.click(message, "Reroll"))
     assert refused.text == str(NotYourUploadError()) or is_said(NotYourUploadError, refused.text)
-    assert sha256 in files_of(bot)
+    assert given <= files_of(bot)
     await people.ada.click(message, "Delete")
-    await discord.wait_for(lambda: sha256 not in files_of(bot))
+    await discord.wait_for(lambda: not given & files_of(bot))
 
 
 def _without_controls(model: Model) -> Model:
