@@ -13,6 +13,7 @@ from generation.models.checkpoint import IncompatibleFileError, Shapes
 from generation.models.control_kinds import derive_settings as derive_control_settings
 from generation.models.control_layout import SETTINGS
 from generation.models.families import FAMILIES, FamilyInfo
+from generation.models.gguf_words import read_gguf_words
 from generation.models.inspect import Description, describe, stated_px
 from generation.models.named_parts import Parts
 from generation.models.names import label, label_one, name_for
@@ -147,11 +148,12 @@ def open_settings(
     Without `config` a model's, or a ControlNet's, is written from the file's header. It goes again if the file is not
     added in the end.
     """
-    if found.kind is Kind.TEXT_ENCODER:
+    words = _read_own_words(path, config) if found.kind is Kind.TEXT_ENCODER else {}
+    if found.kind is Kind.TEXT_ENCODER and not words:
         yield _require_words(path, config)
         return
     takes_config = found.kind is Kind.MODEL and path.is_file()
-    if not takes_config and (config is not None or found.kind is not Kind.CONTROL or path.is_dir()):
+    if not words and not takes_config and (config is not None or found.kind is not Kind.CONTROL or path.is_dir()):
         if config is not None:
             raise ConfigurationError(
                 problem="--config is for models in one file and for text encoders.", remedy="Leave it out."
@@ -163,7 +165,7 @@ def open_settings(
         yield known.place(models_dir) if known is not None else resolve(Path(config))
         return
     before = set(list_settings(models_dir))
-    written = _write_settings(models_dir, path, found, parts)
+    written = write_settings(models_dir, words, "words") if words else _write_settings(models_dir, path, found, parts)
     try:
         yield written
     except BaseException:
@@ -206,6 +208,11 @@ def _gather_settings(
         "vae/config.json": read_vae_settings(vae.place(models_dir)),
         **{f"tokenizer/{name}": content for name, content in words.items()},
     }
+
+
+def _read_own_words(path: Path, config: str | None) -> Mapping[str, bytes]:
+    """Return the word list in a text encoder's own file, where no other is named or lies beside it."""
+    return read_gguf_words(path) if config is None and path.is_file() and find_words(path) is None else {}
 
 
 def _require_words(path: Path, config: str | None) -> Path:

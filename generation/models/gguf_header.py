@@ -13,7 +13,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from types import MappingProxyType
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,7 @@ SUFFIX = ".gguf"
 _MAGIC = b"GGUF"
 _MAX_HEADER_BYTES = 64 * 1024 * 1024
 _MAX_TENSORS, _MAX_SETTINGS, _MAX_NAME_BYTES = 100_000, 10_000, 256
+_MAX_LISTED = 1_000_000
 _ALIGNMENT = "general.alignment"
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
@@ -87,6 +89,17 @@ def read_gguf(path: Path) -> tuple[Mapping[str, GgufTensor], Mapping[str, str]]:
         raise ValueError(f"is no GGUF file that can be read ({str(error)[:80]})") from None
 
 
+def read_gguf_lists(path: Path, *names: str) -> Mapping[str, list[Any]]:
+    """Return the settings of those names that are lists. Raise `ValueError` as `read_gguf` does."""
+    lists: dict[str, list[Any]] = {name: [] for name in names}
+    try:
+        with path.open("rb") as file:
+            _Reader(file, path.stat().st_size, lists).read()
+    except (OSError, struct.error, UnicodeDecodeError, OverflowError) as error:
+        raise ValueError(f"is no GGUF file that can be read ({str(error)[:80]})") from None
+    return lists
+
+
 def check_gguf(path: Path) -> str:
     """Read a file once and return its SHA-256. Raise `ValueError` naming a tensor with infinity or NaN.
 
@@ -121,9 +134,11 @@ def _is_finite(data: bytes, kind: int) -> bool:
 
 
 class _Reader:
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: BinaryIO, size: int, lists: Mapping[str, list[Any]] = MappingProxyType({})) -> None:
+        """Put settings that are lists into `lists` if they have a name there; pass over the others."""
         self._file = file
         self._size = size
+        self._lists = lists
 
     def read(self) -> tuple[Mapping[str, GgufTensor], Mapping[str, str]]:
         if self._take(4) != _MAGIC:
@@ -163,7 +178,11 @@ class _Reader:
         if kind != _ARRAY:
             return name, self._read_value(kind)
         kind, count = struct.unpack("<IQ", self._take(12))
-        if kind == _STRING:
+        if name in self._lists:
+            if count > _MAX_LISTED:
+                raise ValueError("is no GGUF file of a model: it names too many things")
+            self._lists[name].extend(self._read_value(kind) for _ in range(count))
+        elif kind == _STRING:
             for _ in range(min(count, _MAX_HEADER_BYTES)):
                 self._read_text(_MAX_HEADER_BYTES)
         elif kind in _SCALARS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -40,13 +41,23 @@ def read_text(folder: Path) -> Weights:
     return {name.removeprefix("model."): each for name, each in weights.items() if not name.startswith("lm_head")}
 
 
-def save_gguf_text(weights: Mapping[str, Tensor], file: Path, kind: Kind, *, arch: str = "qwen3") -> Path:
+def save_gguf_text(
+    weights: Mapping[str, Tensor],
+    file: Path,
+    kind: Kind,
+    *,
+    arch: str = "qwen3",
+    write_words: Callable[[Any], None] | None = None,
+) -> Path:
     """Write a file as llama.cpp does: its names, matrices in blocks, norms whole, and numbers that no shape tells."""
     writer = gguf.GGUFWriter(str(file), arch=arch)
     writer.add_rope_freq_base(1_000_000.0)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_block_count(3)
-    writer.add_token_list(["a", "b"])
+    if write_words is not None:
+        write_words(writer)
+    else:
+        writer.add_token_list(["a", "b"])
     for name, weight in weights.items():
         numbers = weight.float().numpy()
         if weight.dim() == 2 and weight.shape[1] % gguf.GGML_QUANT_SIZES[kind][0] == 0:
