@@ -11,10 +11,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from cli.workers import find_devices
 from config import Settings
 from generation.errors import ConfigurationError
 from generation.models.catalog import Catalog
@@ -42,9 +46,23 @@ class Hardware:
 
 
 async def describe_hardware(settings: Settings) -> Hardware:
-    """Return the device, and how each model is kept on it. Raise `ConfigurationError` if torch does not load."""
+    """Return the devices of the workers, and how each model is kept there.
+
+    Raise `ConfigurationError` if torch does not load.
+    """
     catalog = await asyncio.to_thread(Catalog.open, settings.model, settings.folder_of_models)
-    found = await _ask_torch(WorkerConfig(models=catalog.models, settings=settings.engine))
+    workers = Counter(await find_devices(settings))
+    found = {device: await _describe_device(settings, catalog, device) for device in workers}
+    texts = (
+        f"{number} workers on {found[name].text}" if number > 1 else found[name].text
+        for name, number in workers.items()
+    )
+    return Hardware(". ".join(texts), next((each.unused_card for each in found.values() if each.unused_card), ""))
+
+
+async def _describe_device(settings: Settings, catalog: Catalog, device: str) -> Hardware:
+    engine = msgspec.structs.replace(settings.engine, device=device)
+    found = await _ask_torch(WorkerConfig(models=catalog.models, settings=engine))
     models = "; ".join(f"{name} ({gib} GiB) is {_HOW[mode]}" for name, (mode, gib) in found["models"].items())
     text = f"{found['name']}, {found['free_gib']} GiB free"
     if found["device"] != "cpu":

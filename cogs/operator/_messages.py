@@ -105,18 +105,23 @@ def _format_worker(worker: WorkerStatus) -> str:
     why = escape_markdown(worker.trouble or "", limit=200)
     if worker.is_unfit:
         return _("**{name}** cannot be used: {why}", name=name, why=why)
-    lost = ngettext("lost {number} time since the start", "lost {number} times since the start", worker.num_losses)
+    lost = [_format_losses(worker.num_losses)] if worker.num_losses else []
     if not worker.num_slots:
-        return "\n".join((_("**{name}** is starting or restarting.", name=name), format_small(f"{lost}. {why}")))
+        notes = [format_small(" · ".join((*lost, why)))] if why else []
+        return "\n".join((_("**{name}** is starting or restarting.", name=name), *notes))
     notes = [_("{running} of {number} places taken", running=worker.num_images, number=worker.num_slots)]
     if worker.units_per_s is not None:
         steps = format_count(round(60 * worker.units_per_s / UNITS_PER_STEP))
         notes.append(_("about {number} standard steps a minute", number=steps))
-    notes.append(lost)
+    notes += lost
     if worker.loaded:
         notes.append(", ".join(escape_markdown(each.name, limit=60) for each in worker.loaded))
     head = _("**{name}** takes nothing new.", name=name) if worker.is_draining else f"**{name}**"
     return "\n".join((head, format_small(" · ".join(notes))))
+
+
+def _format_losses(number: int) -> str:
+    return ngettext("lost {number} time since the start", "lost {number} times since the start", number)
 
 
 def format_standing(guild_id: int, name: str | None, standing: AccessDecision) -> str:

@@ -19,7 +19,8 @@ async def test_the_device_and_the_memory_mode_of_each_model_are_named(tmp_path: 
     found = await describe_hardware(settings(tmp_path, device="cpu"))
     assert found.text.startswith("CPU, ") and "threads: it works, but is slow" in found.text
     assert "paintbox (0.04 GiB) is kept whole" in found.text
-    sliced = await describe_hardware(settings(tmp_path, device="cpu", memory="sliced"))
+    sliced = await describe_hardware(settings(tmp_path, devices="cpu*2", memory="sliced"))
+    assert sliced.text.startswith("2 workers on CPU, ")
     assert "is kept in slices" in sliced.text
 
 

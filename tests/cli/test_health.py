@@ -6,13 +6,20 @@ import asyncio
 import errno
 import socket
 import time
+from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from cli.health import LoopLag, serve_health
+from cli.health import HealthStatus, LoopLag, serve_health
 from generation.errors import ConfigurationError
+from generation.models.catalog import Catalog
+from generation.retry import Problems
+from generation.scheduling.worker_pool import Member, WorkerPool
+from tests.generation.in_process_worker import InProcessWorker
+from tests.generation.service_harness import opened_with
+from tests.patience import PATIENCE_S
 
 
 def free_port() -> int:
@@ -35,6 +42,26 @@ async def test_well_is_200_and_unwell_is_503_with_the_reason() -> None:
         status, body = await fetch(port)
         assert status == 503
         assert body["problems"] == ["Discord: connecting"]
+
+
+async def test_of_several_workers_one_that_is_down_makes_the_bot_slower_but_not_unwell(tmp_path: Path) -> None:
+    catalog = Catalog.open("paintbox")
+    workers = [InProcessWorker(catalog.models) for _ in range(2)]
+    pool = WorkerPool([Member(name=f"w{number}", worker=worker) for number, worker in enumerate(workers)])
+    async with opened_with(tmp_path, pool, catalog=catalog) as place:
+        status = HealthStatus(place.generation, place.store._database, Problems())
+        status.set_discord("connected")
+        await place.finished(await place.submit())
+        workers[0].lose()
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(each.trouble for each in place.generation.workers):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        facts = status()
+        assert facts["problems"] == []
+        assert facts["degraded"] == ["The worker w0 is starting or restarting (it was unplugged)."]
+        workers[1].lose()
+        assert status()["problems"], "now nothing is painted"
+        assert status()["degraded"] == []
 
 
 async def test_a_taken_port_is_one_sentence() -> None:
