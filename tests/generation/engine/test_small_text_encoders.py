@@ -159,14 +159,9 @@ def _replay(folder: Path, tmp_path: Path, *, dialect: str, dtype: str, count: in
     assert whole_text < loaded_bytes(Catalog.open("third", models_dir).default, 2)
 
 
-@pytest.mark.parametrize(
-    ("family", "dialect", "dtype"),
-    [("zimage", "gguf Q4_0", "float32"), ("klein", "e4m3 weight_scale", "bfloat16")],
-)
-def test_pictures_are_replayed_to_the_byte(
-    folders: dict[str, Path], tmp_path: Path, family: str, dialect: str, dtype: str
-) -> None:
-    _replay(folders[family], tmp_path, dialect=dialect, dtype=dtype, count=4)
+def test_pictures_are_replayed_to_the_byte(folders: dict[str, Path], tmp_path: Path) -> None:
+    """Of the other families, dialects and number formats in the long form."""
+    _replay(folders["zimage"], tmp_path, dialect="gguf Q4_0", dtype="float32", count=4)
 
 
 @pytest.mark.long
