@@ -149,9 +149,21 @@ class Faults:
         """Ask the bot to reconnect and resume (op 7)."""
         self._gateway.ask_to_reconnect()
 
-    def invalidate_session(self, *, is_resumable: bool = False) -> None:
-        """Invalidate the bot's session (op 9)."""
-        self._gateway.invalidate(is_resumable=is_resumable)
+    def invalidate_session(self, *, is_resumable: bool = False, shard: int | None = None) -> None:
+        """Invalidate the bot's session, or that of one shard (op 9)."""
+        self._gateway.invalidate(is_resumable=is_resumable, shard=shard)
+
+    def start_outage(self, guild: Guild) -> None:
+        """Make a guild unavailable until `end_outage`; the bot is still in it, and hears GUILD_DELETE with
+        `unavailable`."""
+        self._gateway.faults.outages.add(guild.id)
+        self._gateway.dispatch("GUILD_DELETE", {"id": str(guild.id), "unavailable": True}, guild.id)
+
+    def end_outage(self, guild: Guild) -> None:
+        """Make a guild available again; the bot hears GUILD_CREATE."""
+        self._gateway.faults.outages.discard(guild.id)
+        create = self._gateway.build_guild_create
+        self._gateway.dispatch("GUILD_CREATE", lambda session: create(guild, session), guild.id)
 
     def refuse_gateway(self, code: int, *, times: int = 1) -> Refusal:
         """Close the next `times` connections with a close code when they identify or resume."""

@@ -22,11 +22,14 @@ from discord_sandbox.gateway_session import (
     open_compression,
 )
 from discord_sandbox.guilds import Guild
-from discord_sandbox.intents import GUILD_MEMBERS, GUILDS, KNOWN, PRIVILEGED, hears
+from discord_sandbox.identify_rules import find_identify_refusal
+from discord_sandbox.intents import GUILD_MEMBERS, GUILDS, hears
 from discord_sandbox.journal import GatewayEvent, Journal, Violation
 from discord_sandbox.json_types import Json
-from discord_sandbox.payloads import serialize_guild_create, serialize_member, serialize_ready
+from discord_sandbox.members_chunk import serialize_members_chunk
+from discord_sandbox.payloads import serialize_guild_create, serialize_ready
 from discord_sandbox.presence import describe_presence, take_presence
+from discord_sandbox.session_starts import MAX_GUILDS_A_SHARD, SessionStarts, Start, reset_token
 from discord_sandbox.world import World
 
 HEARTBEAT_INTERVAL_S = 41.25
@@ -43,6 +46,7 @@ class Gateway:
         self.url = ""
         self.num_identifies = self.num_connections = 0
         self.faults = GatewayFaults()
+        self.session_starts = SessionStarts(world.clock.now)
         self.heartbeat_interval_s = HEARTBEAT_INTERVAL_S
 
     @property
@@ -116,12 +120,13 @@ class Gateway:
         for connection in self.connections:
             self._send_control(connection, codes.RECONNECT)
 
-    def invalidate(self, *, is_resumable: bool = False) -> None:
-        """Send op 9 to every connection; a session that is not resumable is forgotten."""
+    def invalidate(self, *, is_resumable: bool = False, shard: int | None = None) -> None:
+        """Send op 9 to every connection, or to that of one shard; a session that is not resumable is forgotten."""
         for connection in self.connections:
-            self._send_control(connection, codes.INVALID_SESSION, is_resumable)
-            if not is_resumable and connection.session is not None:
-                self._sessions.pop(connection.session.id, None)
+            if connection.session is not None and shard in (None, connection.session.shard[0]):
+                self._send_control(connection, codes.INVALID_SESSION, is_resumable)
+                if not is_resumable:
+                    self._sessions.pop(connection.session.id, None)
 
     # -- a connection's life -------------------------------------------------------------------------
 
@@ -207,25 +212,34 @@ class Gateway:
     # -- identify and resume -------------------------------------------------------------------------
 
     def _handle_identify(self, connection: Connection, data: Json) -> int | None:
+        if (code := find_identify_refusal(self._world.application, data)) is not None:
+            return code
         shard_id, num_shards = data.get("shard") or (0, 1)
-        intents = data.get("intents")
-        if data.get("token", "").removeprefix("Bot ") != self._world.application.token:
-            return codes.AUTH_FAILED
-        if not 0 <= shard_id < num_shards:
-            return codes.INVALID_SHARD
-        if not isinstance(intents, int) or intents & ~KNOWN:
-            return codes.INVALID_INTENTS
-        if intents & PRIVILEGED & ~self._world.application.privileged_intents:
-            return codes.DISALLOWED_INTENTS
-        self._forget_shadows((shard_id, num_shards))
-        session = Session((shard_id, num_shards), intents)
+        session = Session((shard_id, num_shards), data["intents"])
+        if len(self._list_guilds(session)) > MAX_GUILDS_A_SHARD:
+            return codes.SHARDING_REQUIRED
+        self.num_identifies += 1
+        match self.session_starts.count(shard_id):
+            case Start.TOO_FAST:
+                self._send_control(connection, codes.INVALID_SESSION, False)
+                return None
+            case Start.TOO_MANY:
+                return self._end_everything()
+        self._forget_shadows(session.shard)
         self._sessions[session.id] = session
         self._attach(connection, session)
         self._world.application.presence = describe_presence(data.get("presence")) or ""
-        self.num_identifies += 1
         self._send_ready(session)
         self._world.publish("bot_status")
         return None
+
+    def _end_everything(self) -> int:
+        """End every session and reset the token, as Discord does to a bot that identifies too often in a day."""
+        reset_token(self._world.application)
+        for connection in self.connections:
+            connection.push_end(codes.AUTH_FAILED)
+        self._sessions.clear()
+        return codes.AUTH_FAILED
 
     def _forget_shadows(self, shard: tuple[int, int]) -> None:
         """Drop sessions of this shard whose connection is gone: a fresh IDENTIFY replaces them."""
@@ -238,12 +252,16 @@ class Gateway:
         connection.session = session
 
     def _send_ready(self, session: Session) -> None:
-        guilds = [g for g in self._world.guilds.values() if g.has_bot and session.covers(g.id)]
+        guilds = self._list_guilds(session)
         ready = serialize_ready(self._world, guilds, session_id=session.id, shard=session.shard, url=self.url)
         self.send(session, "READY", ready)
         if session.intents & GUILDS:
             for guild in guilds:
-                self.send(session, "GUILD_CREATE", self.build_guild_create(guild, session))
+                if guild.id not in self.faults.outages:
+                    self.send(session, "GUILD_CREATE", self.build_guild_create(guild, session))
+
+    def _list_guilds(self, session: Session) -> list[Guild]:
+        return [each for each in self._world.guilds.values() if each.has_bot and session.covers(each.id)]
 
     def build_guild_create(self, guild: Guild, session: Session) -> Json:
         return serialize_guild_create(guild, with_members=bool(session.intents & GUILD_MEMBERS))
@@ -268,20 +286,8 @@ class Gateway:
         return None
 
     def _send_members(self, session: Session, data: Json) -> None:
-        guild = self._world.guilds.get(int(data.get("guild_id", 0)))
-        if guild is None:
-            return
-        wanted = {str(item) for item in _wrap_in_list(data.get("user_ids"))}
-        query = str(data.get("query") or "").lower()
-        members = [
-            serialize_member(m)
-            for m in guild.members.values()
-            if (str(m.id) in wanted if wanted else m.display_name.lower().startswith(query))
-        ]
-        chunk: Json = {"guild_id": str(guild.id), "members": members, "chunk_index": 0, "chunk_count": 1}
-        if data.get("nonce"):
-            chunk["nonce"] = data["nonce"]
-        self.send(session, "GUILD_MEMBERS_CHUNK", chunk | {"not_found": []})
+        if (guild := self._world.guilds.get(int(data.get("guild_id", 0)))) is not None:
+            self.send(session, "GUILD_MEMBERS_CHUNK", serialize_members_chunk(guild, data))
 
     # -- notes ---------------------------------------------------------------------------------------
 
@@ -292,9 +298,3 @@ class Gateway:
 
     def _blame(self, detail: str) -> None:
         self._journal.blame(Violation("gateway", "request", "gateway", detail))
-
-
-def _wrap_in_list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]

@@ -33,6 +33,8 @@ class GatewayFaults:
     def __init__(self) -> None:
         self._alterations: list[Alteration] = []
         self._refusals: list[Refusal] = []
+        self.outages: set[int] = set()
+        """Ids of the guilds that are unavailable now."""
 
     def alter(self, name: str, change: Callable[[Any], Any], *, times: int) -> None:
         self._alterations.append(Alteration(name, change, times))

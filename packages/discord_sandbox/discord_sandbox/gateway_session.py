@@ -86,7 +86,7 @@ class Connection:
         self.session: Session | None = None
         self.presences = PresenceLimit()
         self._compress = compress
-        self._outbox: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self._outbox: asyncio.Queue[str | bytes | int | None] = asyncio.Queue()
         self._sends: deque[float] = deque(maxlen=MAX_SENDS)
         self.last_heard_s = asyncio.get_running_loop().time()
 
@@ -98,6 +98,9 @@ class Connection:
         """Send what is queued until the end. A socket that is gone ends it silently: the reader notices."""
         while (payload := await self._outbox.get()) is not None:
             try:
+                if isinstance(payload, int):
+                    await self.socket.close(code=payload)
+                    return
                 if isinstance(payload, bytes):
                     await self.socket.send_bytes(payload)
                 elif self._compress is None:
@@ -106,6 +109,10 @@ class Connection:
                     await self.socket.send_bytes(self._compress(payload.encode()))
             except ConnectionError:
                 return
+
+    def push_end(self, code: int) -> None:
+        """Queue the end of the connection, with its close code."""
+        self._outbox.put_nowait(code)
 
     def stop(self) -> None:
         self._outbox.put_nowait(None)

@@ -103,9 +103,9 @@ def _get_gateway(call: Call) -> RestResponse:
 
 
 def _get_gateway_bot(call: Call) -> RestResponse:
-    used = call.services.gateway.num_identifies
-    limit = {"total": 1000, "remaining": max(0, 1000 - used), "reset_after": 14_400_000, "max_concurrency": 16}
-    return RestResponse(200, {"url": call.services.gateway.url, "shards": 1, "session_start_limit": limit})
+    gateway, guilds = call.services.gateway, call.services.world.guilds.values()
+    said = gateway.session_starts.describe(sum(guild.has_bot for guild in guilds))
+    return RestResponse(200, {"url": gateway.url, **said})
 
 
 def list_routes() -> list[Route]:
