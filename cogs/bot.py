@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 from typing import Any
 
 import aiohttp
@@ -30,12 +31,14 @@ from cogs.context import BaseBot, Interaction
 from cogs.error_handler import STRAY_BUTTON, answer, tell_privately
 from cogs.i18n.gettext import _, set_language
 from cogs.i18n.translator import Translator
-from cogs.pacing import Pacing
+from cogs.pacing import Pacing, SessionLimits
+from cogs.roster import note_ready
 from cogs.services import Services
 from generation.errors import UnknownJobError
 from generation.requests.ranges import MAX_SHOWN_CHARS
 from generation.translatable import Phrase
 
+log = logging.getLogger(__name__)
 EXTENSIONS: tuple[str, ...] = (
     "cogs.delivery",
     "cogs.imagine",
@@ -104,6 +107,7 @@ class AtelierBot(BaseBot):
         self._registering: asyncio.Task[None] | None = None
         parsers = self._connection.parsers
         parsers["INTERACTION_CREATE"] = acknowledgement.deduplicate(parsers["INTERACTION_CREATE"])
+        parsers["READY"] = note_ready(parsers["READY"], self.roster)
 
     async def setup_hook(self) -> None:
         """Load the features and register the commands: logged in, not yet connected."""
@@ -118,6 +122,28 @@ class AtelierBot(BaseBot):
         await self.tree.set_translator(Translator())
         self._registering = asyncio.create_task(self._register(), name="registration")
         await asyncio.wait((self._registering,), timeout=HEAD_START_S)
+
+    async def launch_shard(self, gateway: Any, shard_id: int, *, initial: bool = False) -> None:
+        """Wait for a session of the day's first: discord.py gives up a connection that waits long."""
+        await self._learn_limits()
+        await self.pacing.wait_until_free(shard_id)
+        await super().launch_shard(gateway, shard_id, initial=initial)
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """Wait for the turn of the shard's bucket. discord.py itself waits 5 s before each shard but the first."""
+        await self._learn_limits()
+        await self.pacing.wait_to_identify(shard_id or 0)
+
+    async def _learn_limits(self) -> None:
+        if not self.pacing.needs_limits:
+            return
+        try:
+            said = await self.fetch_session_start_limits()
+            limits = SessionLimits(said.total, said.remaining, said.reset_after / 1000, max(1, said.max_concurrency))
+        except Exception as error:  # `Pacing` assumes the smallest limits
+            log.warning("action=session-limits-unknown error=%s", type(error).__name__)
+        else:
+            self.pacing.set_limits(limits)
 
     async def _register(self) -> None:
         self.command_ids = await register_commands(self.tree, self.http, self.services.problems)

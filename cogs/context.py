@@ -11,6 +11,7 @@ from discord.ext import commands
 
 from cogs.common.forms import Answers
 from cogs.common.messages import Action, MessageSpec
+from cogs.roster import Roster
 from cogs.services import Services
 from generation.jobs.job import ReplyTo
 from generation.owner import DM_TENANT, USER_TENANT, Owner, is_server
@@ -47,6 +48,7 @@ class BaseBot(commands.AutoShardedBot):
         self.button_handlers: dict[Action, ButtonHandler] = {}
         self.form_handlers: dict[Action, FormHandler] = {}
         self.lists: dict[str, ListBuilder] = {}
+        self.roster = Roster()
 
     def add_button_handlers(self, handlers: Mapping[Action, ButtonHandler]) -> None:
         self.button_handlers.update(handlers)

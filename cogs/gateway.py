@@ -56,7 +56,7 @@ class Gateway(DiscordWebSocket):
     async def from_client(cls, client: Any, **options: Any) -> Any:
         """Connect, when it is time to. Clients without a `pacing` (other bots in this process) connect at once."""
         if (pacing := getattr(client, "pacing", None)) is not None:
-            await pacing.wait(options.get("shard_id") or 0, is_resume=options.get("resume", False))
+            await pacing.wait_to_connect(options.get("shard_id") or 0)
         return await super().from_client(client, **options)
 
     async def poll_event(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 import discord
 from discord.ext import commands
@@ -14,11 +15,13 @@ from cogs.common.posting_permissions import can_write_in
 from cogs.context import BaseBot
 from cogs.error_handler import LOST, retry_briefly
 from cogs.i18n.gettext import get_guild_language, use_language
+from cogs.onboarding._membership import Membership
 from cogs.services import Services
 from cogs.settings import build_setup_view
-from generation.retry import retry_write
 
 log = logging.getLogger(__name__)
+NOT_THERE = frozenset({10004, 50001})
+"""Discord's answers about a server that the bot is not in: unknown server, no access."""
 
 
 class Onboarding(commands.Cog):
@@ -27,6 +30,11 @@ class Onboarding(commands.Cog):
     def __init__(self, bot: BaseBot) -> None:
         self._bot = bot
         self._listening: set[asyncio.Task[None]] = set()
+
+    @cached_property
+    def _membership(self) -> Membership:
+        bot = self._bot
+        return Membership(bot.roster, bot.services.removed_guilds, ask=self._ask, is_over=bot.is_closed)
 
     async def cog_unload(self) -> None:
         """Stop what still waits for storage: the next client is told which servers there are."""
@@ -48,39 +56,35 @@ class Onboarding(commands.Cog):
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """Discord says so of new servers only, not of those it names after a connection."""
         with self._until_unloaded():
-            await retry_write(lambda: self._note_membership(guild.id))
+            await self._membership.handle_join(guild.id)
             await greet_guild(guild, self._bot.services)
+
+    @commands.Cog.listener()
+    async def on_guild_available(self, guild: discord.Guild) -> None:
+        self._bot.roster.add(guild.id)
 
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """Of a server that is down only for a while Discord does not say so."""
         log.info("guild=%s action=removed-from", guild.id)
         with self._until_unloaded():
-            await retry_write(lambda: self._note_membership(guild.id))
-
-    async def _note_membership(self, guild_id: int) -> None:
-        """Store whether a server has the bot, as it is when storage can take it: it may have changed meanwhile."""
-        if self._bot.is_closed():  # the next client is told which servers there are
-            return
-        removed_guilds = self._bot.services.removed_guilds
-        if self._bot.get_guild(guild_id) is None:
-            await removed_guilds.mark_removed(guild_id)
-        else:
-            await removed_guilds.mark_returned(guild_id)
+            await self._membership.handle_removal(guild.id)
 
     @commands.Cog.listener()
-    async def on_ready(self) -> None:
-        """Store what changed while the bot was away: every server is named after a new connection, also those down.
-
-        Also called of a client that was closed meanwhile, which may not have heard of every server.
-        """
-
-        async def write() -> None:
-            if not self._bot.is_closed():
-                await self._bot.services.removed_guilds.set_present([guild.id for guild in self._bot.guilds])
-
+    async def on_shard_ready(self, shard_id: int) -> None:
+        """Also called of a client that was closed meanwhile, which may not have heard of every server."""
         with self._until_unloaded():
-            await retry_write(write)
+            await self._membership.handle_ready(shard_id)
+
+    async def _ask(self, guild_id: int) -> bool | None:
+        """Return whether Discord says that the bot is in a server; None for no clear answer."""
+        try:
+            await self._bot.http.get_guild(guild_id, with_counts=False)
+        except discord.HTTPException as error:
+            return False if error.code in NOT_THERE else None
+        except LOST:
+            return None
+        return True
 
 
 async def greet_guild(guild: discord.Guild, services: Services) -> bool:

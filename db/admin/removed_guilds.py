@@ -28,22 +28,20 @@ class RemovedGuildStore:
         """Note that a guild removed the bot, now; one that was gone already stays gone since then."""
         await self._database.write(lambda session: self._mark(session, {guild_id}))
 
-    async def mark_returned(self, guild_id: int) -> None:
-        """Note that a guild invited the bot again: everything is as it was."""
-        back = delete(RemovedGuildRow).where(RemovedGuildRow.guild_id == guild_id)
-        await self._database.write(lambda session: session.execute(back) and None)
-
-    async def set_present(self, guild_ids: Collection[int]) -> None:
-        """Note that the bot is in these guilds and in no other, after a time without a connection."""
+    async def mark_returned(self, guild_ids: Collection[int]) -> None:
+        """Note that the bot is in these guilds: where it was removed, everything is as it was."""
         here = set(guild_ids)
 
         def write(session: Session) -> None:
-            gone = set(session.scalars(select(RemovedGuildRow.guild_id)))
-            for guild_id in gone & here:
+            for guild_id in here & set(session.scalars(select(RemovedGuildRow.guild_id))):
                 session.execute(delete(RemovedGuildRow).where(RemovedGuildRow.guild_id == guild_id))
-            self._mark(session, _known(session) - here)
 
         await self._database.write(write)
+
+    async def fetch_present(self) -> set[int]:
+        """Return the guilds of which something is kept, but those that are known to be gone."""
+        gone = select(RemovedGuildRow.guild_id).where(RemovedGuildRow.since >= EARLIEST)
+        return await self._database.read(lambda session: _known(session) - set(session.scalars(gone)))
 
     async def fetch_overdue(self) -> list[int]:
         """Guilds whose grace was over a day of running ago, and still is: see `db.running_time`."""

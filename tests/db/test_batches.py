@@ -188,7 +188,7 @@ async def test_a_returning_server_keeps_its_remaining_data(many: Database) -> No
     await removed_guilds.mark_removed(GUILD)
     parts = removed_guilds.erase(GUILD)
     await anext(parts)
-    await removed_guilds.mark_returned(GUILD)
+    await removed_guilds.mark_returned({GUILD})
     assert await all_of(parts) == frozenset()
     assert not await removed_guilds.is_gone(GUILD)
     assert (await SettingsStore(many).fetch(GUILD)).weight == 5

@@ -190,7 +190,7 @@ async def test_times_of_an_unset_clock_never_expire(machine: Machine) -> None:
         machine.run(DAY)
         found = await what_goes(machine, database, files)
         assert (found["servers"], found["pictures"], found["strays"]) == ([], 0, 0)
-        await RemovedGuildStore(database, clock=machine.clock, grace=30 * DAY).set_present([GUILD])
+        await RemovedGuildStore(database, clock=machine.clock, grace=30 * DAY).mark_removed(GONE)
         machine.run(31 * DAY)
         await confirmed(machine, database)
         assert (await what_goes(machine, database, files))["servers"] == []

@@ -194,19 +194,22 @@ async def test_no_close_code_but_those_of_token_and_intents_is_final(
 
 async def test_every_connection_waits_its_turn(discord: Sandbox, people: People, bot: LivingBot) -> None:
     """discord.py would resume without any pause for as long as Discord closes the connection."""
-    waits: list[bool] = []
+    waits: list[str] = []
 
     class Recording(Pacing):
-        async def wait(self, shard_id: int, *, is_resume: bool) -> None:
-            waits.append(is_resume)
+        async def wait_to_connect(self, shard_id: int) -> None:
+            waits.append("connect")
+
+        async def wait_to_identify(self, shard_id: int) -> None:
+            waits.append("identify")
 
     bot.client.pacing = Recording()
     refusal = discord.faults.refuse_gateway(4000, times=3)
     await discord.faults.close_gateway(4000)
     await discord.wait_for(lambda: refusal.num_met == 3, timeout_s=60)
     await _is_alive(discord, people)
-    assert waits[:2] == [True, False], "what breaks before it is resumed is not resumed again"
-    assert len(waits) == discord.gateway.num_connections - 1
+    assert waits[:3] == ["connect", "connect", "identify"], "what breaks before it is resumed is not resumed again"
+    assert waits.count("connect") == discord.gateway.num_connections - 1
 
 
 @pytest.mark.parametrize("code", [4004, 4013, 4014])
