@@ -15,12 +15,15 @@ from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import DateTime, Dialect, String, Text
+from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.types import TypeDecorator
 
+from generation.errors import InvalidRequestError
 from generation.validation import stored
 
 log = logging.getLogger(__name__)
 V = TypeVar("V")
+NUL, _ESCAPED_NUL = "\0", r"\u0000"
 UNREADABLE_TIME = datetime(3000, 1, 1, tzinfo=UTC)
 """Stands for a stored time that cannot be read. It is far ahead, so nothing is over: no block ends, nothing expires."""
 
@@ -65,6 +68,32 @@ class UtcDateTime(TypeDecorator[datetime]):
         return process
 
 
+class NulTextError(InvalidRequestError, DontWrapMixin):
+    """The text holds a NUL character. Remove it."""
+
+
+def require_no_nul(text: str) -> str:
+    """Return the text. Raise `NulTextError` if it holds a NUL: PostgreSQL stores none, so SQLite is given none."""
+    if NUL in text:
+        raise NulTextError
+    return text
+
+
+class PlainText(TypeDecorator[str]):
+    """Text that people write."""
+
+    impl: Any = Text
+    cache_ok = True
+
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__()
+        self.length = length
+        self.impl = String(length) if length else Text()
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else require_no_nul(value)
+
+
 class JsonOf(TypeDecorator[Any]):
     """One of our frozen values as JSON text.
 
@@ -83,7 +112,7 @@ class JsonOf(TypeDecorator[Any]):
         self._read: Callable[[str, type], Any] = read_fields if by_field else read_stored
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else write_json(value)
+        return None if value is None else _without_nul(write_json(value))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         if value is None:
@@ -123,6 +152,12 @@ class EnumText(TypeDecorator[Any]):
 def write_json(value: object) -> str:
     """Return the value as JSON, the same text for the same value."""
     return msgspec.json.encode(value, order="sorted").decode()
+
+
+def _without_nul(text: str) -> str:
+    if _ESCAPED_NUL in text and _ESCAPED_NUL in text.replace(r"\\", ""):  # a backslash of the text is two
+        raise NulTextError
+    return text
 
 
 def read_stored(text: str, value_type: type[V]) -> V:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.column_types import EnumText, JsonOf
+from db.column_types import EnumText, JsonOf, PlainText
 from db.models.base import KEPT, ROW_ID, Base
 from generation.policy.guild_access import AccessDecision
 from generation.policy.guild_preferences import GuildPreferences
@@ -21,9 +20,9 @@ class StyleRow(Base):
     __tablename__ = "styles"
 
     guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=KEPT)
-    name: Mapped[str] = mapped_column(String(32), primary_key=True, info=KEPT)
-    prompt: Mapped[str] = mapped_column(Text(), info=KEPT)
-    negative: Mapped[str] = mapped_column(Text(), info=KEPT)
+    name: Mapped[str] = mapped_column(PlainText(32), primary_key=True, info=KEPT)
+    prompt: Mapped[str] = mapped_column(PlainText(), info=KEPT)
+    negative: Mapped[str] = mapped_column(PlainText(), info=KEPT)
 
 
 class GuildSettingsRow(Base):
@@ -32,7 +31,7 @@ class GuildSettingsRow(Base):
     guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=KEPT)
     weight: Mapped[float] = mapped_column(info=KEPT)
     safety: Mapped[SafetyLevel] = mapped_column(EnumText(SafetyLevel, SafetyLevel.BLOCK), info=KEPT)
-    timezone: Mapped[str] = mapped_column(String(64), info=KEPT)
+    timezone: Mapped[str] = mapped_column(PlainText(64), info=KEPT)
     choices: Mapped[GuildPreferences] = mapped_column(
         JsonOf(GuildPreferences, GuildPreferences(), by_field=True), server_default="{}", info=KEPT
     )

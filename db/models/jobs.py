@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, Index, Integer, String, Text, false, select
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
-from db.column_types import EnumText, JsonOf
+from db.column_types import EnumText, JsonOf, PlainText
 from db.models.base import DELETED, Base, where
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import JOB_ID_LENGTH, Status
@@ -113,7 +113,7 @@ class ImageRow(Base):
     error: Mapped[str | None] = mapped_column(String(60), info=DELETED)
     judgement: Mapped[SafetyScores | None] = mapped_column(JsonOf(SafetyScores, UNREADABLE_JUDGEMENT), info=DELETED)
     ended_at: Mapped[datetime | None] = mapped_column(info=DELETED)
-    alt: Mapped[str | None] = mapped_column(Text(), info=DELETED)
+    alt: Mapped[str | None] = mapped_column(PlainText(), info=DELETED)
     file_sha256: Mapped[str | None] = column_property(
         select(ImageFileRow.sha256)
         .where(ImageFileRow.image_id == id, ImageFileRow.role == FileRole.RESULT)

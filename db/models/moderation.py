@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from db.column_types import PlainText
 from db.models.base import DELETED, KEPT, PSEUDONYM, ROW_ID, Base
 
 
@@ -41,7 +42,7 @@ class ReportRow(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), info=DELETED)
     by: Mapped[int] = mapped_column(ForeignKey("members.key", ondelete="CASCADE"), index=True, info=DELETED)
     at: Mapped[datetime] = mapped_column(info=DELETED)
-    reason: Mapped[str] = mapped_column(Text(), info=DELETED)
+    reason: Mapped[str] = mapped_column(PlainText(), info=DELETED)
 
 
 class ChangeRow(Base):
@@ -54,7 +55,7 @@ class ChangeRow(Base):
     guild_id: Mapped[int] = mapped_column(info=KEPT)
     by: Mapped[int | None] = mapped_column(ForeignKey("members.key", ondelete="SET NULL"), index=True, info=PSEUDONYM)
     at: Mapped[datetime] = mapped_column(info=KEPT)
-    text: Mapped[str] = mapped_column(Text(), info=KEPT)
+    text: Mapped[str] = mapped_column(PlainText(), info=KEPT)
 
 
 class RefusalRow(Base):

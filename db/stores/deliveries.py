@@ -7,6 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import Update, select, text, update
 from sqlalchemy.orm import Session
 
+from db.column_types import NUL
 from db.engine import Database
 from db.models import DeliveryRow, JobRow
 from generation.errors import UnknownJobError
@@ -44,7 +45,7 @@ class DeliveryStore:
     async def mark_tried(self, job_id: str, error: str) -> bool:
         """Note that posting failed and will be tried again. Return False if the delivery has ended."""
         tried = _row(job_id).where(DeliveryRow.state.in_(_OPEN))
-        return await self._update(tried.values(attempts=DeliveryRow.attempts + 1, last_error=error[:_ERROR_CHARS]))
+        return await self._update(tried.values(attempts=DeliveryRow.attempts + 1, last_error=_shortened(error)))
 
     async def mark_posted(self, job_id: str) -> bool:
         """End the delivery, and forget its token, a secret that is no longer needed. Return False if it had ended."""
@@ -62,7 +63,7 @@ class DeliveryStore:
     async def _end(self, job_id: str, state: DeliveryState, error: str | None) -> bool:
         ended = _row(job_id).where(DeliveryRow.state.in_(_OPEN))
         return await self._update(
-            ended.values(state=state, token=None, token_expires_at=None, last_error=error and error[:_ERROR_CHARS])
+            ended.values(state=state, token=None, token_expires_at=None, last_error=error and _shortened(error))
         )
 
     async def _update(self, statement: Update) -> bool:
@@ -99,3 +100,8 @@ def _delivery(row: DeliveryRow) -> Delivery:
     return Delivery(
         job_id=row.job_id, reply_to=reply_to, state=row.state, attempts=row.attempts, last_error=row.last_error
     )
+
+
+def _shortened(error: str) -> str:
+    """Return as much of an error as is kept; no database but SQLite stores a NUL."""
+    return error.replace(NUL, "")[:_ERROR_CHARS]
