@@ -56,11 +56,12 @@ class Server:
     """A server in a folder of its own, with databases that tests copy from a migrated one."""
 
     def __init__(self, programs: Path, *, durable: bool = False) -> None:
-        self._programs, self._durable = programs, durable
+        self._durable = durable
         self.folder = Path(
             tempfile.mkdtemp(prefix="pg", dir="/tmp")
         )  # short: a socket's path has 107 characters at most
         self._who = _user_for(self.folder)
+        self._programs = _within_reach(programs, self.folder, others=bool(self._who))
         self._process: subprocess.Popen[bytes] | None = None
         self._number = 0
         self._given_back: list[str] = []
@@ -185,6 +186,14 @@ def serve(*, durable: bool = False) -> Iterator[Server]:
 
 def _environment() -> Mapping[str, str]:
     return {"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"], "TZ": "UTC"}
+
+
+def _within_reach(programs: Path, folder: Path, *, others: bool) -> Path:
+    """Return programs that the server's user can run: copies, where they lie in a folder that only root may enter."""
+    if not others or all(parent.stat().st_mode & 0o001 for parent in programs.parents):
+        return programs
+    shutil.copytree(programs.parent, folder / "programs", symlinks=True)
+    return folder / "programs" / programs.name
 
 
 def _user_for(folder: Path) -> dict[str, Any]:

@@ -248,3 +248,13 @@ async def test_deleted_rows_leave_the_tables(url: str, database: Database) -> No
     await database.clear_deleted()
     assert postgres.say(url, size)[0][0] == 0
     await assert_nothing_was_kept_and_the_next_is_accepted(database)
+
+
+def test_programs_that_only_root_may_reach_are_copied(tmp_path: Path) -> None:
+    """As those of a wheel in the home of root; the server's user is another."""
+    programs, folder = tmp_path / "home" / "install" / "bin", tmp_path / "server"
+    programs.mkdir(parents=True)
+    (programs / "initdb").write_text("program")
+    (tmp_path / "home").chmod(0o700)
+    assert postgres._within_reach(programs, folder, others=False) == programs
+    assert (postgres._within_reach(programs, folder, others=True) / "initdb").read_text() == "program"
