@@ -209,7 +209,12 @@ class Settings(BaseModel):
 
     @property
     def url_of_database(self) -> str:
-        return self.database_url or f"sqlite:///{(self.data_dir / _DATABASE).as_posix()}"
+        return self.database_url or f"sqlite:///{self.default_file.as_posix()}"
+
+    @property
+    def default_file(self) -> Path:
+        """Where the database is unless `database_url` says otherwise."""
+        return self.data_dir / _DATABASE
 
     @property
     def worker_devices(self) -> tuple[str, ...]:

@@ -14,7 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from config import Settings
-from db import backup
+from db import backup, dump, moving
+from db.address import describe as describe_database
+from db.address import is_server
 from db.admin.export import Part
 from db.admin.personal import PersonalStore
 from db.admin.reconcile import Difference, Reconciliation, reconcile
@@ -71,15 +73,29 @@ def _keep(part: Part, folder: Path) -> str:
 
 def back_up(settings: Settings, target: Path) -> str:
     """Copy the database to a new file, also while it is in use. Blocks. Raise `ConfigurationError`."""
-    backup.backup(parse_url(settings.url_of_database), target)
+    url = parse_url(settings.url_of_database)
+    (dump if is_server(url) else backup).backup(url, target)
     return f"{target} holds the database. The pictures are files of their own: copy {settings.pictures_dir} after it."
 
 
 def restore(settings: Settings, source: Path) -> str:
     """Put a backup in place. Blocks. Raise `ConfigurationError` while a bot runs, or if the backup is not sound."""
     url = parse_url(settings.url_of_database)
+    if is_server(url):
+        dump.restore(source, url, settings.data_dir)
+        return f"{describe_database(url)} is now what {source} holds.".capitalize()
     backup.restore(source, url, settings.data_dir)
     return f"{url.database} is now what {source} holds; what was there is beside it, as *.before-restore."
+
+
+def move(settings: Settings, file: Path | None) -> str:
+    """Move a SQLite database to the server of the settings. Return what to print. Raise `ConfigurationError`."""
+    file, target = file or settings.default_file, parse_url(settings.url_of_database)
+    moved = moving.move(file, target, settings.data_dir)
+    return (
+        f"{moved.rows} rows of {moved.tables} tables are now in {describe_database(target)}, and are the same there. "
+        f"{file} is as it was."
+    )
 
 
 def describe(found: Reconciliation, *, repaired: bool) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -12,9 +12,14 @@ from cli import __version__
 from cli.execution import PLAIN, chosen_home, escape_output, load_settings, pause_collecting, run_async, run_guarded
 from cli.model_commands import models_app
 
+if TYPE_CHECKING:
+    from config import Settings
+
 app = typer.Typer(**PLAIN, pretty_exceptions_enable=False)
 quota_app = typer.Typer(**PLAIN, help="The books of what was asked for and charged.")
+database_app = typer.Typer(**PLAIN, help="The database as a whole.")
 app.add_typer(quota_app, name="quota")
+app.add_typer(database_app, name="database")
 app.add_typer(models_app, name="models")
 
 
@@ -188,14 +193,30 @@ def restore(file: Annotated[Path, typer.Argument(help="What `backup` wrote.")]) 
     typer.echo(run_guarded(lambda: admin.restore(load_settings(), file)))
 
 
+@database_app.command("move")
+def database_move(
+    file: Annotated[Path | None, typer.Argument(help="The SQLite file; by default that in the data folder.")] = None,
+) -> None:
+    """Move a SQLite database to the empty PostgreSQL database of ATELIER_DATABASE_URL, and check its books there."""
+    from cli import admin
+
+    settings = load_settings()
+    typer.echo(run_guarded(lambda: admin.move(settings, file)))
+    _say_books(settings, repair=False)
+
+
 @quota_app.command("reconcile")
 def quota_reconcile(
     repair: Annotated[bool, typer.Option("--repair", help="Put right what differs, by new postings only.")] = False,
 ) -> None:
     """Prove that the ledger's sums are the balances: exit status 0 only if everything was exact."""
+    _say_books(load_settings(), repair=repair)
+
+
+def _say_books(settings: Settings, *, repair: bool) -> NoReturn:
     from cli import admin
 
-    found = run_async(admin.reconcile_quotas(load_settings(), repair=repair))
+    found = run_async(admin.reconcile_quotas(settings, repair=repair))
     for line in admin.describe(found, repaired=repair):
         typer.echo(line)
     raise typer.Exit(0 if found.is_exact else 1)

@@ -37,14 +37,19 @@ def backup(url: URL, target: Path) -> None:
         raise ConfigurationError(problem=f"There is no database at {source}.", remedy="Check ATELIER_DATABASE_URL.")
     if target.exists():
         raise ConfigurationError(problem=f"{target} exists already.", remedy="Choose a new name for the backup.")
-    with _told(f"The backup {target} could not be written"), _part_of(target) as part:
+    with told(f"The backup {target} could not be written"), part_of(target) as part:
         with closing(sqlite3.connect(source)) as connection:
             connection.isolation_level = None
             connection.execute("VACUUM INTO ?", (str(part),))
         check(part)
-        _sync(part)
-        part.replace(target)
-        _sync(target.parent)
+        put_in_place(part, target)
+
+
+def put_in_place(part: Path, target: Path) -> None:
+    """Give a finished file its name, so that it outlasts a power cut."""
+    _sync(part)
+    part.replace(target)
+    _sync(target.parent)
 
 
 def check(path: Path) -> str:
@@ -53,7 +58,7 @@ def check(path: Path) -> str:
     if not path.is_file():
         raise ConfigurationError(problem=f"There is no backup at {path}.", remedy=remedy)
     address = f"{path.resolve().as_uri()}?mode=ro"
-    with _told(f"{path} is not a sound backup"), closing(sqlite3.connect(address, uri=True)) as copy:
+    with told(f"{path} is not a sound backup"), closing(sqlite3.connect(address, uri=True)) as copy:
         findings = [str(row[0]) for row in copy.execute("PRAGMA integrity_check")]
         orphans = copy.execute("PRAGMA foreign_key_check").fetchall()
         version = copy.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -74,7 +79,7 @@ def restore(path: Path, url: URL, data_dir: Path) -> None:
     with lock_all(data_dir, url):
         if not is_there(target):
             target.unlink()  # the lock made it
-        with _told(f"{path} could not be put safely in the place of {target}"), _part_of(target) as part:
+        with told(f"{path} could not be put safely in the place of {target}"), part_of(target) as part:
             shutil.copyfile(path, part)
             _sync(part)
             with _set_aside(target):
@@ -118,7 +123,7 @@ def _set_aside(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _part_of(target: Path) -> Iterator[Path]:
+def part_of(target: Path) -> Iterator[Path]:
     """Yield a path to write to until it is fit to be `target`; whatever happens, nothing is left there."""
     part = target.with_name(f"{target.name}{_PART}")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +164,8 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _told(problem: str) -> Iterator[None]:
+def told(problem: str) -> Iterator[None]:
+    """Raise `ConfigurationError` with this problem where the disk or SQLite refuses."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:

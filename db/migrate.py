@@ -81,11 +81,15 @@ def migrate_server(writing: Engine, url: URL, *, revision: str = "head") -> None
     """Upgrade a database on a server over the connection that holds its lock, in one transaction."""
     try:
         with writing.begin() as connection:
-            current = postgres.require_usable(url, _asking(connection))
-            if current != newest_revision() or revision != "head":
-                _run(connection, revision)
+            upgrade_server(connection, url, revision=revision)
     except DatabaseError as error:
         raise postgres.explain(error.orig, url) from error
+
+
+def upgrade_server(connection: Connection, url: URL, *, revision: str = "head") -> None:
+    """Upgrade a database on a server in the transaction of this connection."""
+    if postgres.require_usable(url, _asking(connection)) != newest_revision() or revision != "head":
+        _run(connection, revision)
 
 
 def _upgrade(connection: Connection, file: Path, revision: str) -> None:

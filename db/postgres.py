@@ -134,8 +134,14 @@ def look(url: URL, work: Callable[[Connection], T]) -> T:
 def require_usable(url: URL, ask: Ask) -> str | None:
     """Return the schema of the database, None of an empty one. Raise `ConfigurationError` unless this code can use
     it."""
-    tables = {str(row[0]) for row in ask("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")}
-    return require_known(describe(url), tables, ask, remedy="Set ATELIER_DATABASE_URL to a database of Atelier's own.")
+    return require_known(
+        describe(url), find_tables(ask), ask, remedy="Set ATELIER_DATABASE_URL to a database of Atelier's own."
+    )
+
+
+def find_tables(ask: Ask) -> set[str]:
+    """Return the names of the tables of a database on a server."""
+    return {str(row[0]) for row in ask("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")}
 
 
 def find_holder(connection: Connection) -> str | None:
