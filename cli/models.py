@@ -60,7 +60,7 @@ def list_models(
         origin = _origin(register.get(upscaler.name))
         yield f"upscaler   {upscaler.name}  ({upscaler.scale}x; licence: {upscaler.licence or 'unknown'}; {origin})"
     for control in catalog.controls:
-        base = BASES.get(control.context_width, f"{control.family}, width {control.context_width}")
+        base = _control_base(control.family, control.context_width)
         origin = _origin(register.get(control.name))
         kind = f"{control.kind}, " if control.kind else ""
         yield f"controlnet {control.name}  ({kind}for {base}; licence: {control.licence or 'unknown'}; {origin})"
@@ -214,6 +214,13 @@ def _origin(entry: Entry | None) -> str:
     if entry is None:
         return "built in"
     return entry.page or (f"{entry.source}@{entry.revision[:12]}" if entry.revision else entry.path)
+
+
+def _control_base(family: str, width: int) -> str:
+    """Return what a ControlNet is for: one that reads no prompt of a certain width is for all models of its family."""
+    if width == 0 and family in FAMILIES:
+        return FAMILIES[family].title
+    return BASES.get(width, f"{family}, width {width}")
 
 
 def _base(extra: PromptAddon) -> str:

@@ -75,6 +75,7 @@ def test_it_is_offered_with_no_model_of_another_family(tmp_path: Path) -> None:
     catalog = Catalog.open("paints", models_dir)
     fitting = {each.name: [file.name for file in each.controls] for each in catalog.models}
     assert fitting == {"paints": ["net"], "paintbox": []}
+    assert any(line.startswith("controlnet net  (for Z-Image; licence") for line in command.list_models(models_dir))
 
 
 def test_files_that_are_none_are_refused_by_name(tmp_path: Path) -> None:
