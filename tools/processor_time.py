@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 LIST = Path(__file__).resolve().parents[1] / "tests" / "processor_time.txt"
@@ -20,7 +21,16 @@ _SECONDS: defaultdict[str, float] = defaultdict(float)
 
 def _seconds() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    return sum(each.ru_utime + each.ru_stime for each in used) + sum(map(_served_seconds, psutil.Process().children()))
+
+
+def _served_seconds(process: psutil.Process) -> float:
+    """Return the time of a server of processes and of those it has forked: `tests/forked_engines.py`."""
+    try:
+        is_server = any("multiprocessing.forkserver" in word for word in process.cmdline())
+        return sum(process.cpu_times()[:4]) if is_server else 0.0
+    except psutil.Error:
+        return 0.0
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,11 +8,27 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Protocol
 
 from generation.workers.environment import worker_environment
 
 _ROOT = Path(__file__).resolve().parents[2]
 _VMSTAT = Path("/proc/vmstat")
+
+
+class EngineProcess(Protocol):
+    """What a worker's supervisor uses of an `asyncio.subprocess.Process`."""
+
+    @property
+    def stdin(self) -> asyncio.StreamWriter | None: ...
+    @property
+    def stdout(self) -> asyncio.StreamReader | None: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def kill(self) -> None: ...
+    async def wait(self) -> int | None: ...
 
 
 async def spawn() -> asyncio.subprocess.Process:
@@ -32,7 +48,7 @@ async def spawn() -> asyncio.subprocess.Process:
     )
 
 
-def kill(process: asyncio.subprocess.Process) -> None:
+def kill(process: EngineProcess) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.kill()
 

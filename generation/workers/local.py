@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -30,7 +30,7 @@ from generation.jobs.protocol import (
 )
 from generation.models.catalog import Model, check_files
 from generation.requests.recipe import Fingerprint
-from generation.workers.child_process import count_memory_kills, describe_exit, kill, spawn
+from generation.workers.child_process import EngineProcess, count_memory_kills, describe_exit, kill, spawn
 from generation.workers.frames import (
     DEFAULT_ENGINE,
     HEADER,
@@ -69,15 +69,17 @@ class LocalWorker:
         close_s: float = 5.0,
         first_pause_s: float = 0.5,
         longest_pause_s: float = 30.0,
+        spawn: Callable[[], Awaitable[EngineProcess]] = spawn,
     ) -> None:
         self._config = config
+        self._spawn = spawn
         self._hang_s = hang_s
         self._start_s = start_s
         self._close_s = close_s
         self._pauses = (first_pause_s, longest_pause_s)
         self._pause_s = 0.0
         self._events: asyncio.Queue[Event | EngineStartError | None] = asyncio.Queue()
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: EngineProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._resident: dict[tuple[str, int], str] = {}
         """The model of each image at the engine."""
@@ -187,7 +189,7 @@ class LocalWorker:
     async def _run_once(self) -> str:
         """Run the process once, from start to end; return why it ended."""
         memory_kills = count_memory_kills()
-        process = await spawn()
+        process = await self._spawn()
         self._process = process
         if self._closing.is_set():
             kill(process)
@@ -205,7 +207,7 @@ class LocalWorker:
             await self._reap(process)
         return reason or describe_exit(process.returncode, memory_kills=memory_kills)
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> str | None:
+    async def _listen(self, process: EngineProcess) -> str | None:
         """Pass on events until the process ends; return the reason, if the exit status does not give it."""
         assert process.stdout is not None
         self._heard_at = asyncio.get_running_loop().time()
@@ -227,7 +229,7 @@ class LocalWorker:
             watchdog.cancel()
             await asyncio.wait([watchdog])
 
-    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+    async def _watch(self, process: EngineProcess) -> None:
         """Kill the process when it is silent for too long while it should report."""
         loop = asyncio.get_running_loop()
         while True:
@@ -272,7 +274,7 @@ class LocalWorker:
             process.stdin.write(encode(message))
             await process.stdin.drain()
 
-    async def _reap(self, process: asyncio.subprocess.Process) -> None:
+    async def _reap(self, process: EngineProcess) -> None:
         """Wait for the end of a process that has stopped talking, and release its pipes."""
         try:
             async with asyncio.timeout(self._close_s):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -30,7 +31,7 @@ async def make_light() -> AsyncIterator[MakeWorker]:
     """Make workers that run the light engine; they are closed afterwards."""
     made: list[LocalWorker] = []
 
-    def make(**options: float) -> LocalWorker:
+    def make(**options: Any) -> LocalWorker:
         config = WorkerConfig(models=(toy_model(Path("no/model/needed")),), engine=LIGHT_ENGINE, nice=0)
         made.append(LocalWorker(config, **options))
         return made[-1]

@@ -20,9 +20,11 @@ from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.service import GenerationService
 from generation.scheduling.worker_pool import Member, WorkerPool
+from generation.workers.child_process import spawn
 from generation.workers.engine_settings import EngineSettings
-from generation.workers.frames import WorkerConfig
+from generation.workers.frames import DEFAULT_ENGINE, WorkerConfig
 from generation.workers.local import LocalWorker
+from tests.forked_engines import fork
 from tests.patience import PATIENCE_S
 
 ADA, BO = Owner(1, 100), Owner(2, 200)
@@ -81,7 +83,7 @@ async def opened(
     """Open a running service in a folder that may hold an earlier one's database."""
     catalog = catalog or Catalog.open("paintbox")
     config = WorkerConfig(models=catalog.models, engine=engine, settings=EngineSettings(num_threads=1), nice=0)
-    worker = LocalWorker(config, first_pause_s=0.01)
+    worker = LocalWorker(config, first_pause_s=0.01, spawn=fork if engine == DEFAULT_ENGINE else spawn)
     pool = WorkerPool([Member(name="one", worker=worker)])
     async with opened_with(folder, pool, catalog=catalog, queue=queue) as place:
         place.worker = worker

@@ -43,9 +43,11 @@ from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.model_updates import CatalogWatch, follow_models
 from generation.scheduling.service import GenerationService
 from generation.scheduling.worker_pool import Member, WorkerPool
+from generation.workers.child_process import spawn
 from generation.workers.engine_settings import CheckerThresholds, EngineSettings
-from generation.workers.frames import WorkerConfig
+from generation.workers.frames import DEFAULT_ENGINE, WorkerConfig
 from generation.workers.local import LocalWorker
+from tests.forked_engines import fork, list_children
 from tests.patience import PATIENCE_S
 from tests.scenarios.steady_engine import ENGINE
 from tests.tally import Tally
@@ -138,7 +140,8 @@ class LivingBot:
             num_slots=self.num_slots, num_threads=2, thresholds=self._thresholds, failed_loads=self.failed_loads
         )
         config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine)
-        self.worker = LocalWorker(config, first_pause_s=0.05)
+        start = fork if self._engine == DEFAULT_ENGINE else spawn
+        self.worker = LocalWorker(config, first_pause_s=0.05, spawn=start)
         self.generation = GenerationService(
             pool=WorkerPool([Member(name="one", worker=self.worker)]),
             store=self.jobs,
@@ -267,7 +270,7 @@ def assert_nothing_left(folder: Path) -> None:
     tasks = [f"{task.get_name()}: {task.get_coro()}" for task in tasks_of_the_bot()]
     files = [file.path for file in process.open_files() if file.path.startswith(str(folder))]
     gc.collect()  # what a test before left in a circle ends its processes when it goes
-    left = [*tasks, *map(str, process.children()), *files]
+    left = [*tasks, *map(str, list_children()), *files]
     assert not left, left
 
 
