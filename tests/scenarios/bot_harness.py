@@ -53,6 +53,8 @@ from tests.scenarios.steady_engine import ENGINE
 from tests.tally import Tally
 
 ROOT = Path(__file__).resolve().parents[2]
+SHOWS_ANYTHING = CheckerThresholds(open_nsfw=1.0, hentai=1.0, porn=1.0, sexy=1.0)
+"""Where seeds are drawn: a sketch of two steps may look like anything, and nothing is kept back."""
 ROOMS = ("cogs", "generation", "db")
 
 

@@ -14,7 +14,7 @@ from discord_sandbox import Interaction, Message, Sandbox
 from generation.models.catalog import PAINTBOX, Catalog
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.messages import is_said
-from tests.scenarios.bot_harness import LivingBot, People, job_id_in, until_done, until_shown
+from tests.scenarios.bot_harness import SHOWS_ANYTHING, LivingBot, People, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
 
@@ -23,7 +23,9 @@ RED = "a red circle on a blue background"
 async def bot(discord: Sandbox, people: People, tmp_path: Path, blank_database: Path) -> AsyncIterator[LivingBot]:
     """The whole bot with the built-in model; nothing is kept back, as a sketch of three steps may be for a spider."""
     model = replace(Catalog.open(PAINTBOX).default, safety_checker=None)
-    living = LivingBot(discord, tmp_path, blank_database, engine=DEFAULT_ENGINE, models=(model,))
+    living = LivingBot(
+        discord, tmp_path, blank_database, engine=DEFAULT_ENGINE, models=(model,), thresholds=SHOWS_ANYTHING
+    )
     await living.start()
     yield living
     await living.stop()

@@ -12,7 +12,7 @@ from generation.jobs.job import Status
 from generation.models.catalog import PAINTBOX, Catalog
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.messages import is_said
-from tests.scenarios.bot_harness import LivingBot, People, until_done
+from tests.scenarios.bot_harness import SHOWS_ANYTHING, LivingBot, People, until_done
 
 RED = "a red circle on a blue background"
 
@@ -21,7 +21,9 @@ async def test_each_cell_is_painted_exactly_again(
     discord: Sandbox, people: People, tmp_path: Path, blank_database: Path
 ) -> None:
     model = replace(Catalog.open(PAINTBOX).default, safety_checker=None)
-    bot = LivingBot(discord, tmp_path, blank_database, engine=DEFAULT_ENGINE, models=(model,))
+    bot = LivingBot(
+        discord, tmp_path, blank_database, engine=DEFAULT_ENGINE, models=(model,), thresholds=SHOWS_ANYTHING
+    )
     await bot.start()
     asked = await people.ada.slash("compare", prompt=RED, sampler="Euler, Heun", guidance="2, 4.5", steps="3")
     message = await until_done(discord, asked)

@@ -28,13 +28,12 @@ from generation.requests.errors import (
     UnknownControlError,
 )
 from generation.requests.recipe import Trace
-from generation.workers.engine_settings import CheckerThresholds
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.toy import XL_SHAPED, save_toy_xl
 from tests.generation.engine.toy_control import fill_zeros, save_toy_adapter, save_toy_control, save_toy_union
 from tests.generation.engine.trial_here import require_fitting_here
 from tests.messages import is_said
-from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done
+from tests.scenarios.bot_harness import SHOWS_ANYTHING, LivingBot, People, job_id_in, judged, until_done
 from tests.scenarios.test_from_pictures import png
 from tests.scenarios.test_settings_of_a_server import told
 from tests.tally import Tally
@@ -42,8 +41,6 @@ from tests.tally import Tally
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # inside diffusers
 XL = "xltoy"
 RED, SEA = "a red circle on a blue background", Upload("sea.png", png(128, 128))
-SHOWS_ANYTHING = CheckerThresholds(open_nsfw=1.0, hentai=1.0, porn=1.0, sexy=1.0)
-"""A menu and a reroll draw their seeds, and a sketch of two steps may look like anything: nothing is kept back."""
 FEW = {"prompt": RED, "steps": 2, "seed": 7}
 
 

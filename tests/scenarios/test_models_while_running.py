@@ -27,7 +27,7 @@ from tests.generation.engine.toy import REAL, save_checker, save_toy
 from tests.generation.engine.toy_checkpoint import save_checkpoint
 from tests.messages import is_said
 from tests.patience import PATIENCE_S
-from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
+from tests.scenarios.bot_harness import SHOWS_ANYTHING, LivingBot, People, until_done, until_shown
 from tests.scenarios.test_operators import told
 
 RED = "a red circle on a blue background"
@@ -213,7 +213,9 @@ async def test_a_safety_checker_judges_as_soon_as_it_is_added_and_no_longer_once
     discord: Sandbox, people: People, tmp_path: Path, blank_database: Path
 ) -> None:
     checker = save_checker(tmp_path / "strict", threshold=-1.0)
-    async for harness in open_house(discord, people, tmp_path, blank_database, engine=DEFAULT_ENGINE):
+    async for harness in open_house(
+        discord, people, tmp_path, blank_database, engine=DEFAULT_ENGINE, thresholds=SHOWS_ANYTHING
+    ):
         paint = partial(harness.paint, model="paintbox", steps=1)
 
         await harness.bot.choose(GuildSettings(guild_id=people.guild.id, safety=SafetyLevel.BLOCK))

@@ -24,7 +24,7 @@ from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.trial_here import require_fitting_here, require_loadable_here
 from tests.generation.engine.upscalers.toy_upscalers import TOYS
 from tests.messages import is_said
-from tests.scenarios.bot_harness import LivingBot, People, job_id_in, until_done
+from tests.scenarios.bot_harness import SHOWS_ANYTHING, LivingBot, People, job_id_in, until_done
 from tests.scenarios.test_from_pictures import png
 from tests.scenarios.test_settings_of_a_server import choose, chosen, told
 
@@ -51,7 +51,9 @@ def model(tmp_path: Path) -> Model:
 async def bot(
     discord: Sandbox, people: People, tmp_path: Path, blank_database: Path, model: Model
 ) -> AsyncIterator[LivingBot]:
-    living = LivingBot(discord, tmp_path, blank_database, engine=DEFAULT_ENGINE, models=(model,))
+    living = LivingBot(
+        discord, tmp_path, blank_database, engine=DEFAULT_ENGINE, models=(model,), thresholds=SHOWS_ANYTHING
+    )
     await living.start()
     yield living
     await living.stop()
