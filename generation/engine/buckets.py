@@ -15,11 +15,17 @@ from typing import Any, NamedTuple
 
 from generation.engine.autotune import MeasurementCache
 from generation.engine.slot import Key, Slot
+from generation.requests.cost import Work
 from generation.requests.recipe import Fingerprint
 from generation.workers.engine_settings import EngineSettings
 
 _ROW_PIXELS = {"cpu": 16 * 128 * 128, "mps": 4 * 512 * 512, "cuda": 16 * 512 * 512}
 """Rows times pixels beyond which a larger forward gets no more done, roughly, by kind of device."""
+_LONGEST_WORK = {"cpu": 1.0, "mps": 8.0, "cuda": math.inf}
+"""Evaluations by Stable Diffusion 1.5 at 512 pixels that a row may take to be measured when idle. A new picture waits
+for one: about 7 seconds on two cores. What takes longer pays in small forwards anyway."""
+_QUICK_SHARE = 0.3
+"""Of these, what may be measured at the start, where everything waits for it."""
 _LEAST_ROWS = 2
 """Those of one guided picture."""
 
@@ -58,6 +64,7 @@ class Buckets:
         self._measured = measured
         self._fingerprint = fingerprint.digest
         self._row_pixels = _ROW_PIXELS[device]
+        self._longest_work = _LONGEST_WORK[device]
         self._pays: dict[Shape, int | None] = {}
         self._wanted: dict[Shape, MeasurementTarget] = {}
         self._limits: dict[Key, int] = {}
@@ -74,7 +81,7 @@ class Buckets:
 
     def find_largest_bucket(self, slot: Slot) -> int:
         """Return the largest bucket for images such as `slot`, limited by what pays and by memory."""
-        self.want(slot.network, slot.order.spec.model, slot.size_px)
+        self.want(slot.network, slot.order.spec.model, slot.size_px, slot.work)
         pays = self.most_rows(slot.network, slot.size_px)
         limit = min(pays, self._limits.get(slot.key, pays))
         return max((rung for rung in slot.family.ladder if rung <= limit), default=1)
@@ -95,11 +102,15 @@ class Buckets:
 
     # What is still to be measured.
 
-    def want(self, network: str, model: str, size_px: tuple[int, int]) -> None:
-        """Ask for a measurement at idle time, if it is worth it and not known."""
-        shape = Shape.of(network, size_px)
-        if not self._max_rows and self._measured.is_kept and self._find(shape) is None:
-            self._wanted.setdefault(shape, MeasurementTarget(shape, model, size_px))
+    def want(self, network: str, model: str, size_px: tuple[int, int], work: Work) -> bool:
+        """Ask for a measurement at idle time, if it is worth it and not known. Return whether it is quick enough to be
+        made at the start."""
+        shape, taken = Shape.of(network, size_px), work.of(*size_px)
+        is_known = self._max_rows or not self._measured.is_kept or self._find(shape) is not None
+        if is_known or taken > self._longest_work:
+            return False
+        self._wanted.setdefault(shape, MeasurementTarget(shape, model, size_px))
+        return taken <= _QUICK_SHARE * self._longest_work
 
     @property
     def next_wanted(self) -> MeasurementTarget | None:

@@ -82,8 +82,8 @@ class Engine:
             self._tuner = Tuner(self._buckets, self._device, self._models.family_if_loaded)
             self._default, loaded = models[0], self._models.get(models[0].name)
             native_px = self._default.defaults.native_px
-            self._buckets.want(loaded.network, self._default.name, (native_px, native_px))
-            self._tuner.run_whole()
+            if self._buckets.want(loaded.network, self._default.name, (native_px, native_px), self._default.work):
+                self._tuner.run_whole()
         self.report = self._models.report
         self._batches, self._controls = Batches(self._device), ControlForwards(self._device)
         self._schedule_of_steps = StepSchedule(quantum=settings.quantum)

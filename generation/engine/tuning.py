@@ -1,8 +1,8 @@
 """Measures which buckets pay, one forward at a time, while there is no picture to paint.
 
-The default model is measured at its own size before the first picture. Another model, or another size, is measured once
-pictures of it were requested, when the queue is empty: a new picture waits for one forward at most, of about
-`_LONGEST_S`, and the trial begins again after it.
+The default model is measured at its own size before the first picture, if that is quick. Another model, or another
+size, is measured once pictures of it were requested, when the queue is empty: a new picture waits for one forward at
+most, of about `_LONGEST_S`, and the trial begins again after it.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from generation.engine.buckets import Buckets, Shape
 from generation.engine.engine import Engine
 from generation.jobs.protocol import Close, Command
 from generation.models.catalog import Catalog
+from generation.requests.cost import BY_PIXELS, WORK
 from generation.requests.recipe import Fingerprint
 from generation.workers.child import serve
 from generation.workers.engine_settings import EngineSettings
@@ -76,23 +77,42 @@ def test_another_size_is_taken_from_the_nearest_that_was_measured(tmp_path: Path
 
 def test_a_measured_size_is_kept_for_the_next_start_and_not_wanted_again(tmp_path: Path) -> None:
     first = buckets(tmp_path / "measured.json")
-    first.want("sd", "a", (512, 512))
-    first.want("sd", "of the same make", (512, 512))
-    first.want("sd", "a", (1024, 1024))
+    first.want("sd", "a", (512, 512), BY_PIXELS)
+    first.want("sd", "of the same make", (512, 512), BY_PIXELS)
+    first.want("sd", "a", (1024, 1024), BY_PIXELS)
     assert first.next_wanted is not None
     first.keep(first.next_wanted.shape, 4)
     assert first.next_wanted is not None and first.next_wanted.size_px == (1024, 1024)
     second = buckets(tmp_path / "measured.json")
-    second.want("sd", "a", (512, 512))
+    second.want("sd", "a", (512, 512), BY_PIXELS)
     assert second.next_wanted is None
     assert second.most_rows("sd", (512, 512)) == 4
 
 
 def test_a_fixed_bucket_is_not_measured(tmp_path: Path) -> None:
     fixed = buckets(tmp_path / "measured.json", max_rows=8)
-    fixed.want("sd", "a", (512, 512))
+    fixed.want("sd", "a", (512, 512), BY_PIXELS)
     assert fixed.next_wanted is None
     assert fixed.most_rows("sd", (1024, 1024)) == 8
+
+
+@pytest.mark.parametrize(
+    ("device", "family", "side_px", "is_quick", "is_wanted"),
+    [
+        ("cpu", "sd", 256, True, True),
+        ("cpu", "sd", 512, False, True),
+        ("cpu", "sdxl", 1024, False, False),
+        ("cpu", "klein", 1024, False, False),
+        ("cuda", "klein", 1024, True, True),
+    ],
+)
+def test_a_forward_of_minutes_is_not_tried_on_a_processor(
+    tmp_path: Path, device: str, family: str, side_px: int, is_quick: bool, is_wanted: bool
+) -> None:
+    """At the start all pictures wait for it, at idle time a new one does."""
+    known = buckets(tmp_path / "measured.json", device=device)
+    assert known.want("network", "a", (side_px, side_px), WORK[family]) is is_quick
+    assert (known.next_wanted is not None) is is_wanted
 
 
 # How it is measured.
