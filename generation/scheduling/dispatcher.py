@@ -312,7 +312,8 @@ class Dispatcher:
         A worker that was let go on purpose (`is_loss` False) counts against none of its images.
         """
         held = self.members.empty(member)
-        log.error("member=%s action=worker-lost images=%s reason=%s", member.name, len(held), reason)
+        level, action = (logging.ERROR, "worker-lost") if is_loss else (logging.INFO, "worker-left")
+        log.log(level, "member=%s action=%s images=%s reason=%s", member.name, action, len(held), reason)
         for image_id, attempt in held.items():
             live = self._jobs.image(image_id)
             if is_loss:
