@@ -10,17 +10,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo
+from pydantic.functional_validators import AfterValidator, field_validator
 from pydantic_core import ErrorDetails
 
 from cli.env_file import ENV_FILE, PREFIX, Written, find_home, read_written, refuse_left_behind
 from generation.errors import ConfigurationError
 from generation.loopback import is_loopback_url
-from generation.workers.devices import DEVICE, read_devices
+from generation.workers.devices import DEVICE, check_devices, read_devices
 from generation.workers.engine_settings import CheckerThresholds, EngineSettings
+from generation.workers.fleet_address import read_address
 
 _DEFAULT_DATA = "data"
 _DATABASE = "atelier.db"
@@ -74,7 +76,7 @@ class Settings(BaseModel):
     device: str = Field(
         "auto", description="Where the model runs: `auto`, `cuda`, `cuda:1` for the second card, `mps` or `cpu`."
     )
-    devices: str = Field(
+    devices: Annotated[str, AfterValidator(check_devices)] = Field(
         "",
         description="Several devices with a worker on each: `auto` (every card), `cuda:0,cuda:1`, `cpu*2` for trials. "
         "Empty: only the one of ATELIER_DEVICE.",
@@ -132,6 +134,14 @@ class Settings(BaseModel):
     health_port: int = Field(8790, ge=0, le=65535, description="Loopback port of /healthz; 0 switches it off.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
 
+    fleet: Annotated[str | None, AfterValidator(read_address)] = Field(
+        None, description="The head of a fleet of workers on other machines, host:port, as `fleet head` says it."
+    )
+    fleet_token: SecretStr | None = Field(None, description="The token of the fleet: the file that `fleet head` made.")
+    fleet_wait_s: float = Field(
+        5.0, ge=1, le=300, allow_inf_nan=False, description="Seconds until a silent member of the fleet counts as lost."
+    )
+
     failpoints: str = Field("", description="For crash tests: where the process shall kill itself. Leave it empty.")
 
     @field_validator("discord_url")
@@ -173,13 +183,6 @@ class Settings(BaseModel):
             raise ValueError("it should be auto, cuda, cuda:1 (a card by its number), mps or cpu")
         return device.strip().lower()
 
-    @field_validator("devices")
-    @classmethod
-    def _known_devices(cls, devices: str) -> str:
-        if devices.strip():
-            read_devices(devices)
-        return devices.strip().lower()
-
     @field_validator("data_dir")
     @classmethod
     def _fits_an_address(cls, folder: Path) -> Path:
@@ -198,10 +201,10 @@ class Settings(BaseModel):
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no log may hold: the token, the lines of the private key, the password of the database."""
-        kept = (self.discord_token, self.civitai_token, self.c2pa_key)
-        token, civitai, key = (value.get_secret_value() if value else "" for value in kept)
+        kept = (self.discord_token, self.civitai_token, self.fleet_token, self.c2pa_key)
+        token, civitai, fleet, key = (value.get_secret_value().strip() if value else "" for value in kept)
         lines = (line for line in key.splitlines() if not line.startswith("-----"))
-        return tuple(filter(None, (token, civitai, *lines, urlsplit(self.database_url or "").password)))
+        return tuple(filter(None, (token, civitai, fleet, *lines, urlsplit(self.database_url or "").password)))
 
     @property
     def owners(self) -> frozenset[int]:
@@ -224,7 +227,7 @@ class Settings(BaseModel):
     @property
     def engine(self) -> EngineSettings:
         return EngineSettings(
-            device=self.worker_devices[0],
+            device=next(iter(self.worker_devices), "auto"),
             dtype=self.dtype,
             memory=self.memory,
             idle_s=self.idle_release_s,

@@ -10,6 +10,7 @@ import typer
 
 from cli import __version__
 from cli.execution import PLAIN, chosen_home, escape_output, load_settings, pause_collecting, run_async, run_guarded
+from cli.fleet_commands import fleet_app
 from cli.model_commands import models_app
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ database_app = typer.Typer(**PLAIN, help="The database as a whole.")
 app.add_typer(quota_app, name="quota")
 app.add_typer(database_app, name="database")
 app.add_typer(models_app, name="models")
+app.add_typer(fleet_app, name="fleet")
 
 
 def _print_version(is_wanted: bool) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cli import discord_api
+from cli import discord_api, fleet, fleet_table
 from cli.hardware import INSTALL, describe_hardware
 from cli.health import require_port
 from config import Settings
@@ -30,6 +30,8 @@ from generation.models.catalog import Catalog, Model
 from generation.models.failed_loads import FailedLoads
 from generation.program import format_command
 from generation.safety.checker_trust import is_vetted
+from generation.workers.fleet_query import FleetOutOfReachError
+from generation.workers.fleet_version import find_version
 
 _ENOUGH_BYTES, _LEAST_BYTES = 2 * 2**30, 16 * 2**20
 """Of free disk space: below the first it is said, below the second the bot could save nothing."""
@@ -221,6 +223,19 @@ async def _hardware(settings: Settings) -> str:
     return found.text
 
 
+async def _fleet(settings: Settings) -> str:
+    if settings.fleet is None:
+        return "none is set"
+    try:
+        status = fleet_table.describe(await fleet.ask(settings, "status"), find_version())
+    except FleetOutOfReachError as wrong:
+        raise StartConcernError(problem=str(wrong), remedy="The bot starts without it, and tries again.") from None
+    table = "\n".join(("", *status.lines))
+    if status.concerns:
+        raise StartConcernError(problem=table, remedy="")
+    return table
+
+
 async def _discord(settings: Settings) -> str:
     if settings.discord_token is None:
         remedy = f"{format_command('setup')} asks for it, or try {format_command('sandbox')} without one."
@@ -246,6 +261,7 @@ CHECKS = [
     Check("Content credentials", _credentials),
     Check("Health page", _port),
     Check("Discord", _discord),
+    Check("Fleet", _fleet, is_for_start=False),  # it may be up later than the bot
     Check("Graphics card", _hardware, is_for_start=False),  # the worker's start says the same of it
 ]
 AT_START = [check for check in CHECKS if check.is_for_start]

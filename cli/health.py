@@ -22,6 +22,7 @@ from generation.requests.cost import UNITS_PER_STEP
 from generation.retry import Problems, num_stuck
 from generation.scheduling.service import GenerationService
 from generation.scheduling.worker_status import WorkerStatus
+from generation.workers.fleet import Fleet
 
 _EVERY_S = 0.02
 _SAMPLES = 6000
@@ -52,8 +53,10 @@ class LoopLag:
 class HealthStatus:
     """What `/healthz` says of the parts of the bot."""
 
-    def __init__(self, generation: GenerationService, database: Database, problems: Problems) -> None:
-        self._generation, self._database, self._problems = generation, database, problems
+    def __init__(
+        self, generation: GenerationService, database: Database, problems: Problems, *, fleet: Fleet | None = None
+    ) -> None:
+        self._generation, self._database, self._problems, self._fleet = generation, database, problems, fleet
         self._discord = "connecting"
 
     def set_discord(self, state: str) -> None:
@@ -91,6 +94,8 @@ class HealthStatus:
                 yield f"The {which} cannot be used: {each.trouble}"
             elif not each.num_slots:
                 yield f"The {which} is starting or restarting{f' ({each.trouble})' if each.trouble else ''}."
+        if self._fleet is not None:
+            yield from self._fleet.list_troubles()
 
 
 def _describe(worker: WorkerStatus) -> dict[str, object]:

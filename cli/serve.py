@@ -20,7 +20,7 @@ from msgspec.structs import asdict
 from cli.doctor import require_startable
 from cli.health import HealthStatus, serve_health
 from cli.network import ProxyConnector
-from cli.workers import build_pool
+from cli.workers import build_fleet, build_pool
 from cogs.common.pending_uploads import PendingUploads
 from cogs.connection import keep_connected
 from cogs.maintenance import keep_promises
@@ -59,6 +59,7 @@ from generation.rules.screening import Screener
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.model_updates import CatalogWatch, follow_models
 from generation.scheduling.service import GenerationService
+from generation.workers.fleet import Fleet
 
 log = logging.getLogger("atelier")
 _LAST_ADMISSIONS_S = 3.0
@@ -82,6 +83,7 @@ class App(Parts):
     """Everything but Discord, open and running."""
 
     running: asyncio.Task[None]
+    fleet: Fleet | None
 
 
 @asynccontextmanager
@@ -94,7 +96,12 @@ async def open_app(settings: Settings, *, is_single: bool = False) -> AsyncItera
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.url_of_database, settings.data_dir))
         pool = await build_pool(settings, catalog.models, is_single=is_single)
-        stack.push_async_callback(pool.close)
+        fleet = (
+            await build_fleet(settings, catalog.models, pool, database) if settings.fleet and not is_single else None
+        )
+        if fleet is not None:
+            _start(stack, fleet.run(), "fleet")
+        stack.push_async_callback(pool.close)  # before the fleet: its members are let go through it
         screener = stack.enter_context(contextlib.closing(Screener()))
         jobs, files, problems = JobStore(database), ImageFiles(settings.pictures_dir), Problems()
         queue = FairQueue(max_per_user=settings.max_waiting_per_user, max_per_guild=settings.max_waiting_per_guild)
@@ -116,6 +123,7 @@ async def open_app(settings: Settings, *, is_single: bool = False) -> AsyncItera
             screener=screener,
             problems=problems,
             running=running,
+            fleet=fleet,
         )
 
 
@@ -196,7 +204,7 @@ async def serve(settings: Settings) -> None:
     async with open_app(settings) as app:
         _make_collections_rare()
         services = build_services(app, settings)
-        status = HealthStatus(app.generation, app.database, app.problems)
+        status = HealthStatus(app.generation, app.database, app.problems, fleet=app.fleet)
         async with serve_health(settings.health_port, status):
             await _run_bot(app, services, settings, status, stop)
 

@@ -1,4 +1,4 @@
-"""Makes the workers that the settings ask for: one on each device."""
+"""Makes the workers that the settings ask for: one on each device of this machine, and those of a fleet."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from collections.abc import Sequence
 
 import msgspec
 
+from cli.fleet_settings import build_driver_config, read_fleet_address
 from config import Settings
+from db.engine import Database
+from db.stores.fleet import FleetStore
 from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 from generation.scheduling.worker_pool import Member, WorkerPool
 from generation.workers.devices import ALL, name_workers
 from generation.workers.environment import worker_environment
+from generation.workers.fleet import Fleet
 from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
+from generation.workers.remote_worker import RemoteWorker
 
 _COUNT_CARDS = "import torch; print(torch.cuda.device_count())"
 
@@ -26,8 +31,39 @@ async def build_pool(settings: Settings, models: tuple[Model, ...], *, is_single
 
     Raise `ConfigurationError` if the cards have to be counted and torch does not load.
     """
-    devices = settings.worker_devices[:1] if is_single else await find_devices(settings)
-    return WorkerPool(_build_members(settings, models, devices))
+    has_fleet = settings.fleet is not None and not is_single
+    devices = (settings.engine.device,) if is_single else await find_devices(settings)
+    if not devices and not has_fleet:
+        problem = "ATELIER_DEVICES is none, and there is no fleet: nothing could paint."
+        raise ConfigurationError(problem=problem, remedy="Set ATELIER_FLEET, or name a device.")
+    return WorkerPool(_build_members(settings, models, devices), is_open=has_fleet)
+
+
+class PoolMembership:
+    """The workers behind the queue, as a fleet changes them."""
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+
+    async def join(self, worker: RemoteWorker, device: str) -> None:
+        await self._pool.join(Member(name=worker.name, worker=worker, device=device))
+
+    async def leave(self, name: str, reason: str) -> None:
+        await self._pool.leave(name, reason)
+
+    def drain(self, name: str) -> None:
+        self._pool.drain(name)
+
+
+async def build_fleet(settings: Settings, models: tuple[Model, ...], pool: WorkerPool, database: Database) -> Fleet:
+    """Return the fleet of these settings, not running; its members join `pool` as they are found.
+
+    Raise `ConfigurationError` if the token or Ray is missing.
+    """
+    address = read_fleet_address(settings)
+    config = build_driver_config(settings, epoch=await FleetStore(database).begin_epoch())
+    worker = WorkerConfig(models=models, settings=settings.engine)
+    return Fleet(address, config, worker, PoolMembership(pool))
 
 
 async def find_devices(settings: Settings) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from db.models.jobs import (
     UploadRow,
 )
 from db.models.moderation import BlockRow, ChangeRow, RefusalRow, ReportRow, ReviewRow
-from db.models.program import ClockReadingRow, CounterRow, OperatorChoiceRow, SecretRow
+from db.models.program import ClockReadingRow, CounterRow, FleetEpochRow, OperatorChoiceRow, SecretRow
 from db.models.quotas import BalanceRow, LedgerRow, QuotaRow
 from db.models.shares import ShareRow
 
@@ -35,6 +35,7 @@ __all__ = [
     "DeliveryRow",
     "FavouriteRow",
     "FileRole",
+    "FleetEpochRow",
     "GuildSettingsRow",
     "GuildStandingRow",
     "ImageFileRow",

@@ -44,3 +44,12 @@ class ClockReadingRow(Base):
     id: Mapped[int] = mapped_column(ROW_ID, primary_key=True, info=KEPT)
     running_s: Mapped[float] = mapped_column(info=KEPT)
     at: Mapped[datetime] = mapped_column(info=KEPT)
+
+
+class FleetEpochRow(Base):
+    """How many bots have had this database, or the time when the last began: one row. See `db.stores.fleet`."""
+
+    __tablename__ = "fleet_epoch"
+
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True, autoincrement=False, info=KEPT)
+    epoch: Mapped[int] = mapped_column(info=KEPT)

@@ -7,7 +7,6 @@ hand as well. Anything that goes wrong outside a single image ends the process; 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import os
@@ -19,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from generation import failpoints
 from generation.errors import ConfigurationError
@@ -38,21 +37,13 @@ from generation.models.catalog import Model
 from generation.requests.recipe import Fingerprint
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.environment import worker_environment
-from generation.workers.frames import (
-    HEADER,
-    SIGN_OF_LIFE,
-    StartupFailed,
-    decode_command,
-    decode_config,
-    encode,
-    read_frame_length,
-)
+from generation.workers.frames import SIGN_OF_LIFE, StartupFailed, decode_command, decode_config, encode
+from generation.workers.pipes import Wire, claim_stdout, die_with_parent, open_stdin, read_frame
 from generation.workers.sign_of_life import SignOfLife
 
 Send = Callable[[list[Event | ModelsReport]], None]
 EXIT_UNFIT = 3
 EXIT_NONSENSE = 4
-_PR_SET_PDEATHSIG = 1
 
 
 class Engine(Protocol):
@@ -73,19 +64,6 @@ class Engine(Protocol):
     def update(self, models: tuple[Model, ...]) -> None: ...
     def report(self) -> ModelsReport: ...
     def close(self) -> None: ...
-
-
-class Wire:
-    """Frames to the parent, whole, from any thread."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
-
-    def write(self, frame: bytes) -> None:
-        with self._lock:
-            self._stream.write(frame)
-            self._stream.flush()
 
 
 class Inbox:
@@ -115,20 +93,6 @@ class Inbox:
             status = EXIT_NONSENSE
         # The main thread may be deep in a forward pass, for minutes: its picture is no longer needed.
         os._exit(status)
-
-
-def read_frame(source: RawIOBase) -> bytes | None:
-    """Return the body of the next frame; None at the end, clean or torn."""
-    header = _read_exactly(source, HEADER.size)
-    return None if header is None else _read_exactly(source, read_frame_length(header))
-
-
-def _read_exactly(source: RawIOBase, size: int) -> bytes | None:
-    parts: list[bytes] = []
-    while size and (part := source.read(size)):
-        parts.append(part)
-        size -= len(part)
-    return None if size else b"".join(parts)
 
 
 def serve(engine: Engine, inbox: Inbox, send: Send, *, idle_s: float = 0.0) -> None:
@@ -173,16 +137,15 @@ def _report(engine: Engine, reported: ModelsReport | None, send: Send) -> Models
 
 def main() -> int:
     gc.disable()  # until the engine is imported
-    wire = Wire(_claim_stdout())
-    # Unbuffered: a thread that waits in a buffered read holds a lock the interpreter wants when it shuts down.
-    source = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
+    wire = Wire(claim_stdout())
+    source = open_stdin()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # Both may reach the whole group; the parent decides, and can kill.
     first = read_frame(source)
     if first is None:
         return 0
     config = decode_config(first)
-    _die_with_parent(config.parent_pid)
+    die_with_parent(config.parent_pid)
     _be_first_to_go()
     if hasattr(os, "nice"):
         os.nice(config.nice)
@@ -223,24 +186,10 @@ def _build(path: str, models: Iterable[Model], settings: EngineSettings) -> Engi
     return build(models, settings)
 
 
-def _claim_stdout() -> BinaryIO:
-    """Take stdout for the protocol alone; other output of this process goes to stderr."""
-    wire = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return wire
-
-
 def _be_first_to_go() -> None:
     """Make Linux end this process before the bot when memory runs out: its work is done again."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
-
-
-def _die_with_parent(parent_pid: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent_pid and os.getppid() != parent_pid:
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -8,17 +8,28 @@ from collections.abc import Iterator, Sequence
 
 ALL = "auto"
 """Every card there is."""
+NONE = "none"
+"""No worker on this machine: all are in a fleet."""
 DEVICE = r"auto|cuda(:\d{1,2})?|mps|cpu"
 MAX_WORKERS = 32
 _SEVERAL = re.compile(rf"({DEVICE})(?:\*(\d{{1,2}}))?")
 
 
 def read_devices(text: str) -> tuple[str, ...]:
-    """Return the device of each worker. Raise `ValueError` if the text does not name any, or too many."""
+    """Return the device of each worker; of `none`, no device. Raise `ValueError` for what names none, or too many."""
+    if text.strip().lower() == NONE:
+        return ()
     devices = tuple(_read(text.lower().replace(" ", "").split(",")))
     if not 0 < len(devices) <= MAX_WORKERS:
         raise ValueError(f"it should name 1 to {MAX_WORKERS} devices")
     return devices
+
+
+def check_devices(text: str) -> str:
+    """Return the text as settings keep it. Raise `ValueError` if it names no devices; empty, it names nothing."""
+    if text.strip():
+        read_devices(text)
+    return text.strip().lower()
 
 
 def _read(parts: Sequence[str]) -> Iterator[str]:

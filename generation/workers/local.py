@@ -106,6 +106,11 @@ class LocalWorker:
         return self._report.loaded if self._report else ()
 
     @property
+    def ready(self) -> Ready | None:
+        """What the engine that is up said of itself when it was."""
+        return self._ready
+
+    @property
     def pid(self) -> int | None:
         """Of the process that is up, for monitoring."""
         return self._process.pid if self._process else None

@@ -9,6 +9,7 @@ import pytest
 from cli import workers
 from cli.workers import build_pool
 from config import Settings
+from generation.errors import ConfigurationError
 from generation.models.catalog import Catalog
 from generation.scheduling.worker_pool import WorkerPool
 
@@ -44,3 +45,10 @@ async def test_auto_is_every_card(
     monkeypatch.setattr(workers, "_COUNT_CARDS", f"print({cards})")  # in a real process, without torch's second
     assert [device for _, device in await pool_of(tmp_path, devices="auto")] == devices
     assert await pool_of(tmp_path, devices="auto", is_single=True) == [("auto", "auto")], "not counted for one job"
+
+
+async def test_without_a_device_there_has_to_be_a_fleet(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nothing could paint"):
+        await pool_of(tmp_path, devices="none")
+    assert await pool_of(tmp_path, devices="none", fleet="10.8.0.1") == []
+    assert await pool_of(tmp_path, devices="none", is_single=True) == [("auto", "auto")], "the shell paints here"

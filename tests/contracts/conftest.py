@@ -16,7 +16,9 @@ from generation.jobs.protocol import Event, Ready
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.frames import DEFAULT_ENGINE, WorkerConfig
 from generation.workers.local import LocalWorker
+from generation.workers.remote_worker import RemoteWorker
 from tests.generation.engine.toy import save_toy, toy_model
+from tests.generation.workers.fleet_harness import open_fleet
 
 MakeWorker = Callable[..., LocalWorker]
 
@@ -43,15 +45,26 @@ async def make_light() -> AsyncIterator[MakeWorker]:
 
 @dataclass
 class Workplace:
-    """A worker that is up, and its events after `Ready`."""
+    """A worker that is up, and its events after `Ready`. `is_remote`: over a network, where progress may be joined."""
 
-    worker: LocalWorker
+    worker: LocalWorker | RemoteWorker
     events: AsyncIterator[Event]
+    is_remote: bool = False
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["light", "real"])
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=["light", "real", pytest.param("ray", marks=pytest.mark.long)]
+)
 async def workplace(request: pytest.FixtureRequest, toy_folder: Path) -> AsyncIterator[Workplace]:
     """Open one of each kind for the module (a real one takes seconds to start): tests leave nothing resident behind."""
+    if request.param == "ray":
+        pytest.importorskip("ray", reason="the extra `fleet` is not installed")
+        async with open_fleet(WorkerConfig(models=(toy_model(toy_folder),), engine=LIGHT_ENGINE, nice=0)) as bot:
+            member = await bot.fetch_member()
+            events = member.events()
+            assert isinstance(await anext(events), Ready)
+            yield Workplace(member, events, is_remote=True)
+        return
     engine = LIGHT_ENGINE if request.param == "light" else DEFAULT_ENGINE
     settings = EngineSettings(num_threads=1, device="cpu")
     worker = LocalWorker(WorkerConfig(models=(toy_model(toy_folder),), settings=settings, engine=engine, nice=0))

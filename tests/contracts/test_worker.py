@@ -76,7 +76,11 @@ async def test_a_command_reports_progress_and_a_preview(workplace: Workplace) ->
     assert len(finished.pixels) == finished.width_px * finished.height_px * 3
     assert (finished.width_px, finished.height_px) == spec.result_size_px
     assert finished.evaluations == spec.num_evaluations
-    assert [event.done for event in said if isinstance(event, Progress)] == list(range(1, spec.num_evaluations + 1))
+    done = [event.done for event in said if isinstance(event, Progress)]
+    if workplace.is_remote:
+        assert done == sorted(set(done)) and done[-1] == spec.num_evaluations
+    else:
+        assert done == list(range(1, spec.num_evaluations + 1))
     assert sum(isinstance(event, Preview) for event in said) == 1
     assert all(event.attempt == 1 for event in said if not isinstance(event, Ready | WorkerLost))
 

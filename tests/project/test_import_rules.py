@@ -6,7 +6,7 @@ import ast
 import graphlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -40,7 +40,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "bot.py": ({"cli.app"}, NOT_TORCH),
     "config.py": (
         {"cli.env_file", "generation.errors", "generation.loopback"}
-        | {"generation.workers.devices", "generation.workers.engine_settings"},
+        | {"generation.workers.devices", "generation.workers.engine_settings", "generation.workers.fleet_address"},
         NOT_TORCH,
     ),
     "cli/*.py": ({"cli", "config", "db", "generation"}, NOT_TORCH),
@@ -197,7 +197,22 @@ def test_nothing_imports_bot() -> None:
     assert not [path for path in sources if is_within("bot", set(imported(path)))]
 
 
-def test_the_bot_process_never_loads_torch() -> None:
+def test_only_the_driver_and_the_actor_import_ray() -> None:
+    """With Ray in its process the bot would end when Ray's head does, without an exception."""
+    rooms = ("cli", "cogs", "generation", "db", "bench", "training")
+    using = [path for room in rooms for path in modules_below(room).values() if is_within_any(imported(path), {"ray"})]
+    assert {path.name for path in using} == {"ray_actor.py", "ray_driver.py", "ray_member.py"}
+    ours = {f"generation.workers.{path.stem}" for path in using}
+    users = [path for room in rooms for path in modules_below(room).values() if is_within_any(imported(path), ours)]
+    assert {path.name for path in users} == {"ray_driver.py", "ray_member.py"}
+
+
+def is_within_any(modules: Iterable[str], packages: set[str]) -> bool:
+    return any(is_within(module, packages) for module in modules)
+
+
+def test_the_bot_process_loads_neither_torch_nor_what_is_an_extra() -> None:
     """The heartbeat must not wait for a GPU, so nothing the bot imports may bring torch in."""
-    code = "import sys, cli.serve; sys.exit(bool({'torch', 'diffusers', 'transformers'} & set(sys.modules)))"
+    heavy = {"torch", "diffusers", "transformers", "ray", "psycopg"}
+    code = f"import sys, bot, cli.serve; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -40,6 +40,7 @@ _HARMLESS = {
     "Settings.discord_token",  # SecretStr
     "Settings.c2pa_key",  # SecretStr
     "Settings.civitai_token",  # SecretStr
+    "Settings.fleet_token",  # SecretStr
     "CivitaiFile.url",  # without the token
     "TokenizedPrompt.tokens",  # of a text model
     *(f"{field}.key" for field in ("Field", "Text", "Pick", "Choice", "File")),  # names of fields of a form
@@ -57,6 +58,7 @@ def values() -> Iterator[Any]:
     yield Settings(  # type: ignore[call-arg]
         discord_token=SecretStr(CANARY),
         civitai_token=SecretStr(CANARY),
+        fleet_token=SecretStr(CANARY),
         c2pa_key=SecretStr(PEM),
         database_url=f"postgresql://u:{CANARY}@h/d",
     )
@@ -73,7 +75,7 @@ def test_the_canary_is_there_to_be_found() -> None:
     """The control: the values do hold the secret."""
     reply_to, credentials, attached, settings = values()
     assert CANARY in reply_to.token and CANARY in credentials.key and CANARY in attached.url
-    assert CANARY in settings.secrets and settings.secrets.count(CANARY) == 4
+    assert CANARY in settings.secrets and settings.secrets.count(CANARY) == 5
 
 
 def test_every_field_that_sounds_like_a_secret_is_left_out_of_its_repr() -> None:

@@ -1,0 +1,247 @@
+"""The Ray driver process: `python -m generation.workers.ray_driver`, which the bot starts, supervises and may kill.
+
+Ray is here and not in the bot: when Ray's head dies it ends the process that holds its driver, from C++ and without an
+exception, and to connect to an address where nothing answers blocks for minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from io import RawIOBase
+from typing import Any
+
+import msgspec
+import ray
+
+from generation.workers.fleet_address import FleetAddressError, parse_address, require_private_name
+from generation.workers.fleet_messages import (
+    Connected,
+    DriverConfig,
+    DriverFailed,
+    DriverMessage,
+    FleetReport,
+    MemberFacts,
+    MemberSeen,
+    MembersSeen,
+    OfferModels,
+    ReleaseMember,
+    decode_bot_message,
+    decode_driver_config,
+    decode_facts,
+)
+from generation.workers.frames import encode
+from generation.workers.pipes import Wire, claim_stdout, die_with_parent, open_stdin, read_frame
+from generation.workers.ray_member import NAMESPACE, MemberConnection, Place, call
+from generation.workers.ray_resources import CPU_MEMBERS
+
+Send = Callable[[DriverMessage], None]
+
+
+def list_places() -> dict[str, Place]:
+    """Return every card in the fleet by the name of its member. Blocks."""
+    places: dict[str, Place] = {}
+    for node in sorted((each for each in ray.nodes() if each["Alive"]), key=lambda each: str(each["NodeID"])):
+        for place in _places_of(node):
+            name = place.seen.name
+            if name in places:  # two machines of one name
+                seen = MemberSeen(name=f"{name}-{place.node_id[:6]}", actor=place.seen.actor, device=place.seen.device)
+                place = Place(seen, place.node_id, place.machine, place.num_gpus)
+            places[place.seen.name] = place
+    return places
+
+
+def _places_of(node: dict[str, Any]) -> Iterator[Place]:
+    node_id, machine = str(node["NodeID"]), str(node["NodeName"])
+    resources = node["Resources"]
+    cards, processors = int(resources.get("GPU", 0)), int(resources.get(CPU_MEMBERS, 0))
+    kind = next((key.split(":", 1)[1] for key in resources if key.startswith("accelerator_type:")), "card")
+    for index in range(cards or processors):
+        seen = MemberSeen(
+            name=f"{machine}-{index}",
+            actor=f"atelier-{node_id[:16]}-{index}",
+            device=f"{kind} of {machine}" if cards else f"processor of {machine}",
+        )
+        yield Place(seen, node_id, machine, num_gpus=1 if cards else 0)
+
+
+class Driver:
+    """Holds a connection to each member, as machines come and go."""
+
+    def __init__(self, config: DriverConfig, send: Send) -> None:
+        self._config, self._send = config, send
+        self._connections: dict[str, MemberConnection] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._refused: dict[str, str] = {}
+        self._said: MembersSeen | None = None
+
+    async def run(self) -> None:
+        """Look after the members until cancelled."""
+        while True:
+            places = await asyncio.wait_for(asyncio.to_thread(list_places), self._config.start_s)
+            await self._follow(places)
+            await asyncio.sleep(self._config.look_s)
+
+    async def take(self, body: bytes) -> None:
+        """Take one message of the bot."""
+        message = decode_bot_message(body)
+        if isinstance(message, OfferModels):
+            self._config = msgspec.structs.replace(self._config, worker=message.worker)
+            for each in self._connections.values():
+                each.offer(self._config, message.update)
+            return
+        connection = self._connections.get(message.member)
+        if connection is None:
+            return
+        if isinstance(message, ReleaseMember):
+            if message.actor == connection.place.seen.actor:
+                await connection.release()
+        else:
+            connection.give(message.life, message.body)
+
+    async def _follow(self, places: dict[str, Place]) -> None:
+        for name in list(self._connections):
+            if name not in places or places[name].seen.actor != self._connections[name].place.seen.actor:
+                await self._drop(name)
+        self._tell(tuple(place.seen for place in places.values()))
+        for name, place in places.items():
+            if name not in self._connections:
+                connection = MemberConnection(place, self._config, self._send, self._refuse)
+                self._connections[name] = connection
+                self._tasks[name] = asyncio.create_task(connection.run(), name=f"connection to {name}")
+
+    async def _drop(self, name: str) -> None:
+        del self._connections[name]
+        task = self._tasks.pop(name)
+        task.cancel()
+        await asyncio.wait([task])
+        self._refused.pop(name, None)
+
+    async def _refuse(self, name: str, reason: str) -> None:
+        """Note why a member cannot be used; empty: it can."""
+        if self._refused.get(name, "") != reason:
+            self._refused[name] = reason
+            self._refused = {each: why for each, why in self._refused.items() if why}
+            self._tell(tuple(connection.place.seen for connection in self._connections.values()))
+
+    def _tell(self, members: tuple[MemberSeen, ...]) -> None:
+        said = MembersSeen(members=members, refused=dict(self._refused))
+        if said != self._said:
+            self._said = said
+            self._send(said)
+
+
+async def answer(config: DriverConfig, send: Send) -> None:
+    """Answer one question about the fleet."""
+    what, _, name = config.question.partition(" ")
+    members, unused, refused = {}, [], {}
+    for place in (await asyncio.to_thread(list_places)).values():
+        is_meant = name in (place.seen.name, place.machine)
+        try:
+            actor = await asyncio.to_thread(ray.get_actor, place.seen.actor, NAMESPACE)
+            if what in ("drain", "undrain") and is_meant:
+                await call(actor.drain, what == "drain", within_s=config.wait_s)
+            members[place.seen.name] = await _describe(actor, config)
+        except ValueError:
+            unused.append(place.seen.name)
+        except (ray.exceptions.RayError, TimeoutError) as error:
+            refused[place.seen.name] = f"It does not answer ({type(error).__name__})."
+    send(FleetReport(members=members, unused=tuple(unused), refused=refused))
+
+
+async def _describe(actor: Any, config: DriverConfig) -> MemberFacts:
+    """Return what a member says of itself, its clock as compared with this one."""
+    asked_at = time.time()
+    facts = decode_facts(await call(actor.describe, within_s=config.wait_s))
+    ahead_s = facts.clock_s - (asked_at + time.time()) / 2
+    return msgspec.structs.replace(facts, clock_s=ahead_s)
+
+
+def connect(config: DriverConfig) -> None:
+    """Connect to Ray's head. Raise `FleetAddressError` if that is a public address. Blocks."""
+    require_private_name(*parse_address(config.address))
+    ray.init(
+        address=config.address,
+        namespace=NAMESPACE,
+        log_to_driver=False,
+        configure_logging=False,
+        **({"_node_ip_address": "127.0.0.1"} if _is_loopback(config.address) else {}),
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0]
+    try:
+        return ipaddress.ip_address(socket.gethostbyname(host)).is_loopback
+    except (OSError, ValueError):
+        return False
+
+
+def _listen(source: RawIOBase, loop: asyncio.AbstractEventLoop, inbox: asyncio.Queue[bytes | None]) -> None:
+    """Read what the bot says, and None at its end."""
+    body: bytes | None = b""
+    while body is not None:
+        body = read_frame(source)
+        loop.call_soon_threadsafe(inbox.put_nowait, body)
+
+
+async def _drive(config: DriverConfig, source: RawIOBase, send: Send) -> None:
+    inbox: asyncio.Queue[bytes | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=_listen, args=(source, loop, inbox), name="inbox", daemon=True).start()
+    driver = Driver(config, send)
+
+    async def take_all() -> None:
+        while (body := await inbox.get()) is not None:
+            await driver.take(body)
+        os._exit(0)  # the bot is gone; members stay warm for the next
+
+    async def say_it_lives() -> None:
+        while True:
+            send(Connected())
+            await asyncio.sleep(config.look_s)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(driver.run())
+        tasks.create_task(say_it_lives())
+        tasks.create_task(take_all())
+
+
+def main() -> int:
+    wire = Wire(claim_stdout())
+    source = open_stdin()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the bot decides, and can kill
+    first = read_frame(source)
+    if first is None:
+        return 0
+    config = decode_driver_config(first)
+    die_with_parent(config.parent_pid)
+
+    def send(message: DriverMessage) -> None:
+        wire.write(encode(message))
+
+    try:
+        connect(config)
+    except FleetAddressError as public:
+        send(DriverFailed(str(public)))
+        return 3
+    except Exception as error:  # whatever Ray raises, the operator is told in its words
+        send(DriverFailed(f"Ray at {config.address} cannot be used ({type(error).__name__}: {str(error)[:300]})."))
+        return 3
+    if config.question:
+        asyncio.run(answer(config, send))
+    else:
+        asyncio.run(_drive(config, source, send))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

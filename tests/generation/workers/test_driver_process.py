@@ -1,0 +1,57 @@
+"""Which addresses a fleet may have, what a driver may see, and how its end is explained."""
+
+from __future__ import annotations
+
+import pytest
+
+from generation.workers.driver_process import build_environment, explain
+from generation.workers.fleet_address import FleetAddress, FleetAddressError, parse_address
+
+HEAD = FleetAddress("10.8.0.1", 6379, "secret")
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("10.8.0.1", "10.8.0.1", 6379),
+        ("192.168.1.5:7000", "192.168.1.5", 7000),
+        ("100.64.3.4", "100.64.3.4", 6379),
+        ("atelier-head-svc:6379", "atelier-head-svc", 6379),
+        ("[fd00::2]:6380", "fd00::2", 6380),
+        ("fd00::2", "fd00::2", 6379),
+        ("127.0.0.1:6379", "127.0.0.1", 6379),
+    ],
+)
+def test_private_addresses_and_names_are_taken(text: str, host: str, port: int) -> None:
+    assert parse_address(text) == (host, port)
+    assert parse_address(FleetAddress(host, port, "").text) == (host, port)
+
+
+@pytest.mark.parametrize("text", ["8.8.8.8", "1.1.1.1:6379", "2606:4700::1111", "0.0.0.0", "[::]:6379", "224.0.0.1"])
+def test_a_public_address_is_refused_with_a_sentence(text: str) -> None:
+    with pytest.raises(FleetAddressError, match=r"not a private address.*WireGuard"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":6379", "10.8.0.1:", "10.8.0.1:0", "10.8.0.1:65536", "a b", "ray://x", "x:6379/"]
+)
+def test_what_is_no_address_is_refused_with_a_sentence(text: str) -> None:
+    with pytest.raises(FleetAddressError, match="is not the address of a fleet"):
+        parse_address(text)
+
+
+def test_a_driver_sees_the_token_of_its_fleet_and_no_other_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATELIER_DISCORD_TOKEN", "canary")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/of/another/cluster")
+    environment = build_environment(HEAD)
+    assert "canary" not in environment.values() and "/of/another/cluster" not in environment.values()
+    assert (environment["RAY_AUTH_MODE"], environment["RAY_AUTH_TOKEN"]) == ("token", "secret")
+    assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_ends_of_a_driver_are_explained_without_the_token() -> None:
+    said = explain(["Unauthenticated: RPC error: InvalidAuthToken: Authentication token is missing"], HEAD)
+    assert "does not take the token" in said and "secret" not in said
+    assert "is `fleet head` running there" in explain(["nothing answers there for 60 s"], HEAD)
+    assert explain(["something else"], HEAD) == ""
