@@ -19,6 +19,7 @@ import psutil
 
 from generation.workers import child
 from generation.workers.environment import worker_environment
+from generation.workers.pipes import die_with_parent
 
 _SERVED = "from multiprocessing."
 """In the command of multiprocessing's own processes."""
@@ -101,8 +102,8 @@ def _run(stdin: int, stdout: int, environment: Mapping[str, str]) -> NoReturn:
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     os.environ.clear()
     os.environ.update(environment)
-    die_with_parent = child._die_with_parent
-    child._die_with_parent = lambda parent_pid: die_with_parent(0)  # the server, which ends with the tests
+    # Its parent is the server, which ends with the tests.
+    vars(child)["die_with_parent"] = lambda parent_pid: die_with_parent(0)
     status = child.main()
     sys.stderr.flush()
     os._exit(status)
