@@ -200,7 +200,7 @@ class Trial:
         fifo = self._run(lambda: Fifo(self._forward), weights, mix=mix, own=own, swap=swap)
         return figures | {
             "bound": _bound(2 * self._forward, weights, quantum=quantum, swap_charge=charge, mix=mix, own=own),
-            "fifo_gap": fifo["gap"],
+            **{f"fifo_{name}": fifo[name] for name in ("gap", "light_ratio", "light_wall_ratio")},
             "throughput_vs_fifo": round(figures["throughput"] / fifo["throughput"], 4),
         }
 

@@ -83,7 +83,10 @@ def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[st
     engine = Engine([model], settings)
     device = choose_device(settings, (), MeasurementCache(settings.measured))
     stock = Stock(model, device.dtype, device.torch_device)
-    rounds = [_round(number, engine, stock, model, options) for number in range(-1, options.rounds)][1:]
+    _round(-1, engine, stock, model, options)
+    while engine.tune():  # as a worker does when it is idle: which buckets pay at this size
+        pass
+    rounds = [_round(number, engine, stock, model, options) for number in range(options.rounds)]
     figures: dict[str, Any] = {name: round(statistics.median(each[name] for each in rounds), 3) for name in rounds[0]}
     facts = engine.fingerprint.facts
     if options.profile:
@@ -101,7 +104,7 @@ def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[st
 
 
 def _round(number: int, engine: Engine, stock: Stock, model: Model, options: argparse.Namespace) -> dict[str, float]:
-    """Run all sides once, in an order that changes from round to round; round -1 only warms up."""
+    """Run all sides once, in an order that changes from round to round; round -1 warms up and makes the size known."""
     from bench._peak import peak_flops, row_flops
     from bench._sides import serve_engine, serve_stock
 

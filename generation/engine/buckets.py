@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from generation.engine.autotune import MeasurementCache
 from generation.engine.slot import Key, Slot
 from generation.requests.cost import Work
-from generation.requests.recipe import Fingerprint
+from generation.requests.recipe import LADDER, Fingerprint
 from generation.workers.engine_settings import EngineSettings
 
 _ROW_PIXELS = {"cpu": 16 * 128 * 128, "mps": 4 * 512 * 512, "cuda": 16 * 512 * 512}
@@ -28,6 +29,8 @@ _QUICK_SHARE = 0.3
 """Of these, what may be measured at the start, where everything waits for it."""
 _LEAST_ROWS = 2
 """Those of one guided picture."""
+_MUCH_MORE = 1.1
+"""How many times more a full smaller bucket must get done than a larger one in part, to be taken instead."""
 
 
 class Shape(NamedTuple):
@@ -66,6 +69,7 @@ class Buckets:
         self._row_pixels = _ROW_PIXELS[device]
         self._longest_work = _LONGEST_WORK[device]
         self._pays: dict[Shape, int | None] = {}
+        self._seconds: dict[Shape, dict[int, float]] = {}
         self._wanted: dict[Shape, MeasurementTarget] = {}
         self._limits: dict[Key, int] = {}
 
@@ -79,12 +83,24 @@ class Buckets:
             return max(_LEAST_ROWS, kept)
         return max(_LEAST_ROWS, int(self._find_row_pixels(shape) // (size_px[0] * size_px[1])))
 
-    def find_largest_bucket(self, slot: Slot) -> int:
-        """Return the largest bucket for images such as `slot`, limited by what pays and by memory."""
+    def find_most_rows(self, stepping: Iterable[Slot], leader: Slot) -> int:
+        """Return the rows that a forward may have which `leader` shares with others of these."""
+        sharing = (each.rows for each in stepping if each.key == leader.key and each.next_bucket is None)
+        return self.find_largest_bucket(leader, sum(sharing))
+
+    def find_largest_bucket(self, slot: Slot, rows: int) -> int:
+        """Return the largest bucket for images such as `slot`, limited by what pays and by memory.
+
+        `rows`: those of all that could share the forward. Where they would leave much of a bucket empty, and a full
+        smaller one gets more done in the same time, it is that one; who is left out leads the next forward.
+        """
         self.want(slot.network, slot.order.spec.model, slot.size_px, slot.work)
         pays = self.most_rows(slot.network, slot.size_px)
         limit = min(pays, self._limits.get(slot.key, pays))
-        return max((rung for rung in slot.family.ladder if rung <= limit), default=1)
+        largest = max((rung for rung in slot.family.ladder if rung <= limit), default=1)
+        if slot.rows < rows < largest and (full := self._find_full(Shape.of(slot.network, slot.size_px), rows)):
+            return max(full, slot.rows)
+        return largest
 
     def fitting(self, slots: tuple[Slot, ...]) -> int:
         """Return the bucket of a forward of these: the one a replay prescribes, else the smallest that holds them."""
@@ -116,11 +132,17 @@ class Buckets:
     def next_wanted(self) -> MeasurementTarget | None:
         return next(iter(self._wanted.values()), None)
 
-    def keep(self, shape: Shape, bucket: int) -> None:
-        """Keep `bucket` as the measured size for that shape: the smallest that gets the most done."""
+    def keep(self, shape: Shape, bucket: int, seconds: Mapping[int, float] | None = None) -> None:
+        """Keep `bucket` as the measured size for that shape: the smallest that gets the most done.
+
+        `seconds`: what a forward of each size took.
+        """
         self._wanted.pop(shape, None)
         self._pays[shape] = bucket
         self._measured.keep(self._name(shape), bucket)
+        self._seconds[shape] = dict(seconds or {})
+        for rows, taken in self._seconds[shape].items():
+            self._measured.keep(self._name(shape, rows), taken)
 
     def give_up(self, shape: Shape) -> None:
         """Mark the shape as not measurable now; the next picture of that shape tries again."""
@@ -132,9 +154,28 @@ class Buckets:
             self._pays[shape] = None if kept is None else int(kept)
         return self._pays[shape]
 
-    def _name(self, shape: Shape) -> str:
+    def _find_full(self, shape: Shape, rows: int) -> int | None:
+        """Return a bucket that so many rows fill, if that gets much more done than the next one, filled in part."""
+        smaller, next_larger = (
+            max(rung for rung in LADDER if rung <= rows),
+            min(rung for rung in LADDER if rung >= rows),
+        )
+        seconds = self._find_seconds(shape)
+        if not {smaller, next_larger} <= seconds.keys():
+            return None
+        is_better = smaller / seconds[smaller] > _MUCH_MORE * rows / seconds[next_larger]
+        return smaller if is_better else None
+
+    def _find_seconds(self, shape: Shape) -> Mapping[int, float]:
+        if shape not in self._seconds:
+            found = {rung: self._measured.find(self._name(shape, rung)) for rung in LADDER}
+            self._seconds[shape] = {rung: taken for rung, taken in found.items() if taken}
+        return self._seconds[shape]
+
+    def _name(self, shape: Shape, rows: int = 0) -> str:
         side_px = round(math.sqrt(shape.pixels))
-        return f"bucket that pays: network {shape.network} at about {side_px} px, {self._fingerprint}"
+        what = f"seconds of {rows} rows" if rows else "bucket that pays"
+        return f"{what}: network {shape.network} at about {side_px} px, {self._fingerprint}"
 
     def _find_row_pixels(self, shape: Shape) -> float:
         """Return as many as pay at the nearest size measured with this network; else what the device usually can."""

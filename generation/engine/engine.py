@@ -185,7 +185,7 @@ class Engine:
         return self._schedule_forward(stepping)
 
     def _schedule_forward(self, stepping: list[Slot]) -> WorkItem:
-        picked = self._schedule_of_steps.pick(stepping, self._buckets.find_largest_bucket)
+        picked = self._schedule_of_steps.pick(stepping, partial(self._buckets.find_most_rows, stepping))
         slots = tuple(
             slot
             for slot in picked

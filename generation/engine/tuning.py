@@ -68,7 +68,7 @@ class Tuner:
             next(self._trial)
             return
         except StopIteration as end:
-            self._buckets.keep(shape, find_best_bucket(end.value))
+            self._buckets.keep(shape, find_best_bucket(end.value), end.value)
             log.info("model=%s action=bucket-measured seconds=%s", self._wanted.model, end.value)
         except Exception as error:  # pictures can be had without it
             if is_engine_broken(error) and not is_out_of_memory(error):
