@@ -154,7 +154,7 @@ class Chaos:
         is_sure = failpoint.endswith(":1") and not self._is_naive
         if in_worker:
             patience_s = SURE_S if is_sure else 60 if self._is_real else 8
-            await until(lambda: life.is_over or self._num_struck() > self._struck, timeout_s=patience_s)
+            await until(lambda: life.is_over or self._is_struck(), timeout_s=patience_s, every_s=0.05)
         elif failpoint:
             await life.over(timeout_s=SURE_S if is_sure else 20 if failpoint.endswith(":1") else 3)
         await self._trouble(life, way, worker_deaths=_WORKER_DEATHS - in_worker)
@@ -197,6 +197,12 @@ class Chaos:
         await life.over(timeout_s=self._chance.uniform(0, 8 if self._is_real else 0.4))
         if not life.is_over and life.signal_worker(signal.SIGKILL, index=self._struck_member()):
             self._kills += 1
+
+    def _is_struck(self) -> bool:
+        """Return whether the failpoint was hit. It is armed in one of the workers: ask until that one has work."""
+        if self._members > 1 and not num_open(self._database):
+            self._ask()
+        return self._num_struck() > self._struck
 
     def _struck_member(self) -> int:
         return self._chance.randrange(self._members) if self._members > 1 else 0
