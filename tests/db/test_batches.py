@@ -240,7 +240,7 @@ async def test_a_member_without_data_gets_an_empty_export(database: Database) ->
 @pytest.fixture
 def small_margin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use parts of some kilobytes, so that a few jobs fill many."""
-    monkeypatch.setattr(export, "_MARGIN", 2**12)
+    monkeypatch.setattr(export, "_MARGIN", 2**14)
 
 
 @pytest.mark.usefixtures("small_margin")
