@@ -77,9 +77,9 @@ def main(argv: list[str]) -> int:
 async def _measure_bot(num_painters: int) -> dict[str, float]:
     async with Sandbox(seed_world=True, bot_name="Atelier") as discord:
         started_s = time.perf_counter()
-        async with _bot(discord) as (process, health_url):
+        async with running_bot(discord) as (process, health_url):
             await discord.wait_until_ready(timeout_s=120)
-            await _well(health_url)
+            await wait_until_well(health_url)
             ready_s = time.perf_counter() - started_s
             guild = next(iter(discord.world.guilds.values()))
             members = [member for member in guild.members.values() if not member.user.is_bot]
@@ -104,7 +104,7 @@ async def _measure_bot(num_painters: int) -> dict[str, float]:
 
 
 @asynccontextmanager
-async def _bot(discord: Sandbox) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+async def running_bot(discord: Sandbox) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """Start the bot as its own process; return the address of its health page."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
@@ -137,13 +137,13 @@ def _has_picture(message: Message | None) -> bool:
     return message is not None and any(file.filename.endswith(".png") for file in message.attachments)
 
 
-async def _well(health_url: str) -> None:
-    """Wait until the health page has no problem to report (the model is loaded)."""
+async def wait_until_well(health_url: str) -> dict[str, Any]:
+    """Return what the health page says once it has no problem to report (the model is loaded, Discord connected)."""
     deadline_s = time.monotonic() + 120
     while time.monotonic() < deadline_s:
         try:
-            if not (await _health(health_url))["problems"]:
-                return
+            if not (facts := await _health(health_url))["problems"]:
+                return facts
         except aiohttp.ClientError:
             pass
         await asyncio.sleep(0.1)

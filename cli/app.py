@@ -48,11 +48,15 @@ def main(
 
 
 @app.command("serve")
-def serve_command() -> None:
+def serve_command(
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stand by while another bot runs, and go on where it ends.")
+    ] = False,
+) -> None:
     """Run the bot until it is told to stop."""
     from cli.serve import serve
 
-    run_async(serve(load_settings()))
+    run_async(serve(load_settings(), waits=wait))
 
 
 @app.command()

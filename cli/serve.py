@@ -20,6 +20,7 @@ from msgspec.structs import asdict
 from cli.doctor import require_startable
 from cli.health import HealthStatus, serve_health
 from cli.network import ProxyConnector
+from cli.standby import is_taken, wait_for_turn
 from cli.workers import build_fleet, build_pool
 from cogs.common.pending_uploads import PendingUploads
 from cogs.connection import keep_connected
@@ -48,6 +49,7 @@ from db.stores.shares import ShareStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
 from generation.clock import Clock, utc_now
+from generation.errors import ConfigurationError
 from generation.images.c2pa import load_credentials
 from generation.images.cleanup import keep_tidy, sweep_periodically
 from generation.images.store import ImageFiles
@@ -195,10 +197,26 @@ def build_services(
     )
 
 
-async def serve(settings: Settings) -> None:
-    """Run the bot until SIGINT or SIGTERM. Raise `ConfigurationError` if it cannot start."""
+async def serve(settings: Settings, *, waits: bool = False) -> None:
+    """Run the bot until SIGINT or SIGTERM; with `waits`, first until no other bot runs.
+
+    Raise `ConfigurationError` if it cannot start.
+    """
     stop = _stop_on_signals()
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nothing here speaks
+    if not waits:
+        await _serve(settings, stop)
+    while waits and await wait_for_turn(settings, stop):
+        try:
+            await _serve(settings, stop)
+        except ConfigurationError:
+            if not await asyncio.to_thread(is_taken, settings):
+                raise  # else another one that waited was faster
+        else:
+            return
+
+
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
     for warning in await require_startable(settings):
         log.warning("check=%s action=warned reason=%s", warning.name, warning.text)
     async with open_app(settings) as app:

@@ -83,7 +83,7 @@ async def store(tmp_path: Path, blank_database: Path) -> AsyncIterator[RemovedGu
         yield RemovedGuildStore(database, clock=utc_now, grace=timedelta(days=30))
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps)
 async def test_only_a_server_that_has_removed_the_bot_is_noted(
     store: RemovedGuildStore, history: list[tuple[str, int, object, object]]
