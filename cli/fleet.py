@@ -60,7 +60,7 @@ def prepare_head(settings: Settings, on: str, *, is_firewalled: bool) -> Start:
     words = ["--head", f"--node-ip-address={host}", f"--port={port}", "--include-dashboard=false", "--num-gpus=0"]
     address = FleetAddress(host, port, "").text
     says = (
-        f"The token is in {token_file}: whoever has it may run anything on every machine. Copy it safely, then type",
+        f"The token is in {token_file}: anyone who has it may run anything on every machine. Copy it safely, then type",
         f"  on each other machine: {format_command(f'fleet join {address} --token-file FILE')}",
         f"  in the bot's .env: ATELIER_FLEET={address}",
         f"                     ATELIER_FLEET_TOKEN_FILE={token_file}",

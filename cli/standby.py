@@ -1,6 +1,6 @@
 """Waits to run the bot until no other does: a standby, which takes over where the bot ends or its machine is lost.
 
-Whoever has the locks runs: those of the data folder and of the database, which end with their holder.
+The bot that has the locks runs: those of the data folder and of the database, which end with their holder.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def require_private(host: str) -> None:
     except ValueError:
         return
     if address.is_global or address.is_unspecified or address.is_multicast:
-        problem = f"{host} is not a private address, and Ray encrypts nothing: whoever listens there gets the token."
+        problem = f"{host} is not a private address, and Ray encrypts nothing: anyone who listens there gets the token."
         remedy = "Use one of a private network or of WireGuard (docs/fleet.md)."
         raise FleetAddressError(problem=problem, remedy=remedy)
 

@@ -118,7 +118,7 @@ class Connected(msgspec.Struct, frozen=True, tag=True):
 
 
 class MemberSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """A card in the fleet. `actor` is new whenever its machine has joined anew, `name` is the same."""
+    """A card in the fleet. `actor` is new whenever its machine has joined again, `name` is the same."""
 
     name: str
     actor: str

@@ -1,4 +1,4 @@
-"""One card of a fleet, on its own machine: today's `LocalWorker`, and whoever attached last as its bot.
+"""One card of a fleet, on its own machine: today's `LocalWorker`, and the bot that attached last.
 
 `ray_actor.py` makes a Ray actor of it; there is no Ray here. The engine outlives the bot: the next one finds it warm.
 
@@ -148,7 +148,7 @@ class MemberHost:
             await self._cancel_all()
 
     async def describe(self) -> bytes:
-        """Return `MemberFacts`, for whoever asks."""
+        """Return `MemberFacts`, for any bot that asks."""
         return encode_body(self.build_facts())
 
     async def drain(self, is_draining: bool) -> None:
