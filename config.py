@@ -19,10 +19,10 @@ from pydantic_core import ErrorDetails
 
 from cli.env_file import ENV_FILE, PREFIX, Written, find_home, read_written, refuse_left_behind
 from generation.errors import ConfigurationError
+from generation.fleet.address import read_address
 from generation.loopback import is_loopback_url
 from generation.workers.devices import DEVICE, check_devices, read_devices
 from generation.workers.engine_settings import CheckerThresholds, EngineSettings
-from generation.workers.fleet_address import read_address
 
 _DEFAULT_DATA = "data"
 _DATABASE = "atelier.db"

@@ -25,13 +25,13 @@ from db.postgres import NAME_KEPT
 from db.readonly import find_holder, read_schema
 from db.revisions import newest_revision
 from generation.errors import ConfigurationError
+from generation.fleet.query import FleetOutOfReachError
+from generation.fleet.version import find_version
 from generation.images.c2pa import load_credentials
 from generation.models.catalog import Catalog, Model
 from generation.models.failed_loads import FailedLoads
 from generation.program import format_command
 from generation.safety.checker_trust import is_vetted
-from generation.workers.fleet_query import FleetOutOfReachError
-from generation.workers.fleet_version import find_version
 
 _ENOUGH_BYTES, _LEAST_BYTES = 2 * 2**30, 16 * 2**20
 """Of free disk space: below the first it is said, below the second the bot could save nothing."""

@@ -24,12 +24,12 @@ from cli.hardware import find_card
 from config import Settings
 from db.file_permissions import create_private
 from generation.errors import ConfigurationError
+from generation.fleet.address import FleetAddress, FleetAddressError, parse_address
+from generation.fleet.messages import FleetReport
+from generation.fleet.query import ask_fleet
+from generation.fleet.ray_resources import CPU_MEMBERS
 from generation.local_files import FileUnusableError, decode_text, read_file
 from generation.program import format_command
-from generation.workers.fleet_address import FleetAddress, FleetAddressError, parse_address
-from generation.workers.fleet_messages import FleetReport
-from generation.workers.fleet_query import ask_fleet
-from generation.workers.ray_resources import CPU_MEMBERS
 
 _ROOT = Path(__file__).resolve().parents[1]
 _TOKEN_FILE = "fleet-token"

@@ -50,7 +50,7 @@ def fleet_status() -> None:
     """Show every member: its version, card, models and clock, and what it lacks. Exit status 0 if all can work."""
     from cli import fleet
     from cli.fleet_table import describe
-    from generation.workers.fleet_version import find_version
+    from generation.fleet.version import find_version
 
     settings = load_settings()
     status = describe(run_async(fleet.ask(settings, "status")), find_version())

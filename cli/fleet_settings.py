@@ -6,10 +6,10 @@ import importlib.util
 
 from config import Settings
 from generation.errors import ConfigurationError
+from generation.fleet.address import FleetAddress, parse_address
+from generation.fleet.messages import DriverConfig
+from generation.fleet.version import find_version
 from generation.program import format_install
-from generation.workers.fleet_address import FleetAddress, parse_address
-from generation.workers.fleet_messages import DriverConfig
-from generation.workers.fleet_version import find_version
 
 
 def read_fleet_address(settings: Settings) -> FleetAddress:

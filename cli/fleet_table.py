@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from generation.workers.fleet_messages import FleetReport, MemberFacts, Version
-from generation.workers.fleet_version import describe_difference
+from generation.fleet.messages import FleetReport, MemberFacts, Version
+from generation.fleet.version import describe_difference
 
 _HEADINGS = ("member", "device", "version", "libraries", "fingerprint", "models", "clock", "state")
 _MOST_AHEAD_S = 30.0

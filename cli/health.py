@@ -18,11 +18,11 @@ from aiohttp import web
 
 from db.engine import Database
 from generation.errors import ConfigurationError
+from generation.fleet.fleet import Fleet
 from generation.requests.cost import UNITS_PER_STEP
 from generation.retry import Problems, num_stuck
 from generation.scheduling.service import GenerationService
 from generation.scheduling.worker_status import WorkerStatus
-from generation.workers.fleet import Fleet
 
 _EVERY_S = 0.02
 _SAMPLES = 6000

@@ -50,6 +50,7 @@ from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
 from generation.clock import Clock, utc_now
 from generation.errors import ConfigurationError
+from generation.fleet.fleet import Fleet
 from generation.images.c2pa import load_credentials
 from generation.images.cleanup import keep_tidy, sweep_periodically
 from generation.images.store import ImageFiles
@@ -61,7 +62,6 @@ from generation.rules.screening import Screener
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.model_updates import CatalogWatch, follow_models
 from generation.scheduling.service import GenerationService
-from generation.workers.fleet import Fleet
 
 log = logging.getLogger("atelier")
 _LAST_ADMISSIONS_S = 3.0

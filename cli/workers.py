@@ -14,14 +14,14 @@ from config import Settings
 from db.engine import Database
 from db.stores.fleet import FleetStore
 from generation.errors import ConfigurationError
+from generation.fleet.fleet import Fleet
+from generation.fleet.remote_worker import RemoteWorker
 from generation.models.catalog import Model
 from generation.scheduling.worker_pool import Member, WorkerPool
 from generation.workers.devices import ALL, name_workers
 from generation.workers.environment import worker_environment
-from generation.workers.fleet import Fleet
 from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
-from generation.workers.remote_worker import RemoteWorker
 
 _COUNT_CARDS = "import torch; print(torch.cuda.device_count())"
 

@@ -13,8 +13,8 @@ from cli.fleet_settings import read_fleet_address
 from cli.fleet_table import describe
 from config import Settings
 from generation.errors import ConfigurationError
-from generation.workers.fleet_address import FleetAddressError
-from generation.workers.fleet_messages import FleetReport, MemberFacts, Version
+from generation.fleet.address import FleetAddressError
+from generation.fleet.messages import FleetReport, MemberFacts, Version
 from tests.cli.test_offline import run
 
 OURS = Version("1.0", "aaaa")

@@ -12,13 +12,13 @@ import pytest
 import pytest_asyncio
 
 from bench.light_engine import ENGINE as LIGHT_ENGINE
+from generation.fleet.remote_worker import RemoteWorker
 from generation.jobs.protocol import Event, Ready
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.frames import DEFAULT_ENGINE, WorkerConfig
 from generation.workers.local import LocalWorker
-from generation.workers.remote_worker import RemoteWorker
 from tests.generation.engine.toy import save_toy, toy_model
-from tests.generation.workers.fleet_harness import open_fleet
+from tests.generation.fleet.fleet_harness import open_fleet
 
 MakeWorker = Callable[..., LocalWorker]
 

@@ -40,7 +40,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "bot.py": ({"cli.app"}, NOT_TORCH),
     "config.py": (
         {"cli.env_file", "generation.errors", "generation.loopback"}
-        | {"generation.workers.devices", "generation.workers.engine_settings", "generation.workers.fleet_address"},
+        | {"generation.workers.devices", "generation.workers.engine_settings", "generation.fleet.address"},
         NOT_TORCH,
     ),
     "cli/*.py": ({"cli", "config", "db", "generation"}, NOT_TORCH),
@@ -72,6 +72,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "generation/workers/*.py": (
         BASICS | {f"generation.{room}" for room in ("requests", "models", "jobs", "workers", "engine.engine")},
+        NOT_TORCH,
+    ),
+    "generation/fleet/*.py": (
+        BASICS | {f"generation.{room}" for room in ("requests", "models", "jobs", "workers", "fleet")},
         NOT_TORCH,
     ),
     "generation/engine/**/*.py": ({"generation"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),
@@ -202,7 +206,7 @@ def test_only_the_driver_and_the_actor_import_ray() -> None:
     rooms = ("cli", "cogs", "generation", "db", "bench", "training")
     using = [path for room in rooms for path in modules_below(room).values() if is_within_any(imported(path), {"ray"})]
     assert {path.name for path in using} == {"ray_actor.py", "ray_driver.py", "ray_member.py"}
-    ours = {f"generation.workers.{path.stem}" for path in using}
+    ours = {f"generation.fleet.{path.stem}" for path in using}
     users = [path for room in rooms for path in modules_below(room).values() if is_within_any(imported(path), ours)]
     assert {path.name for path in users} == {"ray_driver.py", "ray_member.py"}
 

@@ -6,6 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import MappingProxyType
 
+from generation.fleet.messages import (
+    BotMessage,
+    FromMember,
+    Life,
+    MemberState,
+    ReleaseMember,
+    Said,
+    ToMember,
+    decode_said,
+    encode_body,
+)
 from generation.jobs.protocol import (
     Cancel,
     Cancelled,
@@ -19,17 +30,6 @@ from generation.jobs.protocol import (
 )
 from generation.models.catalog import Model
 from generation.requests.recipe import Fingerprint
-from generation.workers.fleet_messages import (
-    BotMessage,
-    FromMember,
-    Life,
-    MemberState,
-    ReleaseMember,
-    Said,
-    ToMember,
-    decode_said,
-    encode_body,
-)
 from generation.workers.frames import StartupFailed
 from generation.workers.local import EngineStartError
 

@@ -1,4 +1,4 @@
-"""The Ray driver process: `python -m generation.workers.ray_driver`, which the bot starts, supervises and may kill.
+"""The Ray driver process: `python -m generation.fleet.ray_driver`, which the bot starts, supervises and may kill.
 
 Ray is here and not in the bot: when Ray's head dies it ends the process that holds its driver, from C++ and without an
 exception, and to connect to an address where nothing answers blocks for minutes.
@@ -21,8 +21,8 @@ from typing import Any
 import msgspec
 import ray
 
-from generation.workers.fleet_address import FleetAddressError, parse_address, require_private_name
-from generation.workers.fleet_messages import (
+from generation.fleet.address import FleetAddressError, parse_address, require_private_name
+from generation.fleet.messages import (
     Connected,
     DriverConfig,
     DriverFailed,
@@ -37,10 +37,10 @@ from generation.workers.fleet_messages import (
     decode_driver_config,
     decode_facts,
 )
+from generation.fleet.ray_member import NAMESPACE, MemberConnection, Place, call
+from generation.fleet.ray_resources import CPU_MEMBERS
 from generation.workers.frames import encode
 from generation.workers.pipes import Wire, claim_stdout, die_with_parent, open_stdin, read_frame
-from generation.workers.ray_member import NAMESPACE, MemberConnection, Place, call
-from generation.workers.ray_resources import CPU_MEMBERS
 
 Send = Callable[[DriverMessage], None]
 

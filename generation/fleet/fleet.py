@@ -17,12 +17,9 @@ from typing import Protocol
 
 import msgspec
 
-from generation.jobs.protocol import UpdateModels
-from generation.models.catalog import Model
-from generation.workers.child_process import describe_exit, kill
-from generation.workers.driver_process import explain, spawn_driver
-from generation.workers.fleet_address import FleetAddress
-from generation.workers.fleet_messages import (
+from generation.fleet.address import FleetAddress
+from generation.fleet.driver_process import explain, spawn_driver
+from generation.fleet.messages import (
     BotMessage,
     Connected,
     DriverConfig,
@@ -35,8 +32,11 @@ from generation.workers.fleet_messages import (
     decode_driver_message,
     encode_body,
 )
+from generation.fleet.remote_worker import RemoteWorker
+from generation.jobs.protocol import UpdateModels
+from generation.models.catalog import Model
+from generation.workers.child_process import describe_exit, kill
 from generation.workers.frames import HEADER, WorkerConfig, encode, read_frame_length
-from generation.workers.remote_worker import RemoteWorker
 
 log = logging.getLogger(__name__)
 _SIGNS = 4

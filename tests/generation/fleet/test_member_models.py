@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from generation.fleet.member_models import resolve_models
 from generation.models.catalog import PAINTBOX, Catalog
 from generation.models.shared_additions import AddedChecker
 from generation.requests.prompt_addons import PromptAddon
-from generation.workers.member_models import resolve_models
-from tests.generation.workers.orders import a_model
+from tests.generation.fleet.orders import a_model
 
 LORA = PromptAddon(name="ink", path=Path("/bot/ink.safetensors"), sha256="1" * 64)
 CHECKER = AddedChecker(name="strict", path=Path("/bot/strict"), sha256="2" * 64)

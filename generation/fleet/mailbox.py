@@ -7,8 +7,8 @@ import contextlib
 from collections import deque
 from dataclasses import dataclass
 
+from generation.fleet.messages import Said
 from generation.jobs.protocol import Progress, WorkerLost
-from generation.workers.fleet_messages import Said
 
 
 @dataclass(frozen=True, slots=True)

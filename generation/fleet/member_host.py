@@ -17,6 +17,18 @@ from collections.abc import Mapping
 import msgspec
 
 from generation.errors import ConfigurationError
+from generation.fleet.mailbox import Mailbox
+from generation.fleet.member_models import OwnFolders, Resolved
+from generation.fleet.messages import (
+    Attached,
+    MemberFacts,
+    MemberState,
+    Polled,
+    Refused,
+    Version,
+    encode_body,
+)
+from generation.fleet.version import describe_difference, find_version, list_libraries
 from generation.jobs.protocol import (
     Cancel,
     Cancelled,
@@ -31,20 +43,8 @@ from generation.jobs.protocol import (
     WorkerLost,
 )
 from generation.models.catalog import Model
-from generation.workers.fleet_messages import (
-    Attached,
-    MemberFacts,
-    MemberState,
-    Polled,
-    Refused,
-    Version,
-    encode_body,
-)
-from generation.workers.fleet_version import describe_difference, find_version, list_libraries
 from generation.workers.frames import DEFAULT_ENGINE, StartupFailed, WorkerConfig, decode_command, decode_config
 from generation.workers.local import LocalWorker
-from generation.workers.mailbox import Mailbox
-from generation.workers.member_models import OwnFolders, Resolved
 
 log = logging.getLogger(__name__)
 _END = (Finished, Cancelled, ImageFailed)

@@ -14,15 +14,15 @@ import pytest_asyncio
 pytest.importorskip("ray", reason="the extra `fleet` is not installed")
 
 from bench.light_engine import ENGINE
+from generation.fleet.address import FleetAddress
+from generation.fleet.messages import DriverConfig
+from generation.fleet.query import FleetOutOfReachError, ask_fleet
+from generation.fleet.version import find_version
 from generation.jobs.protocol import Finished, Progress, Ready, WorkerLost
-from generation.workers.fleet_address import FleetAddress
-from generation.workers.fleet_messages import DriverConfig
-from generation.workers.fleet_query import FleetOutOfReachError, ask_fleet
-from generation.workers.fleet_version import find_version
 from generation.workers.frames import WorkerConfig
-from tests.generation.workers.fleet_harness import OpenFleet, open_cluster, start_bot, until
-from tests.generation.workers.orders import ENDLESS, a_model, an_order
-from tests.generation.workers.ray_cluster import RayCluster
+from tests.generation.fleet.fleet_harness import OpenFleet, open_cluster, start_bot, until
+from tests.generation.fleet.orders import ENDLESS, a_model, an_order
+from tests.generation.fleet.ray_cluster import RayCluster
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

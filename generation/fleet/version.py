@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from generation.workers.fleet_messages import Version
+from generation.fleet.messages import Version
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LIBRARIES = ("ray", "torch", "diffusers", "transformers")

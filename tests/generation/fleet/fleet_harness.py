@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from generation.fleet.address import FleetAddress
+from generation.fleet.fleet import Fleet
+from generation.fleet.messages import DriverConfig
+from generation.fleet.remote_worker import RemoteWorker
+from generation.fleet.version import find_version
 from generation.jobs.protocol import Event
-from generation.workers.fleet import Fleet
-from generation.workers.fleet_address import FleetAddress
-from generation.workers.fleet_messages import DriverConfig
-from generation.workers.fleet_version import find_version
 from generation.workers.frames import WorkerConfig
-from generation.workers.remote_worker import RemoteWorker
-from tests.generation.workers.ray_cluster import ENVIRONMENT, RayCluster
+from tests.generation.fleet.ray_cluster import ENVIRONMENT, RayCluster
 from tests.patience import PATIENCE_S
 
 WAIT_S = 5.0

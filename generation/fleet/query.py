@@ -10,10 +10,10 @@ from collections import deque
 import msgspec
 
 from generation.errors import ConfigurationError
+from generation.fleet.address import FleetAddress
+from generation.fleet.driver_process import explain, spawn_driver
+from generation.fleet.messages import DriverConfig, DriverFailed, FleetReport, decode_driver_message
 from generation.workers.child_process import describe_exit, kill
-from generation.workers.driver_process import explain, spawn_driver
-from generation.workers.fleet_address import FleetAddress
-from generation.workers.fleet_messages import DriverConfig, DriverFailed, FleetReport, decode_driver_message
 from generation.workers.frames import HEADER, encode, read_frame_length
 
 

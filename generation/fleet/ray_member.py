@@ -15,8 +15,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from generation.jobs.protocol import WorkerLost
-from generation.workers.fleet_messages import (
+from generation.fleet.messages import (
     Attached,
     DriverConfig,
     FromMember,
@@ -27,7 +26,8 @@ from generation.workers.fleet_messages import (
     decode_polled,
     encode_body,
 )
-from generation.workers.ray_actor import RayWorkerActor
+from generation.fleet.ray_actor import RayWorkerActor
+from generation.jobs.protocol import WorkerLost
 
 log = logging.getLogger(__name__)
 NAMESPACE = "atelier"

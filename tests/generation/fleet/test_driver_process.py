@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from generation.workers.driver_process import build_environment, explain
-from generation.workers.fleet_address import FleetAddress, FleetAddressError, parse_address
+from generation.fleet.address import FleetAddress, FleetAddressError, parse_address
+from generation.fleet.driver_process import build_environment, explain
 
 HEAD = FleetAddress("10.8.0.1", 6379, "secret")
 

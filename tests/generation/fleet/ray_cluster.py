@@ -1,7 +1,7 @@
 """A Ray cluster on loopback for tests: a program that holds it (Ray stays out of the process of the tests), and its
 handle.
 
-`python -m tests.generation.workers.ray_cluster HEAD_CARDS` says its address, then takes lines: `add NAME CARDS`,
+`python -m tests.generation.fleet.ray_cluster HEAD_CARDS` says its address, then takes lines: `add NAME CARDS`,
 `remove NAME`, each answered by `ok`. With stdin it ends, and all it started.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import psutil
 
-from generation.workers.fleet_address import FleetAddress, parse_address
+from generation.fleet.address import FleetAddress, parse_address
 
 TOKEN = "a-token-that-only-tests-have-0123456789"
 _ROOT = Path(__file__).resolve().parents[3]

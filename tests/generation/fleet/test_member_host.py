@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from bench.light_engine import ENGINE
-from generation.jobs.protocol import Cancel, Cancelled, Event, Finished, Progress, Ready, UpdateModels, WorkerLost
-from generation.workers.fleet_messages import (
+from generation.fleet.member_host import MemberHost
+from generation.fleet.messages import (
     Attached,
     MemberFacts,
     Refused,
@@ -22,10 +22,10 @@ from generation.workers.fleet_messages import (
     decode_said,
     encode_body,
 )
-from generation.workers.fleet_version import find_version
+from generation.fleet.version import find_version
+from generation.jobs.protocol import Cancel, Cancelled, Event, Finished, Progress, Ready, UpdateModels, WorkerLost
 from generation.workers.frames import DEFAULT_ENGINE, StartupFailed, WorkerConfig
-from generation.workers.member_host import MemberHost
-from tests.generation.workers.orders import ENDLESS, a_model, a_spec, an_order
+from tests.generation.fleet.orders import ENDLESS, a_model, a_spec, an_order
 from tests.patience import PATIENCE_S
 
 CODE = find_version().code

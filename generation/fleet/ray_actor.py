@@ -7,7 +7,7 @@ import os
 
 import ray
 
-from generation.workers.member_host import MemberHost
+from generation.fleet.member_host import MemberHost
 
 _LOOK_S = 5.0
 

@@ -17,19 +17,19 @@ pytest.importorskip("ray", reason="the extra `fleet` is not installed")
 
 from bench.light_engine import PACED_ENGINE
 from cli.workers import PoolMembership
+from generation.fleet.fleet import Fleet
+from generation.fleet.messages import DriverConfig
+from generation.fleet.remote_worker import RemoteWorker
+from generation.fleet.version import find_version
 from generation.jobs.job import Job, Status
 from generation.models.catalog import Catalog
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.worker_pool import Member, WorkerPool
-from generation.workers.fleet import Fleet
-from generation.workers.fleet_messages import DriverConfig
-from generation.workers.fleet_version import find_version
 from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
-from generation.workers.remote_worker import RemoteWorker
+from tests.generation.fleet.fleet_harness import open_cluster
+from tests.generation.fleet.ray_cluster import RayCluster
 from tests.generation.service_harness import Place, opened_with
-from tests.generation.workers.fleet_harness import open_cluster
-from tests.generation.workers.ray_cluster import RayCluster
 from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from generation.fleet.mailbox import Mailbox
 from generation.jobs.protocol import Preview, Progress, WorkerLost
-from generation.workers.mailbox import Mailbox
 
 
 def progress(done: int, image_id: str = "a-0") -> Progress:

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from generation.fleet.address import FleetAddress
 from generation.workers.environment import worker_environment
-from generation.workers.fleet_address import FleetAddress
 
 _ROOT = Path(__file__).resolve().parents[2]
 _GIVE_UP_HEAD_S = 20
@@ -18,11 +18,11 @@ _WRONG_TOKEN = ("InvalidAuthToken", "Unauthenticated", "AuthenticationError")
 
 
 async def spawn_driver(address: FleetAddress) -> asyncio.subprocess.Process:
-    """Start `generation.workers.ray_driver`, which waits for its `DriverConfig`."""
+    """Start `generation.fleet.ray_driver`, which waits for its `DriverConfig`."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "generation.workers.ray_driver",
+        "generation.fleet.ray_driver",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
