@@ -29,6 +29,7 @@ from db.lock import lock_all
 from db.migrate import migrate, upgrade_server
 from db.models import Base
 from generation.errors import ConfigurationError
+from generation.program import format_command
 
 _AT_ONCE = 1000
 
@@ -118,7 +119,8 @@ def _read(connection: Connection, table: Table) -> Iterator[list[tuple[Any, ...]
                 yield [tuple(map(_as_value, row)) for row in rows]
     except (ValueError, TypeError) as error:
         problem = f"The table {table.name} has a value that cannot be read ({error})."
-        raise ConfigurationError(problem=problem, remedy="bot.py doctor names the rows; correct them first.") from None
+        remedy = f"{format_command('doctor')} names the rows; correct them first."
+        raise ConfigurationError(problem=problem, remedy=remedy) from None
 
 
 def _as_value(value: Any) -> Any:
