@@ -86,8 +86,8 @@ def test_an_engine_measures_once_and_keeps_its_bytes(toy_folder: Path, tmp_path:
     settings = EngineSettings(num_threads=1, dtype="float32", measured=str(file))
     first = Engine([toy_model(toy_folder)], settings)
     kept = json.loads(file.read_text())
-    (name,) = kept
-    assert first.fingerprint.digest in name
+    assert all(first.fingerprint.digest in name for name in kept)
+    name = next(name for name in kept if name.startswith("bucket that pays"))
     assert kept[name] in (1, 2, 4, 8, 16)
     file.write_text(json.dumps({name: 2.0}))
     second = Engine([toy_model(toy_folder)], settings)
