@@ -70,9 +70,11 @@ async def fork() -> ForkedProcess:
 
 
 def list_children() -> Iterator[psutil.Process]:
-    """Yield the child processes of this one and those of the server, without the server."""
+    """Yield the child processes of this one and those of the server, without the servers of the whole run."""
     for process in psutil.Process().children():
         try:
+            if process.name() == "postgres":  # that of tests/postgres.py, which stays until the run ends
+                continue
             is_server = any(_SERVED in word for word in process.cmdline())
             yield from process.children() if is_server else (process,)
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
