@@ -15,7 +15,7 @@ import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 log = logging.getLogger(__name__)
 _RECENT_S, _NUM_FREE, _LONGEST_PAUSE_S = 300.0, 3, 30.0
@@ -88,7 +88,7 @@ class Pacing:
         Half of a day's sessions are started as soon as their bucket is free, the rest evenly until the day is over.
         """
         if self.needs_limits:
-            self.set_limits(SessionLimits(max_concurrency=self._limits.max_concurrency))
+            self.set_limits(replace(self._limits, remaining=self._limits.total, reset_after_s=_DAY_S))
         now = self._clock()
         at = self._started.get(self._bucket(shard_id), -_DAY_S) + BUCKET_EVERY_S
         if self._remaining <= 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cogs.pacing import BUCKET_EVERY_S, Pacing, SessionLimits
@@ -112,6 +112,7 @@ async def test_with_no_session_left_it_waits_for_the_next_day() -> None:
     st.integers(0, 60),
     st.lists(st.tuples(st.integers(0, 59), st.sampled_from([0.0, 1.0, 5.0, 900.0, DAY_S])), max_size=60),
 )
+@example(1, 1, 1, [(0, 0.0), (0, 0.0)])  # the next day allows no more than this one
 async def test_discord_refuses_no_session(
     max_concurrency: int, total: int, used: int, history: list[tuple[int, float]]
 ) -> None:
