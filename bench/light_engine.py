@@ -19,6 +19,7 @@ from PIL import Image
 
 from generation.errors import ConfigurationError, UnknownModelError
 from generation.failpoints import reached
+from generation.images.codec import decode_png
 from generation.jobs.protocol import (
     Cancel,
     Cancelled,
@@ -119,7 +120,7 @@ class LightEngine:
             self._drop(order)
             code = UnknownModelError.code
             return [ImageFailed(image_id=image_id, attempt=attempt, error=code, message="There is no such model.")]
-        total = order.spec.num_evaluations
+        total = order.spec.num_evaluations if order.painted_png is None else 0
         if self._done[order.image_id] < total:
             self._done[order.image_id] += 1
             done = self._done[order.image_id]
@@ -173,7 +174,7 @@ def _previews(order: GenerateCommand, done: int, total: int) -> list[Event]:
 
 def finish(order: GenerateCommand) -> Finished:
     """Return the end of an image, as of now."""
-    pixels = light_pixels(order)
+    pixels = light_pixels(order) if order.painted_png is None else decode_png(order.painted_png)[0]
     reached("rendered")
     flagged = order.check_safety and "withhold-image" in order.spec.prompt
     withheld = flagged and not order.shows_flagged

@@ -16,6 +16,7 @@ from generation.engine.checkers.verdict import Checker, look_with
 from generation.engine.devices import Device
 from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.loading import refusing
+from generation.engine.pixels import read_painted
 from generation.engine.postprocess import finish_image, preview, refuse_start
 from generation.engine.slot import Slot
 from generation.errors import ConfigurationError, UncheckedError
@@ -162,8 +163,11 @@ class Checks:
     ) -> None:
         """Begin an image if the pictures it is made from may be used, each with its SHA-256; the verdict is on all.
 
-        Of several images from one picture, the first asks.
+        Of several images from one picture, the first asks. One that was painted elsewhere is looked at, and ends.
         """
+        if order.painted_png is not None:
+            self.ask_end(order, own, read_painted(order), slot=None, start=before)
+            return
         if not pictures:
             begin(before)
             return

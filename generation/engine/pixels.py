@@ -41,6 +41,11 @@ def read_start(order: GenerateCommand) -> np.ndarray | None:
     return None
 
 
+def read_painted(order: GenerateCommand) -> np.ndarray:
+    """Return the picture of an order that was painted elsewhere, as `read_picture` does."""
+    return read_picture(order.painted_png, order.spec.result_size_px, name="The picture from elsewhere")
+
+
 def to_model_range(picture: np.ndarray) -> Tensor:
     """Convert (height, width, 3) uint8 to (1, 3, height, width) float32 in -1..1."""
     scaled = torch.from_numpy(picture.astype(np.float32) / 255.0)

@@ -50,6 +50,8 @@ class GenerateCommand(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The files that `spec.control` names, in its order."""
     replay: str | None = None
     """A trace to follow exactly; None lets the engine batch as it likes."""
+    painted_png: bytes | None = None
+    """The picture, where it was painted elsewhere: it is only checked, and ends as one of the engine's own."""
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag=True):

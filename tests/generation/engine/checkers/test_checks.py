@@ -13,10 +13,11 @@ import pytest
 
 from generation.engine.checkers.check_thread import MAX_WAITING
 from generation.engine.engine import Engine
+from generation.images.codec import decode_png
 from generation.jobs.protocol import Cancel, Cancelled, Event, Finished, ImageFailed, Preview, Progress
 from generation.safety.verdict import Score, Scores
 from generation.workers.engine_settings import EngineSettings
-from tests.generation.engine.painting import a_spec, a_start, an_order, ends, paint, run
+from tests.generation.engine.painting import a_picture, a_spec, a_start, an_order, ends, paint, run
 from tests.generation.engine.toy import toy_model
 from tests.patience import PATIENCE_S
 
@@ -155,3 +156,19 @@ def test_words_that_name_an_age_are_crossed_with_the_picture(make: Callable[...,
     assert paint(engine, an_order(check_safety=True)).pixels
     young = paint(engine, an_order(check_safety=True, says_young=True, shows_flagged=True, keeps_for_review=True))
     assert (young.withheld, young.flagged, young.pixels, young.review_jpeg) == (True, True, b"", b"")
+
+
+@pytest.mark.parametrize("margin", [-0.5, 0.5])
+def test_a_picture_from_elsewhere_is_only_looked_at(
+    make: Callable[..., Engine], checker: Checker, margin: float
+) -> None:
+    checker.answer = lambda: {"own": Score(margin, 0.1)}
+    end = paint(make(), an_order(check_safety=True, painted_png=a_picture()))
+    assert end.withheld is (margin > 0)
+    assert end.pixels == (b"" if end.withheld else decode_png(a_picture())[0])
+    assert (end.evaluations, end.trace, end.safety_scores["own"]) == (0, "", margin)
+
+
+def test_a_picture_from_elsewhere_is_of_the_size_asked_for(make: Callable[..., Engine]) -> None:
+    order = an_order(check_safety=True, painted_png=a_picture(size_px=(72, 64)))
+    assert isinstance(ends(run(make(), order))["a-0"], ImageFailed)
