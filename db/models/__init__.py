@@ -6,6 +6,7 @@ no one. Tables are made by Alembic, never from here; a test holds the two equal.
 """
 
 from db.models.base import Base, table
+from db.models.cloud import CloudPostingRow
 from db.models.guilds import ContentRuleRow, GuildSettingsRow, GuildStandingRow, RemovedGuildRow, RoleBoostRow, StyleRow
 from db.models.jobs import (
     DeliveryRow,
@@ -30,6 +31,7 @@ __all__ = [
     "BlockRow",
     "ChangeRow",
     "ClockReadingRow",
+    "CloudPostingRow",
     "ContentRuleRow",
     "CounterRow",
     "DeliveryRow",
