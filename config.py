@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic.functional_validators import AfterValidator, field_validator
 from pydantic_core import ErrorDetails
 
+from cli.cloud_settings import CloudChoices
 from cli.env_file import ENV_FILE, PREFIX, Written, find_home, read_written, refuse_left_behind
 from generation.errors import ConfigurationError
 from generation.fleet.address import read_address
@@ -45,7 +46,7 @@ def _threshold(default: float, what: str) -> Any:
     return Field(default, ge=0, le=1, allow_inf_nan=False, description=text)
 
 
-class Settings(BaseModel):
+class Settings(CloudChoices):
     """One value for each choice an operator has. Frozen: a change needs a restart."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -201,10 +202,10 @@ class Settings(BaseModel):
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no log may hold: the token, the lines of the private key, the password of the database."""
-        kept = (self.discord_token, self.civitai_token, self.fleet_token, self.c2pa_key)
-        token, civitai, fleet, key = (value.get_secret_value().strip() if value else "" for value in kept)
+        kept = (self.discord_token, self.civitai_token, self.fleet_token, self.cloud_token, self.c2pa_key)
+        *tokens, key = (value.get_secret_value().strip() if value else "" for value in kept)
         lines = (line for line in key.splitlines() if not line.startswith("-----"))
-        return tuple(filter(None, (token, civitai, fleet, *lines, urlsplit(self.database_url or "").password)))
+        return tuple(filter(None, (*tokens, *lines, urlsplit(self.database_url or "").password)))
 
     @property
     def owners(self) -> frozenset[int]:

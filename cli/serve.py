@@ -17,6 +17,7 @@ from typing import Any
 import discord
 from msgspec.structs import asdict
 
+from cli.cloud import find_terms, join_cloud
 from cli.doctor import require_startable
 from cli.health import HealthStatus, serve_health
 from cli.network import ProxyConnector
@@ -33,6 +34,7 @@ from db.admin.retention import RetentionStore
 from db.engine import Database
 from db.stores.alt_texts import AltTextStore
 from db.stores.audit_log import AuditLogStore
+from db.stores.cloud import CloudStore
 from db.stores.content_rules import ContentRuleStore
 from db.stores.deliveries import DeliveryStore
 from db.stores.favourites import FavouriteStore
@@ -98,6 +100,8 @@ async def open_app(settings: Settings, *, is_single: bool = False) -> AsyncItera
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.url_of_database, settings.data_dir))
         pool = await build_pool(settings, catalog.models, is_single=is_single)
+        if not is_single:
+            await join_cloud(settings, catalog.models, pool, CloudStore(database))
         fleet = (
             await build_fleet(settings, catalog.models, pool, database) if settings.fleet and not is_single else None
         )
@@ -174,6 +178,8 @@ def build_services(
         reviews=ReviewStore(database, clock=clock),
         moderation=ModerationStore(database, clock=clock),
         personal=PersonalStore(database, clock=clock),
+        cloud=CloudStore(database, clock=clock),
+        cloud_terms=find_terms(settings),
         owner_ids=settings.owners,
         allows_dms=settings.allow_dms,
         allows_user_installs=settings.allow_user_installs,

@@ -18,6 +18,7 @@ from generation.fleet.fleet import Fleet
 from generation.fleet.remote_worker import RemoteWorker
 from generation.models.catalog import Model
 from generation.scheduling.worker_pool import Member, WorkerPool
+from generation.workers.asked_worker import AskedWorker
 from generation.workers.devices import ALL, name_workers
 from generation.workers.environment import worker_environment
 from generation.workers.frames import WorkerConfig
@@ -76,7 +77,8 @@ async def find_devices(settings: Settings) -> tuple[str, ...]:
 
 def _build_members(settings: Settings, models: tuple[Model, ...], devices: Sequence[str]) -> list[Member]:
     engines = [msgspec.structs.replace(settings.engine, device=device) for device in devices]
-    workers = [LocalWorker(WorkerConfig(models=models, settings=engine)) for engine in engines]
+    make = LocalWorker if settings.cloud_url is None else AskedWorker  # which also checks what the cloud paints
+    workers = [make(WorkerConfig(models=models, settings=engine)) for engine in engines]
     named = zip(name_workers(devices), workers, devices, strict=True)
     return [Member(name=name, worker=worker, device=device) for name, worker, device in named]
 

@@ -15,6 +15,7 @@ from db.admin.removed_guilds import RemovedGuildStore
 from db.admin.retention import RetentionStore
 from db.stores.alt_texts import AltTextStore
 from db.stores.audit_log import AuditLogStore
+from db.stores.cloud import CloudStore
 from db.stores.content_rules import ContentRuleStore
 from db.stores.deliveries import DeliveryStore
 from db.stores.favourites import FavouriteStore
@@ -31,6 +32,7 @@ from db.stores.shares import ShareStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
 from generation.clock import Clock, utc_now
+from generation.cloud.money import CloudTerms
 from generation.fair_turns import FairTurns
 from generation.images.c2pa import Credentials
 from generation.policy.rate_limit import RateLimiter, make_file_rate_limiter
@@ -71,6 +73,7 @@ class Services:
     pending_uploads: PendingUploads
     operator: OperatorStore
     removed_guilds: RemovedGuildStore
+    cloud: CloudStore
     rates: RateLimiter = field(default_factory=RateLimiter)
     admission_limiter: AdmissionLimiter = field(default_factory=AdmissionLimiter)
     file_rates: RateLimiter = field(default_factory=make_file_rate_limiter)
@@ -95,3 +98,5 @@ class Services:
     """Whether anything may be asked for in direct messages, where no server looks after what is painted."""
     allows_user_installs: bool = False
     """Whether people may bring the bot along to places that have not added it. Only they see its answers there."""
+    cloud_terms: CloudTerms | None = None
+    """Of the cloud worker that prompts are sent to; None where none are."""

@@ -21,6 +21,7 @@ from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import N_, _
 from cogs.operator import _messages
 from cogs.operator._broadcast import MAX_ANNOUNCEMENT_CHARS, broadcast
+from cogs.operator._cloud import format_spending
 from generation.errors import UnknownJobError
 from generation.owner import NO_SERVERS
 from generation.policy.guild_access import AccessDecision
@@ -258,9 +259,12 @@ async def _build_usage(interaction: Interaction, num_days: str) -> MessageSpec:
         raise UnknownJobError
     services, days = interaction.client.services, int(num_days)
     used = await services.usage.fetch_guilds(since=services.clock() - timedelta(days=days))
-    return _messages.build_usage(
-        used, _fetch_names(interaction), days=days, units_per_s=compute_units_per_worker_s(services.generation.workers)
-    )
+    units_per_s = compute_units_per_worker_s(services.generation.workers)
+    spent = ""
+    if (terms := services.cloud_terms) is not None:
+        found = await services.cloud.fetch_spending(since=services.clock() - timedelta(days=days))
+        spent = format_spending(found, await services.cloud.fetch_committed(), terms, used, units_per_s)
+    return _messages.build_usage(used, _fetch_names(interaction), days=days, units_per_s=units_per_s, spent=spent)
 
 
 async def _build_models(interaction: Interaction, _: str) -> MessageSpec:

@@ -108,6 +108,8 @@ def _format_worker(worker: WorkerStatus) -> str:
     lost = [_format_losses(worker.num_losses)] if worker.num_losses else []
     if not worker.num_slots:
         notes = [format_small(" · ".join((*lost, why)))] if why else []
+        if worker.is_cloud and not why:
+            return _("**{name}** takes nothing now: it rests, or its month is spent.", name=name)
         return "\n".join((_("**{name}** is starting or restarting.", name=name), *notes))
     notes = [_("{running} of {number} places taken", running=worker.num_images, number=worker.num_slots)]
     if worker.units_per_s is not None:
@@ -175,10 +177,10 @@ def _format_server(guild_id: int, name: str | None, admission: GuildAccess, weig
 
 
 def build_usage(
-    used: Sequence[GuildUsage], names: Mapping[int, str], *, days: int, units_per_s: float | None
+    used: Sequence[GuildUsage], names: Mapping[int, str], *, days: int, units_per_s: float | None, spent: str = ""
 ) -> MessageSpec:
     """Return what each server used, most work first. `units_per_s`: the recent speed of the worker, None before it is
-    known."""
+    known; `spent`: what a cloud worker cost."""
     lines = tuple(
         f"**{number}** {_name(each.guild_id, names)} · {_format_used(each, units_per_s)}"
         for number, each in enumerate(used, start=1)
@@ -189,7 +191,7 @@ def build_usage(
         how = _("GPU-seconds are shown after the bot has painted something since its start.")
     title = ngettext("Usage of {number} day", "Usage of {number} days", days)
     listed = Lines(lines, f"{USAGE}:{days}") if lines else _(NOTHING_USED)
-    return MessageSpec(blocks=(f"### {title}", listed, format_small(how)))
+    return MessageSpec(blocks=(f"### {title}", listed, *filter(None, (spent,)), format_small(how)))
 
 
 def _name(guild_id: int, names: Mapping[int, str]) -> str:

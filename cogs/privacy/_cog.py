@@ -19,6 +19,7 @@ from cogs.common.policy_checks import fetch_policy
 from cogs.common.responses import send_reply, send_text
 from cogs.context import Interaction, is_in_server
 from cogs.i18n.gettext import N_, _, ngettext
+from generation.cloud.money import CloudTerms
 from generation.images.cleanup import remove_files
 
 OF_YOU = N_("Stored about you: {requests}, {pictures}.")
@@ -40,6 +41,13 @@ _KEPT = N_(
     "**What stays after you delete your data**\n"
     "Totals of what was used, under a key that is not connected to you, so that the sums stay "
     "correct. If a moderator blocked you, a keyed hash of that block."
+)
+
+
+_SENT = N_(
+    "**What I send elsewhere**\n"
+    "When I have much to paint, I send the prompt, the size and the seed of some requests to {host}, which paints "
+    "them. I do not send who you are, where you asked, or pictures that you attach."
 )
 
 
@@ -68,11 +76,12 @@ async def _show(interaction: Interaction) -> None:
     if is_in_server(interaction):
         days = (await fetch_policy(interaction)).choices.retention_days
     jobs, pictures = await services.personal.count(interaction.user.id)
-    await send_reply(interaction, build_summary(days, jobs, pictures))
+    await send_reply(interaction, build_summary(days, jobs, pictures, cloud=services.cloud_terms))
 
 
-def build_summary(days: int, num_jobs: int, num_pictures: int) -> MessageSpec:
-    """Return what is kept of a person, and for how long: `days` where the server says so, else 0."""
+def build_summary(days: int, num_jobs: int, num_pictures: int, *, cloud: CloudTerms | None = None) -> MessageSpec:
+    """Return what is kept of a person, and for how long: `days` where the server says so, else 0. `cloud`: where else
+    prompts are sent."""
     retention = ngettext(
         "This server deletes finished pictures after {number} day.",
         "This server deletes finished pictures after {number} days.",
@@ -83,6 +92,7 @@ def build_summary(days: int, num_jobs: int, num_pictures: int) -> MessageSpec:
         blocks=(
             _("### Privacy"),
             _(_KEPT, retention=retention if days else "").replace("  ", " "),
+            *([_(_SENT, host=cloud.host)] if cloud is not None else []),
             Rule(),
             _(OF_YOU, requests=requests, pictures=in_pictures(num_pictures)),
             format_small(

@@ -33,6 +33,7 @@ from generation.jobs.protocol import (
     WorkerLost,
 )
 from generation.owner import Owner
+from generation.requests.plain import is_plain
 from generation.requests.spec import ImageSpec
 from generation.retry import retry_write
 from generation.scheduling.active_jobs import ActiveImage, ActiveJobs
@@ -363,5 +364,6 @@ def make_waiting(job: Job, image: Image, *, lost_at: frozenset[str] = frozenset(
     """Return an image's entry in the line. `lost_at`: the members that were lost while they held it."""
     replay = job.request.replay
     fingerprint = "" if replay is None or replay.fingerprint is UNSET else replay.fingerprint
-    needs = Needs(model=image.spec.model, fingerprint=fingerprint, avoids=lost_at)
+    may_leave = replay is None and is_plain(image.spec)
+    needs = Needs(model=image.spec.model, fingerprint=fingerprint, avoids=lost_at, may_leave=may_leave)
     return Waiting(image.id, job.owner.guild_id, job.owner.user_id, image.reserved, job.boost, needs)

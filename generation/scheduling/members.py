@@ -64,6 +64,7 @@ class MemberState:
             fingerprint=self.fingerprint,
             forward_s=self.pace.estimate_forward_s([reference_units]),
             is_shaky=self.is_shaky,
+            is_cloud=self.member.is_cloud,
         )
 
 

@@ -12,6 +12,9 @@ Of the members with room the best is
 - for other images: one with the model in memory, then the one where a forward is expected to take least.
 
 A member that was lost since it last finished an image comes last: it may be the cause.
+
+A cloud worker is apart: it narrows nothing down, an image that may not leave is never given to it, and any other only
+where no member of the operator's own has room.
 """
 
 from __future__ import annotations
@@ -34,10 +37,12 @@ class Needs:
     """Digest of the fingerprint under which its bytes are promised, if it is a replay."""
     avoids: frozenset[str] = frozenset()
     """Members that were lost while they held it."""
+    may_leave: bool = False
+    """Another's program may paint it from its words alone, and its bytes are promised to no one."""
 
 
 ANYWHERE = Needs()
-"""Of an image that any worker may take."""
+"""Of an image that any worker of the operator's own may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,8 @@ class Offer:
     """What a forward of one image takes there; None before anything was measured."""
     is_shaky: bool = False
     """It was lost since it last finished an image."""
+    is_cloud: bool = False
+    """It costs money by the picture: it gets only what may leave, and only what no other has room for."""
 
     def has_room(self, *, is_newcomer: bool = False) -> bool:
         return self.load < self.slots * (NEWCOMER_FACTOR if is_newcomer else 1)
@@ -70,6 +77,7 @@ def choose(needs: Needs, offers: Sequence[Offer], *, is_newcomer: bool = False) 
     free = [each for each in able if each.has_room(is_newcomer=is_newcomer)]
     if not free:
         return None
+    free = [each for each in free if not each.is_cloud] or free
     fastest_s = min((each.forward_s for each in able if each.slots and each.forward_s is not None), default=1.0)
     if is_newcomer:
         return max(free, key=lambda each: _rank_newcomer(needs, each, fastest_s)).name
@@ -78,10 +86,11 @@ def choose(needs: Needs, offers: Sequence[Offer], *, is_newcomer: bool = False) 
 
 def find_able(needs: Needs, offers: Iterable[Offer]) -> list[Offer]:
     """Return the members that may paint an image, with room or without."""
-    able = list(offers)
+    found = list(offers)
+    own = [each for each in found if not each.is_cloud]
     for fits in (_has_model, _has_fingerprint, _was_not_lost):
-        able = [each for each in able if fits(needs, each)] or able
-    return able
+        own = [each for each in own if fits(needs, each)] or own
+    return own + [each for each in found if each.is_cloud and needs.may_leave and needs.model in each.models]
 
 
 def _has_model(needs: Needs, offer: Offer) -> bool:

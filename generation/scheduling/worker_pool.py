@@ -41,6 +41,8 @@ class Member:
     name: str
     worker: Worker
     device: str = ""
+    is_cloud: bool = False
+    """It has pictures painted elsewhere, for money (`generation.scheduling.placement`)."""
 
 
 @dataclass(frozen=True, slots=True)

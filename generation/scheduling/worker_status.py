@@ -25,6 +25,7 @@ class WorkerStatus:
     is_draining: bool = False
     is_unfit: bool = False
     """It can never be up, and is left out."""
+    is_cloud: bool = False
     trouble: str | None = None
     """Why it is down or left out."""
 
@@ -47,6 +48,7 @@ def _describe(state: MemberState, *, is_draining: bool) -> WorkerStatus:
         num_losses=state.num_losses,
         loaded=state.member.worker.loaded_models,
         is_draining=is_draining,
+        is_cloud=state.member.is_cloud,
         trouble=None if state.num_slots else state.trouble,
     )
 

@@ -38,6 +38,7 @@ from cogs.usage import _messages as usage_pages
 from cogs.word_lists import _messages as list_pages
 from db.stores.moderation import Refusals
 from generation import errors
+from generation.cloud.money import CloudTerms
 from generation.images.interchange import ForeignSettings
 from generation.images.replay import Agreement, ReplayVerdict
 from generation.jobs.delivery import Delivery, DeliveryState
@@ -380,7 +381,9 @@ def used_by_servers(draw: Draw) -> MessageSpec:
     name = text(draw, 100)
     used_by = many(draw, 300, lambda number: GuildUsage(ID - number if number else 0, used()))
     names = {each.guild_id: name for each in used_by} if flag(draw) else {}
-    return operating_pages.build_usage(used_by, names, days=90, units_per_s=draw(st.sampled_from((None, 0.3))))
+    return operating_pages.build_usage(
+        used_by, names, days=90, units_per_s=draw(st.sampled_from((None, 0.3))), spent="s" * 400
+    )
 
 
 def models(draw: Draw) -> MessageSpec:
@@ -608,7 +611,9 @@ MESSAGES: dict[str, Callable[[Draw], MessageSpec | ui.LayoutView]] = {
         text(draw, 32), (text(draw, 2000), text(draw, 2000)), done=text(draw, 100)
     ),
     "privacy._cog.build_export": lambda draw: privacy.build_export("data.json", b"{}", 3, 12),
-    "privacy._cog.build_summary": lambda draw: privacy.build_summary(draw(st.integers(0, 3650)), 10**6, 10**6),
+    "privacy._cog.build_summary": lambda draw: privacy.build_summary(
+        draw(st.integers(0, 3650)), 10**6, 10**6, cloud=CloudTerms("h" * 60, 1) if flag(draw) else None
+    ),
     "recipe._messages.build_foreign": foreign,
     "recipe._messages.build_recipe": recipe_of_job,
     "recipe._messages.build_file_recipe": lambda draw: recipe_pages.build_file_recipe(recipe(draw, spec(draw))),

@@ -39,13 +39,14 @@ BASICS = {
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "bot.py": ({"cli.app"}, NOT_TORCH),
     "config.py": (
-        {"cli.env_file", "generation.errors", "generation.loopback"}
+        {"cli.cloud_settings", "cli.env_file", "generation.errors", "generation.loopback"}
         | {"generation.workers.devices", "generation.workers.engine_settings", "generation.fleet.address"},
         NOT_TORCH,
     ),
     "cli/*.py": ({"cli", "config", "db", "generation"}, NOT_TORCH),
     "cli/serve.py": ({"cli", "cogs", "config", "db", "generation"}, {"sqlalchemy"} | TORCH),
     "cli/env_file.py": ({"generation.errors", "generation.local_files", "generation.program"}, NOT_TORCH),
+    "cli/cloud_settings.py": ({"generation.cloud.settings"}, NOT_TORCH),
     "cli/logging_setup.py": (set(), NOT_TORCH),
     "cli/network.py": ({"generation.errors", "generation.loopback"}, NOT_TORCH),
     "generation/*.py": (BASICS, NOT_TORCH),
@@ -76,6 +77,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "generation/fleet/*.py": (
         BASICS | {f"generation.{room}" for room in ("requests", "models", "jobs", "workers", "fleet")},
+        NOT_TORCH,
+    ),
+    "generation/cloud/*.py": (
+        BASICS | {f"generation.{room}" for room in ("requests", "images", "models", "jobs", "workers", "cloud")},
         NOT_TORCH,
     ),
     "generation/engine/**/*.py": ({"generation"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),

@@ -41,6 +41,7 @@ _HARMLESS = {
     "Settings.c2pa_key",  # SecretStr
     "Settings.civitai_token",  # SecretStr
     "Settings.fleet_token",  # SecretStr
+    "Settings.cloud_token",  # SecretStr
     "CivitaiFile.url",  # without the token
     "TokenizedPrompt.tokens",  # of a text model
     *(f"{field}.key" for field in ("Field", "Text", "Pick", "Choice", "File")),  # names of fields of a form
@@ -59,6 +60,7 @@ def values() -> Iterator[Any]:
         discord_token=SecretStr(CANARY),
         civitai_token=SecretStr(CANARY),
         fleet_token=SecretStr(CANARY),
+        cloud_token=SecretStr(CANARY),
         c2pa_key=SecretStr(PEM),
         database_url=f"postgresql://u:{CANARY}@h/d",
     )
@@ -75,7 +77,7 @@ def test_the_canary_is_there_to_be_found() -> None:
     """The control: the values do hold the secret."""
     reply_to, credentials, attached, settings = values()
     assert CANARY in reply_to.token and CANARY in credentials.key and CANARY in attached.url
-    assert CANARY in settings.secrets and settings.secrets.count(CANARY) == 5
+    assert CANARY in settings.secrets and settings.secrets.count(CANARY) == 6
 
 
 def test_every_field_that_sounds_like_a_secret_is_left_out_of_its_repr() -> None:

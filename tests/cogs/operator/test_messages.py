@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from cogs.common.messages import Lines, MessageSpec
+from cogs.operator._cloud import format_spending
 from cogs.operator._messages import build_models, build_state, build_workers
+from generation.cloud.money import CloudTerms, Spending
 from generation.jobs.protocol import LoadedModelInfo
 from generation.models.catalog import Catalog
 from generation.policy.guild_access import GuildAccess
+from generation.policy.quota import Usage
+from generation.policy.usage import GuildUsage
 from generation.scheduling.worker_status import WorkerStatus, compute_units_per_worker_s
 
 UP = WorkerStatus(name="cuda:0", device="cuda:0", num_slots=10, num_images=3, units_per_s=4000.0)
@@ -57,3 +61,21 @@ def test_a_model_may_be_in_memory_on_several_devices() -> None:
 def test_a_second_of_a_card_is_what_one_of_them_paints_in_it() -> None:
     assert compute_units_per_worker_s((UP, UP, DOWN)) == 4000.0
     assert compute_units_per_worker_s((DOWN,)) is None
+
+
+def test_a_cloud_worker_without_places_is_not_starting() -> None:
+    [said] = listed(build_workers((WorkerStatus(name="cloud", device="host", is_cloud=True),)))
+    assert said == "**cloud** takes nothing now: it rests, or its month is spent."
+
+
+def test_what_a_picture_cost_there_stands_beside_what_one_takes_here() -> None:
+    used = [GuildUsage(1, Usage(num_images=4, used=4000)), GuildUsage(2, Usage(num_images=1, used=1000))]
+    terms = CloudTerms("api.example.org", 5_000_000)
+    said = format_spending(Spending(num_paid=4, spent=10_000), 13_000, terms, used, 500.0)
+    assert said == (
+        "**Cloud** (api.example.org): 4 paid pictures. They cost 0.01, 0.0025 a picture. "
+        "Here a picture takes 2 GPU-seconds. This month: 0.013 of 5, reservations included."
+    )
+    assert format_spending(Spending(), 0, terms, [], None) == (
+        "**Cloud** (api.example.org): 0 paid pictures. This month: 0 of 5, reservations included."
+    )

@@ -97,3 +97,17 @@ def test_a_replay_waits_for_the_member_of_its_fingerprint() -> None:
 def test_a_member_that_was_just_lost_comes_last() -> None:
     assert choose(SMALL, [offer("x", is_shaky=True), offer("y", load=3)]) == "y"
     assert choose(SMALL, [offer("x", is_shaky=True), offer("y", load=4)]) == "x"
+
+
+def test_the_cloud_gets_what_may_leave_and_only_where_no_other_has_room() -> None:
+    cloud = offer("cloud", is_cloud=True, models=frozenset({"small"}), fingerprint="cloud", forward_s=0.01)
+    leaving = replace(SMALL, may_leave=True)
+    assert choose(leaving, [cloud, offer("y", load=3)]) == "y", "its forwards are faster, and cost money"
+    assert choose(leaving, [cloud, offer("y", load=4)]) == "cloud"
+    assert choose(leaving, [cloud, offer("y", load=4)], is_newcomer=True) == "y"
+    assert choose(SMALL, [cloud, offer("y", load=4)]) is None
+    assert choose(SMALL, [cloud]) is None, "it waits rather than leave"
+    assert choose(replace(SMALL, fingerprint="cloud"), [cloud, offer("y")]) == "y", "a replay is never its"
+    assert choose(replace(leaving, model="large"), [cloud]) is None
+    lost = replace(leaving, avoids=frozenset({"y"}))
+    assert choose(lost, [replace(cloud, slots=0), offer("y")]) == "y", "the cloud is not waited for"

@@ -1,0 +1,19 @@
+"""Which pictures another program can paint from words, size, steps, guidance and seed alone."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from generation.requests.spec import ImageSpec
+
+_SIGNS = frozenset("()[]{}|\\")
+"""Of syntax that is read here; elsewhere they would be words."""
+
+
+def is_plain(spec: ImageSpec) -> bool:
+    """Return whether a picture needs nothing but what its prompts say in plain words."""
+    from_picture = spec.start is not None or spec.upscale is not None or bool(spec.controls)
+    is_special = spec.hires is not None or spec.variation is not None or spec.rescale is not UNSET or spec.clip_skip > 1
+    has_addons = bool(spec.adapters or spec.embeddings)
+    words = f"{spec.prompt} {spec.negative}"
+    return not (from_picture or is_special or has_addons or _SIGNS.intersection(words) or "BREAK" in words)
