@@ -153,6 +153,14 @@ class AtelierBot(BaseBot):
             self._registering.cancel()
             await asyncio.wait((self._registering,))
         await super().close()
+        self._stop_waiting_for_servers()
+
+    def _stop_waiting_for_servers(self) -> None:
+        """End what discord.py leaves: for 2 s after a new session it would still wait for servers, then say it is
+        ready."""
+        for task in (self._connection._ready_task, *self._connection._ready_tasks.values()):
+            if task is not None:
+                task.cancel()
 
     async def handle_button(self, interaction: Interaction, action: str, subject: str) -> None:
         """Run the handler of a pressed button or a chosen menu entry."""
