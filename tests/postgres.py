@@ -45,10 +45,10 @@ def find_programs() -> Path | None:
 
 
 def require_programs() -> Path:
-    """Skip the test where there is no server; fail it where ATELIER_TEST_POSTGRES=required."""
+    """Skip the test where there is no server; fail it where TEST_POSTGRES=required."""
     programs = find_programs() if os.name == "posix" else None
     if programs is None:
-        (pytest.fail if os.environ.get("ATELIER_TEST_POSTGRES") == "required" else pytest.skip)(MISSING)
+        (pytest.fail if os.environ.get("TEST_POSTGRES") == "required" else pytest.skip)(MISSING)
     return programs
 
 
