@@ -52,6 +52,9 @@ async def answer_to(discord: Sandbox, asked: Interaction) -> str:
 
 
 def rows(folder: Path) -> dict[str, list[Any]]:
+    """Return what the database holds, without the counters of the queue: they are stored some time after a picture."""
     with closing(sqlite3.connect(folder / "atelier.db")) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
+        return {
+            name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables if name != "queue_counters"
+        }
