@@ -73,11 +73,8 @@ def toys(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Toys(family, folder, files)
 
 
-@pytest.fixture(scope="module")
-def xl(toys: Toys) -> Toys:
-    if toys.family != "sdxl":
-        pytest.skip("there is no Union of it")
-    return toys
+HAS_UNION = pytest.mark.parametrize("toys", ["sdxl"], indirect=True)
+"""There is none of Stable Diffusion 1.5."""
 
 
 @pytest.fixture(scope="module")
@@ -153,16 +150,17 @@ def test_grey_is_what_pillow_makes_of_a_picture() -> None:
     assert torch.equal(ours[0, 0], torch.from_numpy(np.asarray(picture.convert("L")).astype(np.float32)) / 255)
 
 
+@HAS_UNION
 @pytest.mark.parametrize("guidance", [4.0, pytest.param(1.0, marks=pytest.mark.long)])
 def test_a_union_paints_as_the_stock_pipeline_and_knows_what_its_picture_is(
-    xl: Toys, engine: Engine, guidance: float
+    toys: Toys, engine: Engine, guidance: float
 ) -> None:
-    spec = a_spec(control=(xl.control("union", strength=0.7, end=0.8),), steps=5, guidance=guidance)
+    spec = a_spec(control=(toys.control("union", strength=0.7, end=0.8),), steps=5, guidance=guidance)
     end = paint(engine, order_of(spec))
-    union = diffusers.ControlNetUnionModel.from_pretrained(xl.files["union"].path)
+    union = diffusers.ControlNetUnionModel.from_pretrained(toys.files["union"].path)
     (control,) = spec.controls
     theirs = stock(
-        xl.pipeline("StableDiffusionXLControlNetUnionPipeline", controlnet=union),
+        toys.pipeline("StableDiffusionXLControlNetUnionPipeline", controlnet=union),
         spec,
         control_image=[seen(control)],
         control_mode=[1],
@@ -176,13 +174,14 @@ def test_a_union_paints_as_the_stock_pipeline_and_knows_what_its_picture_is(
     assert [step.control for step in Trace.parse(end.trace).forwards()] == [(rows,)] * 4 + [()]
 
 
+@HAS_UNION
 @pytest.mark.long
-def test_two_maps_of_a_union_add_up_as_in_the_stock_pipeline(xl: Toys, engine: Engine) -> None:
-    depth = xl.control("union", strength=0.7)
-    spec = a_spec(control=(depth, xl.control("union", 1, mode="lines", preprocessor="canny", begin=0.4)), steps=5)
-    union = diffusers.ControlNetUnionModel.from_pretrained(xl.files["union"].path)
+def test_two_maps_of_a_union_add_up_as_in_the_stock_pipeline(toys: Toys, engine: Engine) -> None:
+    depth = toys.control("union", strength=0.7)
+    spec = a_spec(control=(depth, toys.control("union", 1, mode="lines", preprocessor="canny", begin=0.4)), steps=5)
+    union = diffusers.ControlNetUnionModel.from_pretrained(toys.files["union"].path)
     theirs = stock(
-        xl.pipeline("StableDiffusionXLControlNetUnionPipeline", controlnet=[union, union]),
+        toys.pipeline("StableDiffusionXLControlNetUnionPipeline", controlnet=[union, union]),
         spec,
         control_image=[seen(each) for each in spec.controls],
         control_mode=[1, 3],
@@ -192,9 +191,10 @@ def test_two_maps_of_a_union_add_up_as_in_the_stock_pipeline(xl: Toys, engine: E
     assert np.abs(as_array(paint(engine, order_of(spec))) - theirs).max() <= MAX_LEVELS_APART
 
 
-def test_the_company_of_a_union_never_reaches_its_picture(xl: Toys, engine: Engine) -> None:
+@HAS_UNION
+def test_the_company_of_a_union_never_reaches_its_picture(toys: Toys, engine: Engine) -> None:
     """Its rows see each other: beside others of the same network, in a larger forward, each runs by itself."""
-    specs = [a_spec(seed=index, control=(xl.control("union", index),)) for index in range(3)]
+    specs = [a_spec(seed=index, control=(toys.control("union", index),)) for index in range(3)]
     orders = [order_of(spec, image_id=f"{index}-0") for index, spec in enumerate(specs)]
     together = ends(run(engine, *orders))
     for order in orders:
