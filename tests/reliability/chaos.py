@@ -3,12 +3,14 @@
 Bot and worker run as processes against a local Discord that never dies and is the witness. Lives of the bot follow one
 another. In each, users ask for pictures and something happens: a failpoint is hit (all of them in turn, the first life
 of each at its first passing), a process is killed at a random moment, frozen beyond its timeout, told to stop, or its
-answers from Discord are dropped. Sometimes tokens expire and users delete messages. One last life runs without faults
-until everything is done.
+answers from Discord are dropped. With `--database postgresql` a PostgreSQL server has the data, and is stopped as
+in a power cut and started again, or ends the bot's sessions. Sometimes tokens expire and users delete messages. One last
+life runs without faults until everything is done.
 
-Keys: `kills` of bots and workers; `jobs`; `lost`, `duplicates`, `drift`, `unfinished`, `stale_writes` as
-`oracle.py` counts them, all to be 0; `failpoints`, how often each struck; `unanswered`, commands whose bot died
-before it had accepted anything (no user was told otherwise); `seconds`. Exit status 0 only if all is well.
+Keys: `kills` of bots and workers, and strikes at the database; `jobs`; `lost`, `duplicates`, `drift`, `unfinished`,
+`stale_writes` as `oracle.py` counts them, all to be 0; `failpoints` and `database_strikes`, how often each struck;
+`unanswered`, commands whose bot died before it had accepted anything (no user was told otherwise); `seconds`. Exit
+status 0 only if all is well.
 """
 
 from __future__ import annotations
@@ -22,23 +24,22 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 from bench._lives import HANG_S, Life, Lives
 from bench.light_engine import ENGINE
-from discord_sandbox import Interaction, Sandbox, ScriptedUser
+from discord_sandbox import Sandbox
 from generation.failpoints import NAMES, OF_WORKER
-from tests.reliability.figures import make_parser, report
-from tests.reliability.oracle import Judgement, Witness, judge, num_claims, num_open, prepare
+from tests.postgres import Server
+from tests.reliability.books import Books
+from tests.reliability.crowd import Crowd
+from tests.reliability.database_faults import END_SESSIONS, RESTART, strike
+from tests.reliability.figures import add_database, chosen_server, make_parser, report
+from tests.reliability.oracle import Judgement, Witness, judge
 
-PROMPT = "a red circle on a blue background"
 REAL_START_S = 400.0
 """A real worker imports and loads for seconds, on a busy machine for minutes."""
-CHANNELS, MEMBERS = 6, 8
-TWENTY_MINUTES_S = 20 * 60
 SURE_S = 300.0
 PEACE_S, REAL_PEACE_S, NAIVE_PEACE_S = 180.0, 1200.0, 8.0
 """How long the last life may go without finishing anything before it is given up. A real worker has to get up first,
@@ -46,6 +47,9 @@ on a busy machine in minutes; the control will never finish.
 """
 WAYS = ("bot", "worker", "both", "freeze bot", "freeze worker", "drop answers", "stop")
 _WEIGHTS = (3, 4, 12, 1, 0.5, 3, 1)
+DATABASE_WAYS = (RESTART, END_SESSIONS)
+_STRIKES_DATABASE = 0.3
+"""How often, where there is a server to strike."""
 _WITH_FAILPOINT = 0.75
 _WORKER_DEATHS = 2
 """In one life of a bot: a third might end an innocent image as poison."""
@@ -59,8 +63,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--members", type=int, default=1, help="workers behind the one queue")
     parser.add_argument("--naive", action="store_true", help="the control: a bot built the usual way, which loses")
     parser.add_argument("--keep", type=Path, help="a folder to leave database and log in")
+    add_database(parser)
     options = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, chosen_server(options) as server:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         chaos = Chaos(
@@ -70,6 +75,7 @@ def main(argv: list[str]) -> int:
             is_real=options.real,
             is_naive=options.naive,
             members=options.members,
+            server=server,
         )
         figures = asyncio.run(chaos.run())
     return report(figures, is_short=options.json, to_be_zero=TO_BE_ZERO, needed=("kills",))
@@ -93,26 +99,28 @@ class Chaos:
         is_real: bool = False,
         is_naive: bool = False,
         members: int = 1,
+        server: Server | None = None,
     ) -> None:
+        """`server`: where the database is; without one it is a file in `folder`."""
         self._members = members
-        self._database, self._log, self._folder = folder / "atelier.db", folder / "log", folder
+        self._log, self._folder, self._server = folder / "log", folder, server
+        self._books = Books(server.create() if server else f"sqlite:///{folder / 'atelier.db'}")
         self._chance = random.Random(seed)
         self._wanted = kills
         self._is_real, self._is_naive = is_real, is_naive
         self._peace_s = NAIVE_PEACE_S if is_naive else REAL_PEACE_S if is_real else PEACE_S
         self._kills = 0
         self._struck = 0
-        self._asked: list[Interaction] = []
-        self._asking: set[asyncio.Task[None]] = set()
+        self._database_strikes: Counter[str] = Counter()
 
     async def run(self) -> dict[str, object]:
         started = time.monotonic()
-        await asyncio.to_thread(prepare, self._database)
+        await asyncio.to_thread(self._books.migrate)
         self._log.touch()
         # What arrives is judged here, not its form: the scenarios judge that, and it takes longer than all lives.
         async with Sandbox(bot_name="Atelier", journal_limit=self.remembers, openapi="") as self._discord:
             self._witness = Witness(self._discord)
-            self._people = self._settle()
+            self._crowd = Crowd(self._discord, self._witness, self._chance)
             changed_by = "tests.reliability.naive:spoil" if self._is_naive else ""
             self._lives = await Lives.open(engine=None if self._is_real else ENGINE, changed_by=changed_by)
             try:
@@ -120,7 +128,8 @@ class Chaos:
                 await self._peace()
             finally:
                 await self._lives.close()
-        judged = await judge(self._database, self._witness)
+        judged = await judge(self._books, self._folder, self._witness)
+        self._books.close()
         return self._figures(judged, seconds=time.monotonic() - started)
 
     # With faults.
@@ -130,6 +139,9 @@ class Chaos:
             if self._kills < self._wanted:
                 await self._life(failpoint=f"{name}:1", way="both")
         while self._kills < self._wanted:
+            if self._server is not None and self._chance.random() < _STRIKES_DATABASE:
+                await self._life(failpoint="", way=self._chance.choice(DATABASE_WAYS))
+                continue
             passing = f"{self._chance.choice(NAMES)}:{self._chance.randint(1, 5)}"
             failpoint = passing if self._chance.random() < _WITH_FAILPOINT else ""
             await self._life(failpoint=failpoint, way=self._chance.choices(WAYS, _WEIGHTS)[0])
@@ -143,12 +155,12 @@ class Chaos:
 
     async def _misuse(self, life: Life, failpoint: str, way: str) -> None:
         in_worker = failpoint.partition(":")[0] in OF_WORKER
-        before = num_claims(self._database)
+        before = self._books.num_claims()
         for _ in range(self._chance.randint(2, 4)):
-            self._ask()
+            self._crowd.ask()
         await until(lambda: life.is_over or self._has_news(), timeout_s=10)
         if self._is_real:  # else most kills would meet a worker that is only importing
-            claimed = partial(num_claims, self._database)
+            claimed = self._books.num_claims
             await until(lambda: life.is_over or claimed() > before, timeout_s=REAL_START_S, every_s=0.1)
         # The first time comes for sure, be it late on a busy machine; the control passes not all of them.
         is_sure = failpoint.endswith(":1") and not self._is_naive
@@ -171,7 +183,7 @@ class Chaos:
         return len(self._witness.told()) > self._seen
 
     async def _trouble(self, life: Life, way: str, *, worker_deaths: int) -> None:
-        self._spoil_messages()
+        self._crowd.spoil_messages()
         match way:
             case "worker" | "both":
                 for _ in range(worker_deaths):
@@ -190,6 +202,8 @@ class Chaos:
             case "stop":
                 life.send(signal.SIGTERM)
                 await life.over(timeout_s=20)
+            case _ if way in DATABASE_WAYS and self._server is not None:
+                await self._strike_database(self._server, way)
         await life.over(timeout_s=self._chance.choice((0.0, 0.1, 0.3, 0.6)))
 
     async def _kill_worker(self, life: Life) -> None:
@@ -198,10 +212,20 @@ class Chaos:
         if not life.is_over and life.signal_worker(signal.SIGKILL, index=self._struck_member()):
             self._kills += 1
 
+    async def _strike_database(self, server: Server, way: str) -> None:
+        """Take the bot's sessions away while it is at work. Then more is asked of it, which has to arrive."""
+        await strike(server, self._books.address, way, self._chance)
+        self._kills += 1
+        self._database_strikes[way] += 1
+        self._seen = len(self._witness.told())
+        for _ in range(self._chance.randint(1, 3)):
+            self._crowd.ask()
+        await until(self._has_news, timeout_s=10)
+
     def _is_struck(self) -> bool:
         """Return whether the failpoint was hit. It is armed in one of the workers: ask until that one has work."""
-        if self._members > 1 and not num_open(self._database):
-            self._ask()
+        if self._members > 1 and not self._books.num_open():
+            self._crowd.ask()
         return self._num_struck() > self._struck
 
     def _struck_member(self) -> int:
@@ -214,58 +238,25 @@ class Chaos:
         self._kills += status == -signal.SIGKILL
         self._kills += sum(name in OF_WORKER for name in self._strikes()[struck:])
 
-    def _spoil_messages(self) -> None:
-        """Let tokens expire and users delete waiting messages: then only a new message can bring the result."""
-        if self._chance.random() < 0.25:
-            self._discord.clock.advance(TWENTY_MINUTES_S)
-            self._discord.faults.clear()
-        for asked in self._asked[-6:]:
-            message = asked.original_message
-            if message is not None and self._witness.is_going(message) and self._chance.random() < 0.2:
-                self._witness.removed.add(message.id)
-                message.channel.drop(message)
-                self._discord.world.publish(
-                    "message_delete", guild=message.channel.guild, channel=message.channel, message=message
-                )
-
     # Without.
 
     async def _peace(self) -> None:
         self._discord.faults.clear()
         life = await self._begin("")
         num_left, since = -1, time.monotonic()
-        while (self._asking or num_left) and time.monotonic() - since < self._peace_s:
+        while (self._crowd.is_asking or num_left) and time.monotonic() - since < self._peace_s:
             await asyncio.sleep(0.1)
-            if (now := num_open(self._database)) != num_left:
+            if (now := self._books.num_open()) != num_left:
                 num_left, since = now, time.monotonic()
         life.send(signal.SIGTERM)
         if not await life.over(timeout_s=30):
             await life.kill()
 
-    # Who asks.
-
-    def _settle(self) -> list[ScriptedUser]:
-        guild = self._discord.add_guild("Harbour")
-        channels = [guild.add_channel(f"channel{number}") for number in range(CHANNELS)]
-        members = [guild.add_member(f"member{number}") for number in range(MEMBERS)]
-        return [self._discord.act_as(member, channel) for member in members for channel in channels]
-
-    def _ask(self) -> None:
-        who, count, steps = self._chance.choice(self._people), self._chance.randint(1, 2), self._chance.randint(1, 3)
-
-        async def ask() -> None:
-            with suppress(Exception):  # the commands may not be registered yet
-                asked = await who.slash("imagine", prompt=PROMPT, count=count, steps=steps, size="64x64")
-                self._asked.append(asked)
-
-        task = asyncio.create_task(ask())
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
-
     def _environment(self, failpoint: str) -> dict[str, str]:
         return {
             "ATELIER_DATA_DIR": str(self._folder),
             "ATELIER_HOME": str(self._folder),
+            "ATELIER_DATABASE_URL": self._books.address,
             "ATELIER_DISCORD_URL": self._discord.url,
             "ATELIER_DISCORD_TOKEN": self._discord.token,
             "ATELIER_HEALTH_PORT": "0",
@@ -286,12 +277,10 @@ class Chaos:
 
     def _figures(self, judged: Judgement, *, seconds: float) -> dict[str, object]:
         struck = Counter(self._strikes())
-        thinking = sum(
-            asked.original_message is not None and asked.original_message.is_loading for asked in self._asked
-        )
         figures: dict[str, object] = {"kills": self._kills} | asdict(judged)
         figures["failpoints"] = {name: struck[name] for name in NAMES}
-        return figures | {"unanswered": thinking, "seconds": round(seconds, 1)}
+        figures["database_strikes"] = dict(self._database_strikes)
+        return figures | {"unanswered": self._crowd.num_thinking, "seconds": round(seconds, 1)}
 
 
 async def until(predicate: Callable[[], bool], *, timeout_s: float, every_s: float = 0.01) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from tests import postgres
 
 
 def make_parser(name: str, text: str) -> argparse.ArgumentParser:
@@ -12,6 +15,21 @@ def make_parser(name: str, text: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m tests.reliability.{name}", description=text.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     return parser
+
+
+def add_database(parser: argparse.ArgumentParser) -> None:
+    kinds = ("sqlite", "postgresql")
+    parser.add_argument("--database", choices=kinds, default="sqlite", help="a file, or a server of the run's own")
+
+
+@contextmanager
+def chosen_server(options: argparse.Namespace) -> Iterator[postgres.Server | None]:
+    """Yield the server that the options ask for, set as one that must not lose a commit; None for a file."""
+    if options.database == "sqlite":
+        yield None
+        return
+    with postgres.serve(durable=True) as server:
+        yield server
 
 
 def report(

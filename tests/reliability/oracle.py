@@ -1,31 +1,19 @@
 """The oracle of the crash tests: compares what Discord, which never died, was told with the database.
 
-Discord's side is recorded from outside while it happens. In the database a trigger records every change of an image
-that had ended already: only a stale writer would make one.
+Discord's side is recorded from outside while it happens, the database is read by `books.py`.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from db.admin.reconcile import reconcile
-from db.engine import Database, parse_url
-from db.migrate import migrate
+from db.engine import Database
 from discord_sandbox import Interaction, Message, Sandbox
-
-AUDIT = """
-CREATE TABLE stale_writes (image_id TEXT);
-CREATE TRIGGER note_stale_write AFTER UPDATE ON images
-WHEN OLD.status NOT IN ('waiting', 'running') AND (
-    NEW.status <> OLD.status OR NEW.charged <> OLD.charged OR NEW.attempt <> OLD.attempt OR NEW.recipe IS NOT OLD.recipe
-)
-BEGIN INSERT INTO stale_writes VALUES (OLD.id); END;
-"""
+from tests.reliability.books import Books
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,40 +81,11 @@ class Witness:
             self._pictures[job_id] = max(self._pictures[job_id], len(message.attachments))
 
 
-def prepare(path: Path) -> None:
-    """Create the database, and the trigger that records stale writes."""
-    migrate(parse_url(f"sqlite:///{path}"))
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(AUDIT)
-
-
-def num_open(path: Path) -> int:
-    """Return the number of unfinished images and undelivered results in the database."""
-    query = (
-        "SELECT (SELECT count(*) FROM images WHERE status IN ('waiting', 'running'))"
-        " + (SELECT count(*) FROM deliveries WHERE state IN ('live', 'due'))"
-    )
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as connection:
-        return int(connection.execute(query).fetchone()[0])
-
-
-def num_claims(path: Path) -> int:
-    """Return how often a worker was handed an image so far."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as connection:
-        return int(connection.execute("SELECT coalesce(sum(attempt), 0) FROM images").fetchone()[0])
-
-
-async def judge(path: Path, witness: Witness) -> Judgement:
+async def judge(books: Books, data_dir: Path, witness: Witness) -> Judgement:
     """Return the verdict, when no process runs any more."""
-    with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute("SELECT job_id, count(*), sum(status = 'done') FROM images GROUP BY job_id")
-        wanted = {job_id: (number, done) for job_id, number, done in rows}
-        stale = connection.execute("SELECT count(*) FROM stale_writes").fetchone()[0]
-        twice = "SELECT image_id FROM ledger WHERE kind <> 'reserve' GROUP BY image_id HAVING count(*) > 1"
-        doubled = len(connection.execute(twice).fetchall())
-        state = dict(connection.execute("SELECT job_id, state FROM deliveries"))
-    async with await Database.open(f"sqlite:///{path}", path.parent) as database:
-        books = await reconcile(database)
+    wanted, state = books.images(), books.deliveries()
+    async with await Database.open(books.address, data_dir) as database:
+        found = await reconcile(database)
     every = witness.told() | wanted.keys()
 
     def is_lost(job_id: str) -> bool:
@@ -140,9 +99,9 @@ async def judge(path: Path, witness: Witness) -> Judgement:
         jobs=len(every),
         lost=sum(map(is_lost, every)),
         duplicates=sum(max(0, witness.results(job_id) - 1) for job_id in every),
-        drift=len(books.postings) + len(books.balances) + doubled,
+        drift=len(found.postings) + len(found.balances) + books.num_settled_twice(),
         unfinished=sum(map(is_open, every)),
-        stale_writes=stale,
+        stale_writes=books.num_stale_writes(),
     )
 
 

@@ -33,7 +33,9 @@ import psutil
 from bench._lives import Life, Lives
 from bench.light_engine import BUCKET, PACE_S, PACED_ENGINE
 from discord_sandbox import Interaction, Sandbox, ScriptedUser
-from tests.reliability.figures import make_parser, report
+from tests.postgres import Server
+from tests.reliability.books import Books
+from tests.reliability.figures import add_database, chosen_server, make_parser, report
 from tests.reliability.plot import Curve, draw
 
 STEPS = 20
@@ -66,9 +68,10 @@ def main(argv: list[str]) -> int:
     parser = make_parser("soak", __doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--picture", type=Path, default=Path("soak.svg"), help="where to draw the curves")
+    add_database(parser)
     options = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as folder:
-        soak = Soak(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, chosen_server(options) as server:
+        soak = Soak(Path(folder), server)
         asyncio.run(soak.run(seconds=options.minutes * 60))
     figures = soak.figures() | {"picture": str(options.picture)}
     options.picture.write_text(draw(_curves(soak.samples)), encoding="utf-8")
@@ -79,8 +82,9 @@ def main(argv: list[str]) -> int:
 class Soak:
     """One run. `run` it, then ask for `figures`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: Server | None) -> None:
         self._folder = folder
+        self._books = Books(server.create() if server else f"sqlite:///{folder / 'atelier.db'}")
         self._painted = self._refused = self._rude = 0
         self.samples: list[Sample] = []
         """While it was busy."""
@@ -181,7 +185,7 @@ class Soak:
         process = psutil.Process(life.pid)
         async with session.get(f"http://127.0.0.1:{port}/healthz") as answer:
             health = await answer.json()
-        database = sum(path.stat().st_size for path in self._folder.glob("atelier.db*"))
+        database = await asyncio.to_thread(self._books.size_bytes)
         return Sample(
             at_s=time.monotonic() - self._started,
             memory_mib=process.memory_info().rss / 2**20,
@@ -197,6 +201,7 @@ class Soak:
         return {
             "ATELIER_DATA_DIR": str(self._folder),
             "ATELIER_HOME": str(self._folder),
+            "ATELIER_DATABASE_URL": self._books.address,
             "ATELIER_DISCORD_URL": self._discord.url,
             "ATELIER_DISCORD_TOKEN": self._discord.token,
             "ATELIER_HEALTH_PORT": str(port),

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from tests.reliability.chaos import TO_BE_ZERO, Chaos, until
-from tests.reliability.figures import make_parser, report
+from tests.reliability.figures import add_database, chosen_server, make_parser, report
 from tests.reliability.oracle import Judgement
 
 GRACE_S, MARGIN_S = 2.0, 10.0
@@ -27,9 +27,10 @@ def main(argv: list[str]) -> int:
     parser = make_parser("stops", __doc__)
     parser.add_argument("--stops", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    add_database(parser)
     options = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as folder:
-        figures = asyncio.run(Stops(Path(folder), kills=options.stops, seed=options.seed).run())
+    with tempfile.TemporaryDirectory() as folder, chosen_server(options) as server:
+        figures = asyncio.run(Stops(Path(folder), kills=options.stops, seed=options.seed, server=server).run())
     return report(figures, is_short=options.json, to_be_zero=(*TO_BE_ZERO, "slow", "unclean"), needed=("jobs",))
 
 
@@ -42,7 +43,7 @@ class Stops(Chaos):
         for _ in range(self._wanted):
             life = await self._begin("")
             for _ in range(self._chance.randint(2, 4)):
-                self._ask()
+                self._crowd.ask()
             await until(self._has_news, timeout_s=20)
             await asyncio.sleep(self._chance.uniform(0, 0.5))
             began = time.monotonic()
@@ -54,7 +55,7 @@ class Stops(Chaos):
 
     def _figures(self, judged: Judgement, *, seconds: float) -> dict[str, object]:
         figures = super()._figures(judged, seconds=seconds)
-        del figures["kills"], figures["failpoints"]
+        del figures["kills"], figures["failpoints"], figures["database_strikes"]
         own = {"stops": self._wanted, "slow": self._slow, "unclean": self._unclean}
         return own | {"longest_s": round(self._longest_s, 1)} | figures
 

@@ -19,8 +19,9 @@ import time
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from tests.postgres import Server
 from tests.reliability.chaos import TO_BE_ZERO, Chaos
-from tests.reliability.figures import make_parser, report
+from tests.reliability.figures import add_database, chosen_server, make_parser, report
 from tests.reliability.oracle import Judgement
 
 EVERY_S, ASK_EVERY_S = 0.1, 1.0
@@ -35,9 +36,10 @@ def main(argv: list[str]) -> int:
     parser = make_parser("storm", __doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
+    add_database(parser)
     options = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as folder:
-        figures = asyncio.run(Storm(Path(folder), seconds=options.seconds, seed=options.seed).run())
+    with tempfile.TemporaryDirectory() as folder, chosen_server(options) as server:
+        figures = asyncio.run(Storm(Path(folder), seconds=options.seconds, seed=options.seed, server=server).run())
     to_be_zero, needed = (*TO_BE_ZERO, "unanswered", "unasked"), ("jobs", "first_answers", "is_far_from_a_ban")
     return report(figures, is_short=options.json, to_be_zero=to_be_zero, needed=needed)
 
@@ -47,8 +49,8 @@ class Storm(Chaos):
 
     remembers = 100_000
 
-    def __init__(self, folder: Path, *, seconds: float, seed: int) -> None:
-        super().__init__(folder, kills=0, seed=seed)
+    def __init__(self, folder: Path, *, seconds: float, seed: int, server: Server | None = None) -> None:
+        super().__init__(folder, kills=0, seed=seed, server=server)
         self._seconds = seconds
 
     async def _faults(self) -> None:
@@ -56,7 +58,7 @@ class Storm(Chaos):
         began = asked = time.monotonic()
         while time.monotonic() - began < self._seconds:
             if time.monotonic() >= asked:
-                self._ask()
+                self._crowd.ask()
                 asked += ASK_EVERY_S
             for path in PATHS:
                 self._lay_fault(path)
@@ -89,11 +91,11 @@ class Storm(Chaos):
 
     def _figures(self, judged: Judgement, *, seconds: float) -> dict[str, object]:
         figures = super()._figures(judged, seconds=seconds)
-        del figures["kills"], figures["failpoints"]
+        del figures["kills"], figures["failpoints"], figures["database_strikes"]
         in_ten_minutes = self._num_invalid * 600 / self._seconds
         own = {"faults": self._num_faults, "first_answers": self._num_first, "invalid": self._num_invalid}
-        own["failed"] = sum(asked.failed for asked in self._asked)
-        own["unasked"] = len(self._witness.told() - self._witness.asked(self._asked))
+        own["failed"] = sum(asked.failed for asked in self._crowd.asked)
+        own["unasked"] = len(self._witness.told() - self._witness.asked(self._crowd.asked))
         return own | {"is_far_from_a_ban": in_ten_minutes < MAX_INVALID / 10} | figures
 
 

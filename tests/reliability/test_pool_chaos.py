@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from bench.light_engine import finish
@@ -21,7 +19,7 @@ from generation.scheduling.worker_pool import Member, WorkerPool
 from tests.generation.in_process_worker import InProcessWorker
 from tests.generation.service_harness import Place, opened_with
 from tests.patience import PATIENCE_S
-from tests.reliability.oracle import AUDIT
+from tests.reliability.books import Books
 
 STRIKES = 24
 MODELS = Catalog.open("paintbox").models
@@ -70,8 +68,8 @@ class Weather:
 async def test_under_strikes_at_several_workers_every_image_is_painted_once(tmp_path: Path) -> None:
     pool = WorkerPool([Member(name=name, worker=InProcessWorker(MODELS, num_slots=3)) for name in "xyz"])
     async with opened_with(tmp_path, pool, catalog=Catalog.open("paintbox")) as place:
-        with closing(sqlite3.connect(tmp_path / "atelier.db")) as connection:
-            connection.executescript(AUDIT)
+        books = Books(f"sqlite:///{tmp_path / 'atelier.db'}")
+        await asyncio.to_thread(books.audit)
         weather, jobs = Weather(place, seed=3), list[Job]()
         for number in range(STRIKES):
             owner = Owner(guild_id=number % 3, user_id=number % 5)
@@ -84,11 +82,8 @@ async def test_under_strikes_at_several_workers_every_image_is_painted_once(tmp_
     assert {image.error for image in failed} <= {"WorkerLost"}, "only what three workers died of"
     assert len(failed) <= 2, "of strikes at random"
     assert any(image.attempt > 1 for image in images), "the strikes met work"
-    with closing(sqlite3.connect(tmp_path / "atelier.db")) as connection:
-        assert connection.execute("SELECT count(*) FROM stale_writes").fetchone() == (0,)
-        twice = "SELECT image_id FROM ledger WHERE kind <> 'reserve' GROUP BY image_id HAVING count(*) > 1"
-        assert connection.execute(twice).fetchall() == []
-    async with await Database.open(f"sqlite:///{tmp_path / 'atelier.db'}", tmp_path) as database:
-        books = await reconcile(database)
-    assert not books.postings
-    assert not books.balances
+    assert books.num_stale_writes() == books.num_settled_twice() == 0
+    async with await Database.open(books.address, tmp_path) as database:
+        found = await reconcile(database)
+    assert not found.postings
+    assert not found.balances
