@@ -3,9 +3,9 @@
 Bot and worker run as processes against a local Discord that never dies and is the witness. Lives of the bot follow one
 another. In each, users ask for pictures and something happens: a failpoint is hit (all of them in turn, the first life
 of each at its first passing), a process is killed at a random moment, frozen beyond its timeout, told to stop, or its
-answers from Discord are dropped. With `--database postgresql` a PostgreSQL server has the data, and is stopped as
-in a power cut and started again, or ends the bot's sessions. Sometimes tokens expire and users delete messages. One last
-life runs without faults until everything is done.
+answers from Discord are dropped. With `--database postgresql` a server has the data; it is stopped as in a power cut
+and started again, or ends the bot's sessions. Sometimes tokens expire and users delete messages. One last life runs
+without faults until everything is done.
 
 Keys: `kills` of bots and workers, and strikes at the database; `jobs`; `lost`, `duplicates`, `drift`, `unfinished`,
 `stale_writes` as `oracle.py` counts them, all to be 0; `failpoints` and `database_strikes`, how often each struck;
@@ -202,8 +202,8 @@ class Chaos:
             case "stop":
                 life.send(signal.SIGTERM)
                 await life.over(timeout_s=20)
-            case _ if way in DATABASE_WAYS and self._server is not None:
-                await self._strike_database(self._server, way)
+            case _ if way in DATABASE_WAYS:
+                await self._strike_database(life, way)
         await life.over(timeout_s=self._chance.choice((0.0, 0.1, 0.3, 0.6)))
 
     async def _kill_worker(self, life: Life) -> None:
@@ -212,15 +212,18 @@ class Chaos:
         if not life.is_over and life.signal_worker(signal.SIGKILL, index=self._struck_member()):
             self._kills += 1
 
-    async def _strike_database(self, server: Server, way: str) -> None:
-        """Take the bot's sessions away while it is at work. Then more is asked of it, which has to arrive."""
-        await strike(server, self._books.address, way, self._chance)
+    async def _strike_database(self, life: Life, way: str) -> None:
+        """Take the bot's sessions away while it is at work. Then ask for more: what it still accepts has to arrive."""
+        assert self._server is not None
+        await strike(self._server, self._books.address, way, self._chance)
         self._kills += 1
         self._database_strikes[way] += 1
         self._seen = len(self._witness.told())
-        for _ in range(self._chance.randint(1, 3)):
+        for _ in range(10):  # the first may be refused
             self._crowd.ask()
-        await until(self._has_news, timeout_s=10)
+            await until(lambda: life.is_over or self._has_news(), timeout_s=1)
+            if life.is_over or self._has_news():
+                return
 
     def _is_struck(self) -> bool:
         """Return whether the failpoint was hit. It is armed in one of the workers: ask until that one has work."""
