@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from cli.cloud_settings import CloudChoices
 from cli.env_file import ENV_FILE, PREFIX, Written, find_home, read_written, refuse_left_behind
+from cli.monitoring_settings import MonitoringChoices
 from generation.errors import ConfigurationError
 from generation.fleet.address import read_address
 from generation.loopback import is_loopback_url
@@ -46,7 +47,7 @@ def _threshold(default: float, what: str) -> Any:
     return Field(default, ge=0, le=1, allow_inf_nan=False, description=text)
 
 
-class Settings(CloudChoices):
+class Settings(CloudChoices, MonitoringChoices):
     """One value for each choice an operator has. Frozen: a change needs a restart."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -132,9 +133,6 @@ class Settings(CloudChoices):
     shutdown_grace_s: float = Field(
         20.0, ge=0, le=_YEAR_S, description="Seconds that running pictures get to end at shutdown."
     )
-    health_port: int = Field(8790, ge=0, le=65535, description="Loopback port of /healthz; 0 switches it off.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
-
     fleet: Annotated[str | None, AfterValidator(read_address)] = Field(
         None, description="The head of a fleet of workers on other machines, host:port, as `fleet head` says it."
     )

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from cli import discord_api, fleet, fleet_table
 from cli.hardware import INSTALL, describe_hardware
-from cli.health import require_port
+from cli.http_pages import format_address, require_port
 from config import Settings
 from db.access import foreign_owner, network_file_system, require_data_folder, require_database_file
 from db.address import describe, file_of, parse_url
@@ -28,6 +28,7 @@ from generation.errors import ConfigurationError
 from generation.fleet.query import FleetOutOfReachError
 from generation.fleet.version import find_version
 from generation.images.c2pa import load_credentials
+from generation.loopback import is_loopback_host
 from generation.models.catalog import Catalog, Model
 from generation.models.failed_loads import FailedLoads
 from generation.program import format_command
@@ -127,7 +128,8 @@ async def _database(settings: Settings) -> str:
         problem = f"{file} lies on a network file system ({network}), where SQLite can lose what it wrote."
         raise StartConcernError(problem=problem, remedy="Set ATELIER_DATABASE_URL to a file on a disk of this machine.")
     if running:
-        return f"in use by a bot that runs ({running}); http://127.0.0.1:{settings.health_port}/healthz says how it is"
+        page = format_address(settings.http_host, settings.health_port)
+        return f"in use by a bot that runs ({running}); {page}/healthz says how it is"
     if schema is None:
         return "there is none yet; the first start creates it"
     if schema != newest_revision():
@@ -211,8 +213,11 @@ async def _port(settings: Settings) -> str:
     if not settings.health_port:
         return "/healthz is switched off"
     if FolderLock(settings.data_dir).holder() is None:
-        require_port(settings.health_port)
-    return f"http://127.0.0.1:{settings.health_port}/healthz"
+        require_port(settings.http_host, settings.health_port)
+    page = f"{format_address(settings.http_host, settings.health_port)}/healthz"
+    if is_loopback_host(settings.http_host):
+        return page
+    return f"{page}; anyone who reaches this machine on {settings.http_host} can read it (docs/monitoring.md says what)"
 
 
 async def _hardware(settings: Settings) -> str:

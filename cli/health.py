@@ -1,63 +1,31 @@
-"""`/healthz`: one loopback page that says how the bot is, for a container's health check and for people.
-
-It also measures what matters most to Discord: how late the event loop runs.
-"""
+"""What the bot says of its health: all of it in words (`/healthz`), and whether it can do its work (`/readyz`)."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import socket
-import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-
-from aiohttp import web
+from collections.abc import Iterator
 
 from db.engine import Database
-from generation.errors import ConfigurationError
 from generation.fleet.fleet import Fleet
 from generation.requests.cost import UNITS_PER_STEP
 from generation.retry import Problems, num_stuck
 from generation.scheduling.service import GenerationService
 from generation.scheduling.worker_status import WorkerStatus
 
-_EVERY_S = 0.02
-_SAMPLES = 6000
-
-
-class LoopLag:
-    """How late a timer of the event loop fires, over the last two minutes. Milliseconds."""
-
-    def __init__(self) -> None:
-        self._late_ms: deque[float] = deque(maxlen=_SAMPLES)
-
-    async def watch(self) -> None:
-        """Sample until cancelled."""
-        while True:
-            due_s = time.perf_counter() + _EVERY_S
-            await asyncio.sleep(_EVERY_S)
-            self._late_ms.append(max(0.0, (time.perf_counter() - due_s) * 1000))
-
-    def reset(self) -> None:
-        self._late_ms.clear()
-
-    def p99_ms(self) -> float:
-        """Return the 99th percentile of the samples, 0 before the first."""
-        late = sorted(self._late_ms)
-        return late[int(0.99 * (len(late) - 1))] if late else 0.0
+_CONNECTED = "connected"
+_ANSWERS_WITHIN_S = 2.0
+"""A database that takes longer to read nothing is not ready."""
 
 
 class HealthStatus:
-    """What `/healthz` says of the parts of the bot."""
+    """What the pages say of the parts of the bot."""
 
     def __init__(
         self, generation: GenerationService, database: Database, problems: Problems, *, fleet: Fleet | None = None
     ) -> None:
         self._generation, self._database, self._problems, self._fleet = generation, database, problems, fleet
         self._discord = "connecting"
+        self._reading: asyncio.Task[None] | None = None
 
     def set_discord(self, state: str) -> None:
         """Note the state of the connection to Discord; all but "connected" is a problem."""
@@ -74,8 +42,30 @@ class HealthStatus:
             "problems": list(self._list_problems()),
         }
 
+    async def list_readiness(self) -> dict[str, bool]:
+        """Return what the bot needs to paint and to answer, and whether it is there."""
+        return {
+            "discord": self.is_connected,
+            "database": await self._has_database(),
+            "worker": self._generation.is_ready,
+        }
+
+    @property
+    def is_connected(self) -> bool:
+        return self._discord == _CONNECTED
+
+    async def _has_database(self) -> bool:
+        """Return whether it can be read, and takes what is written."""
+        if self._database.problem is not None or num_stuck():
+            return False
+        if self._reading is None or self._reading.done():  # else one that hangs: no more are put behind it
+            self._reading = asyncio.create_task(self._database.require_readable(), name="database check")
+        reading = self._reading
+        await asyncio.wait((reading,), timeout=_ANSWERS_WITHIN_S)
+        return reading.done() and reading.exception() is None
+
     def _list_problems(self) -> Iterator[str]:
-        if self._discord != "connected":
+        if not self.is_connected:
             yield f"Discord: {self._discord}"
         if not self._generation.is_ready:
             yield from self._list_workers_down()
@@ -110,66 +100,3 @@ def _describe(worker: WorkerStatus) -> dict[str, object]:
         "losses": worker.num_losses,
         "loaded": [each.name for each in worker.loaded],
     }
-
-
-Facts = Callable[[], dict[str, object]]
-"""What the rest of the program says about itself; key `problems` (a list of sentences) decides the status."""
-
-
-@asynccontextmanager
-async def serve_health(port: int, facts: Facts) -> AsyncIterator[LoopLag]:
-    """Serve `/healthz` on 127.0.0.1 while the context lasts: 200 when well, 503 with the problems when not.
-
-    Port 0 serves nothing but still measures. Raises `ConfigurationError` if the port is taken.
-    """
-    lag = LoopLag()
-    watching = asyncio.create_task(lag.watch(), name="loop lag")
-    runner = await _start(port, facts, lag) if port else None
-    try:
-        yield lag
-    finally:
-        watching.cancel()
-        if runner is not None:
-            await runner.cleanup()
-
-
-async def _start(port: int, facts: Facts, lag: LoopLag) -> web.AppRunner:
-    async def healthz(request: web.Request) -> web.Response:
-        body = facts() | {"loop_lag_p99_ms": round(lag.p99_ms(), 1), "tasks": len(asyncio.all_tasks())}
-        return web.json_response(body, status=503 if body.get("problems") else 200)
-
-    app = web.Application()
-    app.router.add_get("/healthz", healthz)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise _port_refused(port, error) from None
-    return runner
-
-
-def require_port(port: int) -> None:
-    """Raise `ConfigurationError` unless the page can be served there: open the port, and let go of it at once."""
-    with socket.socket() as trial:
-        if os.name == "posix":  # as asyncio does; elsewhere it would share a port that is in use
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind(("127.0.0.1", port))
-            trial.listen()
-        except OSError as error:
-            raise _port_refused(port, error) from None
-
-
-def _port_refused(port: int, error: OSError) -> ConfigurationError:
-    if error.errno == errno.EADDRINUSE:
-        problem = f"Port {port} of this machine is in use, perhaps by another Atelier."
-        return ConfigurationError(problem=problem, remedy="Stop that one, or set ATELIER_HEALTH_PORT.")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        problem = f"Port {port} is kept for the system, and this user may not open it."
-        return ConfigurationError(problem=problem, remedy="Set ATELIER_HEALTH_PORT to another from 1024 on.")
-    problem = f"Port {port} cannot be opened on 127.0.0.1 ({os.strerror(error.errno or 0)})."
-    return ConfigurationError(
-        problem=problem, remedy="Check the network of this machine, or set ATELIER_HEALTH_PORT=0."
-    )

@@ -19,7 +19,8 @@ from msgspec.structs import asdict
 
 from cli.cloud import find_terms, join_cloud
 from cli.doctor import require_startable
-from cli.health import HealthStatus, serve_health
+from cli.health import HealthStatus
+from cli.http_pages import Pages, serve_pages
 from cli.network import ProxyConnector
 from cli.standby import is_taken, wait_for_turn
 from cli.workers import build_fleet, build_pool
@@ -229,7 +230,8 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
         _make_collections_rare()
         services = build_services(app, settings)
         status = HealthStatus(app.generation, app.database, app.problems, fleet=app.fleet)
-        async with serve_health(settings.health_port, status):
+        pages = Pages(facts=status, list_readiness=status.list_readiness)
+        async with serve_pages(settings.health_port, pages, host=settings.http_host):
             await _run_bot(app, services, settings, status, stop)
 
 

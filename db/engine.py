@@ -95,6 +95,10 @@ class Database:
         """
         return await self._tracked(self._read(work))
 
+    async def require_readable(self) -> None:
+        """Raise unless the database can be read now."""
+        await self.read(lambda session: session.connection().exec_driver_sql("SELECT 1").scalar())
+
     async def read_apart(self, work: Work[T]) -> T:
         """Run `work(session)` as `read` does, but in a thread: for what looks at thousands of rows.
 

@@ -1,47 +1,26 @@
-"""The health page names problems, and answers this machine only."""
+"""What the bot says of its health."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
-import time
 from pathlib import Path
 
-import aiohttp
 import pytest
-from aiohttp import web
 
-from cli.health import HealthStatus, LoopLag, serve_health
-from generation.errors import ConfigurationError
+from cli import health
+from cli.health import HealthStatus
 from generation.models.catalog import Catalog
 from generation.retry import Problems
 from generation.scheduling.worker_pool import Member, WorkerPool
 from tests.generation.in_process_worker import InProcessWorker
-from tests.generation.service_harness import opened_with
+from tests.generation.service_harness import Place, opened_with
 from tests.patience import PATIENCE_S
 
 
-def free_port() -> int:
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def fetch(port: int) -> tuple[int, dict[str, object]]:
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/healthz") as answer:
-        return answer.status, await answer.json()
-
-
-async def test_well_is_200_and_unwell_is_503_with_the_reason() -> None:
-    port, problems = free_port(), list[str]()
-    async with serve_health(port, lambda: {"problems": problems}):
-        assert (await fetch(port))[0] == 200
-        problems.append("Discord: connecting")
-        status, body = await fetch(port)
-        assert status == 503
-        assert body["problems"] == ["Discord: connecting"]
+async def _until_lost(place: Place) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not any(each.trouble for each in place.generation.workers):  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
 
 async def test_of_several_workers_one_that_is_down_makes_the_bot_slower_but_not_unwell(tmp_path: Path) -> None:
@@ -53,9 +32,7 @@ async def test_of_several_workers_one_that_is_down_makes_the_bot_slower_but_not_
         status.set_discord("connected")
         await place.finished(await place.submit())
         workers[0].lose()
-        async with asyncio.timeout(PATIENCE_S):
-            while not any(each.trouble for each in place.generation.workers):  # noqa: ASYNC110
-                await asyncio.sleep(0)
+        await _until_lost(place)
         facts = status()
         assert facts["problems"] == []
         assert facts["degraded"] == ["The worker w0 is starting or restarting (it was unplugged)."]
@@ -64,41 +41,46 @@ async def test_of_several_workers_one_that_is_down_makes_the_bot_slower_but_not_
         assert status()["degraded"] == []
 
 
-async def test_a_taken_port_is_one_sentence() -> None:
-    port = free_port()
-    async with serve_health(port, dict):
-        with pytest.raises(ConfigurationError, match=f"Port {port} of this machine is in use"):
-            async with serve_health(port, dict):
-                pass
-
-
-@pytest.mark.parametrize(
-    ("number", "says"),
-    [
-        (errno.EACCES, r"Port 80 is kept for the system, and this user may not open it\. Set ATELIER_HEALTH_PORT"),
-        (errno.EADDRNOTAVAIL, r"Port 80 cannot be opened on 127\.0\.0\.1 \(Cannot assign requested address\)"),
-    ],
-)
-async def test_a_port_that_cannot_be_opened_is_not_called_in_use(
-    monkeypatch: pytest.MonkeyPatch, number: int, says: str
+async def test_ready_is_said_of_discord_the_database_and_a_worker_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refuse(_site: web.TCPSite) -> None:
-        raise OSError(number, "as the system says")
+    catalog = Catalog.open("paintbox")
+    worker = InProcessWorker(catalog.models)
+    pool = WorkerPool([Member(name="w0", worker=worker)])
+    async with opened_with(tmp_path, pool, catalog=catalog) as place:
+        database = place.store._database
+        status = HealthStatus(place.generation, database, Problems())
+        await place.finished(await place.submit())
+        assert await status.list_readiness() == {"discord": False, "database": True, "worker": True}
+        status.set_discord("connected")
+        assert all((await status.list_readiness()).values())
+        worker.lose()
+        await _until_lost(place)
+        assert await status.list_readiness() == {"discord": True, "database": True, "worker": False}
+        monkeypatch.setattr(health, "num_stuck", lambda: 1)
+        assert not (await status.list_readiness())["database"], "it takes no writes"
+        monkeypatch.undo()
+        await database.close()
+        assert not (await status.list_readiness())["database"]
 
-    monkeypatch.setattr(web.TCPSite, "start", refuse)
-    with pytest.raises(ConfigurationError, match=says):
-        async with serve_health(80, dict):
-            pass
 
+async def test_a_database_that_does_not_answer_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answers = [], asyncio.Event()
 
-async def test_a_blocked_loop_shows() -> None:
-    lag = LoopLag()
-    watching = asyncio.create_task(lag.watch())
-    await asyncio.sleep(0)
-    block_until_s = time.perf_counter() + 0.2
-    while time.perf_counter() < block_until_s:
-        pass  # the thing to be noticed
-    while lag.p99_ms() == 0.0:  # noqa: ASYNC110 - the watch has no event to wait for, and needs none
+    async def hang(_database: object) -> None:
+        asked.append(1)
+        await answers.wait()
+
+    catalog = Catalog.open("paintbox")
+    monkeypatch.setattr(health, "_ANSWERS_WITHIN_S", 0.0)
+    async with opened_with(tmp_path, WorkerPool(is_open=True), catalog=catalog) as place:
+        database = place.store._database
+        monkeypatch.setattr(type(database), "require_readable", hang)
+        status = HealthStatus(place.generation, database, Problems())
+        for _ in range(3):
+            assert not (await status.list_readiness())["database"]
+        answers.set()
         await asyncio.sleep(0)
-    watching.cancel()
-    assert lag.p99_ms() > 100
+        assert len(asked) <= 1
+        monkeypatch.setattr(health, "_ANSWERS_WITHIN_S", PATIENCE_S)
+        assert (await status.list_readiness())["database"]

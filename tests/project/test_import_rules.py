@@ -39,7 +39,7 @@ BASICS = {
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "bot.py": ({"cli.app"}, NOT_TORCH),
     "config.py": (
-        {"cli.cloud_settings", "cli.env_file", "generation.errors", "generation.loopback"}
+        {"cli.cloud_settings", "cli.env_file", "cli.monitoring_settings", "generation.errors", "generation.loopback"}
         | {"generation.workers.devices", "generation.workers.engine_settings", "generation.fleet.address"},
         NOT_TORCH,
     ),
@@ -47,6 +47,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "cli/serve.py": ({"cli", "cogs", "config", "db", "generation"}, {"sqlalchemy"} | TORCH),
     "cli/env_file.py": ({"generation.errors", "generation.local_files", "generation.program"}, NOT_TORCH),
     "cli/cloud_settings.py": ({"generation.cloud.settings"}, NOT_TORCH),
+    "cli/monitoring_settings.py": (set(), NOT_TORCH),
     "cli/logging_setup.py": (set(), NOT_TORCH),
     "cli/network.py": ({"generation.errors", "generation.loopback"}, NOT_TORCH),
     "generation/*.py": (BASICS, NOT_TORCH),

@@ -29,7 +29,22 @@ FOLDER = re.compile(
 )
 MODULE = re.compile(r"(?:bench|cli|cogs|config|db|discord_sandbox|generation|tests|tools|training)(?:\.\w+)+")
 CLASS = re.compile(r"[A-Z]+[a-z]+(?:[A-Z][a-z0-9]+)+")
-FOREIGN_SLASHES = {"healthz", "data", "models", "etc", "path", "pattern", "venv", "opt", "srv", "run", "users"}
+FOREIGN_SLASHES = {
+    "livez",
+    "readyz",
+    "healthz",
+    "metrics",
+    "data",
+    "models",
+    "etc",
+    "path",
+    "pattern",
+    "venv",
+    "opt",
+    "srv",
+    "run",
+    "users",
+}
 
 
 def read(page: Path) -> str:
