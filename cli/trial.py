@@ -14,6 +14,7 @@ import typer
 
 from cli.env_file import find_home
 from cli.execution import PROGRAM, chosen_home
+from db.lock import FolderLock, in_use
 from generation.errors import ConfigurationError
 
 _NAMES = ("discord_sandbox", "sandbox")
@@ -23,11 +24,13 @@ _NAMES = ("discord_sandbox", "sandbox")
 def run_trial(port: int, data_dir: Path | None) -> int:
     """Serve a local Discord with the bot connected until interrupted. Blocks. Return the bot's exit status.
 
-    Raise `ConfigurationError` if the sandbox is not installed.
+    Raise `ConfigurationError` if the sandbox is not installed, or runs already.
     """
     launch = _import_launch()
     home = find_home(chosen_home.get())
     folder = (data_dir or home / "sandbox-data").absolute()
+    if (holder := FolderLock(folder).holder()) is not None:
+        raise in_use(f"the folder {folder}", holder, "another one with --data-dir")
 
     def build_environment(discord: Any) -> dict[str, str]:
         return {

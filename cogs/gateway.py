@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 import traceback
 from typing import Annotated, Any
 
@@ -64,6 +65,15 @@ class Gateway(DiscordWebSocket):
             await super().poll_event()
         except ReconnectWebSocket as lost:
             raise ReconnectWebSocket(self.shard_id, resume=lost.resume and self._is_started) from None
+
+    async def send_heartbeat(self, data: Any) -> None:
+        """Note the time first: discord.py's thread notes it afterwards, and a near server may have answered by then.
+
+        The answer would be measured from the heartbeat before, and be called 41 s late.
+        """
+        if self._keep_alive is not None:
+            self._keep_alive._last_send = time.perf_counter()
+        await super().send_heartbeat(data)
 
     async def received_message(self, msg: Any, /) -> None:
         self._envelope = None

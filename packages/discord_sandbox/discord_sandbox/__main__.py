@@ -6,11 +6,11 @@ import argparse
 import asyncio
 import sys
 
-from discord_sandbox.server import Sandbox
+from discord_sandbox.launch import open_for_a_person
 
 
 async def _serve(port: int, bot_name: str) -> None:
-    async with Sandbox(port=port, seed_world=True, bot_name=bot_name, journal_limit=3000) as discord:
+    async with open_for_a_person(port, bot_name) as discord:
         lines = [
             f"Discord is at   {discord.url}  (open it in a browser)",
             f"API             {discord.api_base}",

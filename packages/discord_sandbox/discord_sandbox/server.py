@@ -46,7 +46,8 @@ class Sandbox:
     """Discord on 127.0.0.1, for one bot.
 
     `port` 0 takes any free port. `seed_world` puts users and servers in it. `openapi` is the path of Discord's
-    OpenAPI description; None takes the environment's `DISCORD_OPENAPI`. Without that, or with "", nothing is validated.
+    OpenAPI description; None takes the environment's `DISCORD_OPENAPI`. Without that, or with "", nothing is validated,
+    which is logged unless it is what "" asked for.
     `bot_name` is the bot's user name, `ack_deadline_s` the time it has for a first answer (Discord's: 3 s).
     With `tls` (a certificate for the names in `route_gateway_name.NAMES`) it answers as discord.com itself.
     `journal_limit` is how many calls and events are remembered.
@@ -72,6 +73,7 @@ class Sandbox:
         self.world = World(self.clock, bot_name)
         description = os.environ.get("DISCORD_OPENAPI") if openapi is None else openapi
         self._validator = OpenApiValidator(self.journal, Path(description) if description else None)
+        self._must_validate = openapi != ""
         self.files = FileStore(self.clock)
         self._messages = MessageService(self.world, self.files)
         self.gateway = Gateway(self.world, self.journal)
@@ -138,7 +140,7 @@ class Sandbox:
         if self._runner is not None:
             await self._runner.cleanup()
         await self.validate_all()
-        if not self._validator.is_present:
+        if self._must_validate and not self._validator.is_present:
             _log.warning("NOTHING WAS VALIDATED: DISCORD_OPENAPI names no description; only the hand-written rules ran")
 
     # -- addresses -----------------------------------------------------------------------------------
