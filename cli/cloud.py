@@ -24,7 +24,7 @@ async def join_cloud(settings: Settings, models: Sequence[Model], pool: WorkerPo
         return
     helpers = [each.worker for each in pool.members if isinstance(each.worker, AskedWorker)]
     cloud = read_cloud(settings, models, can_check=bool(helpers))
-    worker = CloudWorker(cloud, books=books, helpers=helpers, open_session=_open_session)
+    worker = CloudWorker(cloud, books=books, helpers=helpers, open_session=open_session)
     await pool.join(Member(name="cloud", worker=worker, device=cloud.host, is_cloud=True))
 
 
@@ -68,7 +68,7 @@ def _refuse(problem: str, remedy: str) -> ConfigurationError:
     return ConfigurationError(problem=problem, remedy=remedy)
 
 
-def _open_session() -> aiohttp.ClientSession:
+def open_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=ProxyConnector(),
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cli import discord_api, fleet, fleet_table
+from cli import cloud_check, discord_api, fleet, fleet_table
 from cli.hardware import INSTALL, describe_hardware
 from cli.http_pages import format_address, require_port
+from cli.unused_settings import find_unused
 from config import Settings
 from db.access import foreign_owner, network_file_system, require_data_folder, require_database_file
 from db.address import describe, file_of, parse_url
@@ -241,6 +242,20 @@ async def _fleet(settings: Settings) -> str:
     return table
 
 
+async def _cloud(settings: Settings) -> str:
+    found = await cloud_check.look(settings)
+    text = "".join(f"\n  {each.text}" for each in found) or "none is set"
+    if not all(each.is_well for each in found):
+        raise StartConcernError(problem=f"{text}\n ", remedy="The bot starts, and paints all pictures here meanwhile.")
+    return text
+
+
+async def _settings(settings: Settings) -> str:
+    if unused := find_unused(settings):
+        raise StartConcernError(problem=" ".join(unused), remedy="Set that, or leave these out.")
+    return "all that are set have an effect"
+
+
 async def _discord(settings: Settings) -> str:
     if settings.discord_token is None:
         remedy = f"{format_command('setup')} asks for it, or try {format_command('sandbox')} without one."
@@ -259,6 +274,7 @@ async def _discord(settings: Settings) -> str:
 
 
 CHECKS = [
+    Check("Settings", _settings),
     Check("Data folder", _data_folder),
     Check("Database", _database),
     Check("Stored values", _stored, is_for_start=False),  # each is logged when it is read
@@ -267,6 +283,7 @@ CHECKS = [
     Check("Health page", _port),
     Check("Discord", _discord),
     Check("Fleet", _fleet, is_for_start=False),  # it may be up later than the bot
+    Check("Cloud worker", _cloud, is_for_start=False),  # its settings are checked where it is made
     Check("Graphics card", _hardware, is_for_start=False),  # the worker's start says the same of it
 ]
 AT_START = [check for check in CHECKS if check.is_for_start]

@@ -38,13 +38,15 @@ async def _build_help(interaction: Interaction, _: str) -> MessageSpec:
 
 
 async def _build_about(interaction: Interaction, _: str) -> MessageSpec:
-    generation = interaction.client.services.generation
+    services = interaction.client.services
+    generation, cloud = services.generation, services.cloud_terms
     return _messages.build_about(
         models=[(model.name, model.licence) for model in generation.catalog.models],
         is_ready=generation.is_ready,
         is_paused=generation.is_paused,
         num_waiting=generation.num_waiting,
         num_running=generation.num_running,
+        cloud=None if cloud is None else cloud.host,
     )
 
 

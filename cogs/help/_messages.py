@@ -14,6 +14,11 @@ ABOUT_BOT = N_(
     "A Discord bot that paints pictures on its operator's own machine. What you type stays on that "
     "machine, and every picture can be made again, byte for byte."
 )
+ABOUT_WITH_CLOUD = N_(
+    "### Atelier\n"
+    "A Discord bot that paints pictures on its operator's own machine and, when that is busy, has some painted by "
+    "{host}. Each of those says so. Their prompts go there, and they cannot be made again byte for byte."
+)
 HELLO = N_(
     "### Hello, I paint pictures\n"
     "Type `/imagine` and describe what you want to see, for example\n"
@@ -49,10 +54,16 @@ def _format_command(name: str, command_id: int | None) -> str:
 
 
 def build_about(
-    *, models: Sequence[tuple[str, str]], is_ready: bool, num_waiting: int, num_running: int, is_paused: bool = False
+    *,
+    models: Sequence[tuple[str, str]],
+    is_ready: bool,
+    num_waiting: int,
+    num_running: int,
+    is_paused: bool = False,
+    cloud: str | None = None,
 ) -> MessageSpec:
-    """Return what this is and how it is doing."""
-    head = _(ABOUT_BOT)
+    """Return what this is and how it is doing. `cloud`: the host of a cloud worker."""
+    head = _(ABOUT_BOT) if cloud is None else _(ABOUT_WITH_CLOUD, host=escape_markdown(cloud))
     painted = tuple(format_small(f"{escape_markdown(name)} ({escape_markdown(licence)})") for name, licence in models)
     now = describe_state(num_running, is_ready=is_ready, is_paused=is_paused)
     waiting = ngettext("{number} picture is waiting.", "{number} pictures are waiting.", num_waiting)

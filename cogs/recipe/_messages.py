@@ -39,6 +39,9 @@ FROM_TOOL = N_(
 )
 UNREAD_SETTINGS = N_("I cannot read these settings, so I do not use them: {names}.")
 SEED_CUT = N_("I use {here} instead of its seed {there}: only 32 bits of a seed count here.")
+NOT_EXACT = N_("To paint it again here, as a different picture: {command}")
+FILE_NOT_EXACT = N_("To paint it again here, as a different picture: `/reproduce` with this file.")
+MAX_HOST = 80
 ORIGINS = {
     Origin.TYPED: N_("Typed: {values}"),
     Origin.MEMBER: N_("from the member's own defaults: {values}"),
@@ -73,14 +76,17 @@ def build_recipe(job: Job, kin: Relatives, places: Places) -> MessageSpec:
     blocks.append("\n".join(_format_trace(image, made, layout) for image, made in done))
     if family := _format_family(kin, places, job.owner.guild_id):
         blocks.append("\n".join(family))
-    command = f"`/reproduce picture:{job.id}-{done[0][0].index}`"
-    blocks.append(format_small(_("To make a picture again, byte for byte: {command}", command=command)))
+    image, made = next((each for each in done if not each[1].fingerprint.cloud), done[0])
+    command = f"`/reproduce picture:{job.id}-{image.index}`"
+    exact = N_("To make a picture again, byte for byte: {command}")
+    blocks.append(format_small(_(NOT_EXACT if made.fingerprint.cloud else exact, command=command)))
     return MessageSpec(blocks=tuple(blocks))
 
 
 def build_file_recipe(made: Recipe) -> MessageSpec:
     """Return the recipe in a PNG of ours, for any member's picture."""
-    command = format_small(_("To make the picture again, byte for byte: `/reproduce` with this file."))
+    exact = N_("To make the picture again, byte for byte: `/reproduce` with this file.")
+    command = format_small(_(FILE_NOT_EXACT if made.fingerprint.cloud else exact))
     facts = _format_facts(made)
     return MessageSpec(blocks=(_(TITLE), facts, Rule(), _build_parameters(made), *_build_template([made]), command))
 
@@ -177,6 +183,8 @@ def _format_facts(made: Recipe) -> str:
         N_("Model"): f"{escape_markdown(spec.model, limit=80)} ({_format_code(made.model_sha256[:10])})",
         N_("Machine"): f"`{made.fingerprint.digest}`",
     }
+    if made.fingerprint.cloud:
+        facts[N_("Painted by")] = escape_markdown(made.fingerprint.cloud, limit=MAX_HOST)
     if spec.variation is not None:
         facts[N_("Variation")] = _(
             "seed {seed}, strength {strength}", seed=spec.variation.seed, strength=spec.variation.strength
@@ -199,15 +207,22 @@ def _format_code(text: str) -> str:
 
 def _format_trace(image: Image, made: Recipe, layout: Comparison | None) -> str:
     seed = made.spec.variation.seed if made.spec.variation else made.spec.seed
-    trace = made.trace if len(made.trace) <= 60 else made.trace[:59] + "…"
     parts = (
         f"{image.index + 1}",
         *([escape_markdown(format_cell(layout, image.spec), limit=MAX_LABEL)] if layout else []),
         _("seed {seed}", seed=seed),
-        *([_("trace {code}", code=f"`{trace}`")] if trace else []),  # an enlargement leaves none
+        *_list_computation(made),
         _("pixels {code}", code=f"`{made.pixels_sha256[:12]}`"),
     )
     return format_small(join_dotted(map(bind_words, parts)))
+
+
+def _list_computation(made: Recipe) -> list[str]:
+    """Return what is known of how a picture was computed: an enlargement leaves no trace, nor does a cloud."""
+    if host := made.fingerprint.cloud:
+        return [_("painted by {host}", host=escape_markdown(host, limit=MAX_HOST))]
+    trace = made.trace if len(made.trace) <= 60 else made.trace[:59] + "…"
+    return [_("trace {code}", code=f"`{trace}`")] if trace else []
 
 
 def _format_family(kin: Relatives, places: Places, guild_id: int) -> list[str]:

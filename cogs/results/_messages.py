@@ -17,9 +17,9 @@ from cogs.common.formatting import (
     make_slug,
 )
 from cogs.common.messages import Action, Block, Button, Gallery, MessageSpec, Picture, Tone
-from cogs.i18n.gettext import N_, _, format_error, format_part, format_value, join_list, ngettext
+from cogs.i18n.gettext import N_, _, format_part, format_value, ngettext
 from cogs.results._action_rows import build_action_rows
-from generation import errors
+from cogs.results._by_picture import list_troubles
 from generation.images.replay import Agreement, ReplayVerdict
 from generation.jobs.job import Image, Job, Status
 from generation.jobs.job_kind import JobKind, get_job_kind
@@ -41,7 +41,9 @@ STARTED_AWAY = N_(
     "The file was removed from the disk. Press Reproduce to paint it again, byte for byte, if its "
     "start image is still there."
 )
-FILE_GONE = N_("This picture was deleted.")
+CLOUD_AWAY = N_(
+    "The file was removed from the disk. It was painted elsewhere, so Reproduce paints a different picture."
+)
 FLAGGED = N_("The safety checker flagged the picture behind the spoiler.")
 FAVOURITE = N_("Added to your favourites. See them with `/history show:favourites`. Press again to remove it.")
 NO_FAVOURITE = N_("Removed from your favourites.")
@@ -61,9 +63,6 @@ IDENTICAL = N_("**Identical** · every byte of the picture is the same.")
 NEAR = N_("**Near** · {measured}: it looks the same.")
 DIFFERENT = N_("**Different**")
 DIFFERENT_BY = N_("**Different** · {measured}")
-STOPPED = N_("Stopped before it was painted.")
-CANCELLED_LATE = N_("**Cancelled** · you pay only for the steps already done.")
-CANCELLED = N_("**Cancelled** · it costs nothing.")
 AI_GENERATED = N_("AI-generated")
 PICTURES_LEFT_OUT = N_("The pictures are not shown here: {reason}. Open them with `/history`.")
 WORDS_LEFT_OUT = N_("The prompt is not shown here: {reason}.")
@@ -198,46 +197,6 @@ def _format_verdict(verdict: ReplayVerdict) -> str:
     else:
         head = _(DIFFERENT_BY, measured=f"{verdict.psnr_db:.0f} dB")
     return f"{head}\n{format_small(format_value(verdict.why))}"
-
-
-def list_troubles(job: Job) -> list[str]:
-    """Return what did not become a picture, and why: the same reason is said once, with the numbers of those it
-    concerns."""
-    if all(image.status is Status.CANCELLED for image in job.images):
-        return [_format_cancelled(job)]
-    reasons = {image.index: reason for image in job.images if (reason := _get_reason(image)) is not None}
-    concerned: dict[str, list[int]] = {}
-    for index, reason in reasons.items():
-        concerned.setdefault(reason, []).append(index)
-    return [
-        reason
-        if len(indexes) == len(job.images)
-        else f"**{join_list([str(index + 1) for index in indexes])}** · {reason}"
-        for reason, indexes in concerned.items()
-    ]
-
-
-def _get_reason(image: Image) -> str | None:
-    """Why an image is not to be seen; None for one that is."""
-    if image.status is Status.CANCELLED:
-        return _(STOPPED)
-    if image.status is not Status.DONE:
-        return _format_failure(image)
-    return _(FILE_GONE) if image.file_sha256 is None else None
-
-
-def _format_cancelled(job: Job) -> str:
-    return _(CANCELLED_LATE if any(image.charged for image in job.images) else CANCELLED)
-
-
-def _format_failure(image: Image) -> str:
-    """Return the sentence of the error an image ended with."""
-    if image.error == errors.InvalidRequestError.code:
-        return _(
-            "The bot cannot paint this request: a LoRA, an embedding, the size or the recipe has changed, or "
-            "does not fit this model. It costs nothing."
-        )
-    return format_error(errors.failure_class(image.error)(attempts=image.attempt))
 
 
 def _has_failed(job: Job) -> bool:

@@ -16,6 +16,7 @@ from cogs.common.responses import edit_reply, send_reply
 from cogs.context import ButtonHandler, Interaction, get_owner
 from cogs.i18n.gettext import N_, _, join_list, ngettext
 from cogs.results import _messages
+from cogs.results._by_picture import list_troubles
 from cogs.results._reduced_variants import MessageVariant
 from cogs.results._result import (
     MAX_REQUEST_BYTES,
@@ -116,7 +117,7 @@ def build_originals(job: Job, found: Originals, part: int = 0) -> MessageSpec:
     if len(found.archives) > 1:
         lines.append(format_small(_(PART, number=part + 1, total=len(found.archives))))
     if part == 0:
-        lines += [*_messages.list_troubles(job), *map(format_small, found.notes)]
+        lines += [*list_troubles(job), *map(format_small, found.notes)]
     return MessageSpec(blocks=("\n".join(lines),), attached=tuple(_list_files(job, found, part)))
 
 

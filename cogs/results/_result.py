@@ -15,6 +15,7 @@ from cogs.common.messages import Action, MessageSpec, Picture
 from cogs.common.picture_visibility import fetch_visibility, is_flagged
 from cogs.i18n.gettext import _
 from cogs.results import _messages
+from cogs.results._by_picture import list_painted_elsewhere
 from cogs.results._guides import build_guides
 from cogs.results._reduced_variants import MessageVariant
 from cogs.results._sheet import build_sheet
@@ -81,7 +82,7 @@ def _build_message(
     job: Job, variant: MessageVariant, shown: Mapping[int, Shown], context: ResultContext
 ) -> MessageSpec:
     files, verdict = context.files, _compare(job, context.files)
-    notes = _list_notes(job) if variant.has_words else []
+    notes = [*(_list_notes(job) if variant.has_words else []), *list_painted_elsewhere(job)]
     job = job if variant.has_words else _remove_words(job)
     pictures: dict[int, Picture] = {}
     sheet: Picture | None = None
@@ -146,7 +147,7 @@ def _build_pictures(
         png = pngs[image.index]
         if png is None:
             if is_away(image) and shown[image.index] is not Shown.NOT:
-                notes[_(_messages.STARTED_AWAY if job.request.spec.files else _messages.FILE_AWAY)] = None
+                notes[_(_explain_away(job, image))] = None
             continue
         data = png if len(png) <= size_limit else _shrink(png, size_limit)
         if data is not png:
@@ -155,6 +156,13 @@ def _build_pictures(
             picture = _messages.build_picture(job, image, sign(data, image, credentials))
             pictures[image.index] = replace(picture, is_spoiler=shown[image.index] is Shown.SPOILER)
     return pictures, list(notes)
+
+
+def _explain_away(job: Job, image: Image) -> str:
+    """Return what can be done about a file that was cleared away."""
+    if image.recipe is not None and image.recipe.fingerprint.cloud:
+        return _messages.CLOUD_AWAY
+    return _messages.STARTED_AWAY if job.request.spec.files else _messages.FILE_AWAY
 
 
 def _shrink(png: bytes, max_bytes: int) -> bytes | None:

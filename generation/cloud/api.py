@@ -30,7 +30,7 @@ MAX_ANSWER_BYTES = 48 << 20
 """A picture as a data URL is a third larger."""
 _REMOTE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DATA_URL = re.compile(r"data:image/[a-z.+-]{1,20};base64,")
-_CALL_S = 30.0
+_CALL_S, _LOOK_S = 30.0, 10.0
 _UNCHARGED = (400, 401, 402, 403, 404, 405, 409, 413, 415, 422, 429)
 """Answers by which nothing was begun."""
 _ENDED = ("succeeded", "failed", "canceled", "aborted")
@@ -90,6 +90,15 @@ class PredictionApi:
             await self._call("POST", f"/predictions/{remote_id}/cancel", timeout_s=_CALL_S, is_json=False)
         except CloudError:
             return
+
+    async def look(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Return the status of a page and the JSON object on it; without one, an empty object. Raise `CloudError`."""
+        url = self._settings.url + path
+        status, data, _ = await self._send("GET", url, headers=self._headers, timeout_s=_LOOK_S, limit=MAX_ANSWER_BYTES)
+        try:
+            return status, msgspec.json.decode(data, type=dict[str, Any])
+        except (msgspec.DecodeError, RecursionError):
+            return status, {}
 
     async def fetch_picture(self, output: object) -> bytes:
         """Return the file that a prediction put out. Raise `CloudError`."""

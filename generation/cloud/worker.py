@@ -38,7 +38,7 @@ from generation.jobs.protocol import (
     Ready,
 )
 from generation.models.catalog import Model
-from generation.requests.recipe import Fingerprint, Trace
+from generation.requests.recipe import CLOUD, Fingerprint, Trace
 from generation.requests.spec import ImageSpec
 from generation.retry import retry_write
 from generation.workers.asked_worker import AskedWorker, Ending
@@ -68,7 +68,7 @@ class CloudWorker:
         self._open_session, self._clock, self._monotonic = open_session, clock, monotonic
         self._helpers = Helpers(helpers, within_s=help_within_s, monotonic=monotonic)
         name = settings.version or "unnamed"
-        self._fingerprint = Fingerprint({"cloud": settings.host, "version": name})
+        self._fingerprint = Fingerprint({CLOUD: settings.host, "version": name})
         self._sha256 = hashlib.sha256(f"{settings.host} {name} {settings.model}".encode()).hexdigest()
         self._session: aiohttp.ClientSession | None = None
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()

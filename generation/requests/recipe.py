@@ -27,6 +27,8 @@ RECIPE_VERSION = 1
 LADDER: Final = (1, 2, 4, 8, 16)
 """The buckets there are, for every family and machine: a trace means the same everywhere. No rung is taken away."""
 _STORAGE: Final = "weights"
+CLOUD: Final = "cloud"
+"""The fact of a fingerprint that names the host which painted the picture, where no machine of ours did."""
 _RUN: Final = r"[1-9]\d{0,3}(c[1-9]\d{0,3}){0,9}x[1-9]\d{0,3}"
 
 
@@ -136,6 +138,11 @@ class Fingerprint:
     def without_storage(self) -> Fingerprint:
         """Return that of the engine, whatever model it has in memory."""
         return Fingerprint({name: fact for name, fact in self.facts.items() if name != _STORAGE})
+
+    @property
+    def cloud(self) -> str:
+        """The host that painted the picture, if a cloud did; else empty. Its bytes are promised by no one."""
+        return self.facts.get(CLOUD, "")
 
     @property
     def digest(self) -> str:

@@ -25,6 +25,7 @@ from cogs.quota import _messages as quota_pages
 from cogs.recipe import _messages as recipe_pages
 from cogs.results import _messages as replies
 from cogs.results import _pictures as picture_pages
+from cogs.results._by_picture import list_painted_elsewhere
 from cogs.rules import _messages as rules_pages
 from cogs.settings import _audit_log as changes
 from cogs.settings import _defaults_messages as defaults_pages
@@ -58,7 +59,7 @@ from generation.requests.comparison import Axis, Comparison
 from generation.requests.defaults import Defaults
 from generation.requests.prompt import MAX_PROMPT_CHARS
 from generation.requests.prompt_addons import Adapter, PromptAddon
-from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.recipe import CLOUD, Fingerprint, Recipe
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.requests.style import MAX_NAME_CHARS, MAX_STYLES, Style
 from generation.requests.word_lists import MAX_LISTS
@@ -137,7 +138,7 @@ def recipe(draw: Draw, made: ImageSpec) -> Recipe:
         spec=made,
         model_sha256="ab" * 32,
         trace=trace,
-        fingerprint=Fingerprint({"torch": "2.13"}),
+        fingerprint=Fingerprint({CLOUD: text(draw, 300)} if flag(draw) else {"torch": "2.13"}),
         pixels_sha256="cd" * 32,
         parents=many(draw, 12, lambda number: "ef" * 32),
         dropped=text(draw, 1200),
@@ -265,7 +266,7 @@ def result(draw: Draw) -> MessageSpec:
     return replies.build_result(
         made,
         pictures,
-        notes=notes,
+        notes=(*notes, *list_painted_elsewhere(made)),
         verdict=verdict if flag(draw) else None,
         is_upscaled=flag(draw),
         is_part=flag(draw),
@@ -328,6 +329,7 @@ def about_page(draw: Draw) -> MessageSpec:
         is_paused=flag(draw),
         num_waiting=10**6,
         num_running=10,
+        cloud="h" * 60 if flag(draw) else None,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from cogs.error_handler import STRAY_BUTTON
-from cogs.results._messages import CANCELLED, CANCELLED_LATE, ENLARGED, TITLES
+from cogs.results._by_picture import CANCELLED, CANCELLED_LATE
+from cogs.results._messages import ENLARGED, TITLES
 from discord_sandbox import Interaction, Message, Sandbox
 from generation.jobs.errors import NotYourPicturesError
 from generation.jobs.job import Status, new_job_id

@@ -28,7 +28,8 @@ from cogs.operator._messages import (
     format_standing,
 )
 from cogs.privacy._cog import OF_YOU
-from cogs.results._messages import CANCELLED, CANCELLED_LATE, NEXT
+from cogs.results._by_picture import CANCELLED, CANCELLED_LATE
+from cogs.results._messages import NEXT
 from cogs.results._messages import PAUSED as WAITING_PAUSED
 from cogs.settings._views import HELLO
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser

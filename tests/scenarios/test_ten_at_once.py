@@ -9,7 +9,8 @@ import zipfile
 import pytest
 
 from cogs.common.errors import PictureNumberError, SeveralPicturesError
-from cogs.results._messages import FILE_GONE, IDENTICAL, NOT_SHOWN_HERE
+from cogs.results._by_picture import FILE_GONE
+from cogs.results._messages import IDENTICAL, NOT_SHOWN_HERE
 from cogs.results._pictures import NONE_LEFT, PART, TOO_LARGE_TO_SEND
 from discord_sandbox import Interaction, Message
 from generation.errors import QuotaExceededError

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from cogs.common.formatting import escape_markdown
 from cogs.common.message_limits import fit_message
 from cogs.common.messages import Action, Gallery, MessageSpec, Tone
 from cogs.recipe import _messages as recipe_pages
 from cogs.results import _messages as replies
+from cogs.results._by_picture import CANCELLED, CANCELLED_LATE, PAINTED_ELSEWHERE, STOPPED, list_painted_elsewhere
 from cogs.results._reduced_variants import MessageVariant
 from cogs.results._result import ResultContext, _build_message
 from generation.errors import FailedError, WithheldError, WorkerLostError
@@ -19,10 +21,11 @@ from generation.images.interchange import ForeignSettings
 from generation.images.metadata import sign_png
 from generation.images.replay import Agreement, ReplayVerdict
 from generation.images.store import ImageFiles
+from generation.jobs.history import Relatives
 from generation.jobs.job import Image, Job, Status
 from generation.owner import Owner
 from generation.requests.edits import Upscale, UpscaleNetwork
-from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.recipe import CLOUD, Fingerprint, Recipe
 from generation.requests.replay import Replay
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.safety.visibility import Shown
@@ -143,10 +146,10 @@ def test_a_failed_picture_is_explained_once() -> None:
 
 
 def test_a_cancelled_job_says_what_it_cost() -> None:
-    assert is_said(replies.CANCELLED, read(replies.build_result(job_of(Status.CANCELLED), {})))
-    assert is_said(replies.CANCELLED_LATE, read(replies.build_result(job_of(Status.CANCELLED, charged=5), {})))
+    assert is_said(CANCELLED, read(replies.build_result(job_of(Status.CANCELLED), {})))
+    assert is_said(CANCELLED_LATE, read(replies.build_result(job_of(Status.CANCELLED, charged=5), {})))
     some = read(replies.build_result(job_of(Status.DONE, Status.CANCELLED), {}))
-    assert f"**2** · {replies.STOPPED}" in some
+    assert f"**2** · {STOPPED}" in some
 
 
 def test_only_finished_pictures_are_labelled_as_generated() -> None:
@@ -263,3 +266,45 @@ def test_a_partly_done_job_says_why_the_rest_waits() -> None:
     assert is_said(replies.STARTING, read(replies.build_progress(view, is_ready=False)))
     whole = replace(view, job=job_of(Status.DONE, Status.RUNNING), wait_s=4)
     assert "left" in read(replies.build_progress(whole, is_ready=True, is_paused=True)), "what is begun goes on"
+
+
+def test_what_a_cloud_painted_says_so_and_promises_no_repetition(tmp_path: Path) -> None:
+    here = Recipe(
+        spec=SPEC, model_sha256="00", trace="2x20", fingerprint=Fingerprint({"torch": "2"}), pixels_sha256="0"
+    )
+    cloud = replace(here, fingerprint=Fingerprint({CLOUD: "api.example.com", "version": "1"}))
+    both = job_of(Status.DONE, Status.DONE)
+    mixed = replace(
+        both, images=tuple(replace(image, recipe=made) for image, made in zip(both.images, (here, cloud), strict=True))
+    )
+    host = escape_markdown("api.example.com")
+    assert list_painted_elsewhere(both) == []
+    [said] = list_painted_elsewhere(mixed)
+    assert said.startswith("**2** · ") and is_said(PAINTED_ELSEWHERE, said, host=host)
+    away = replace(mixed, images=tuple(replace(image, file_sha256="ab" * 32) for image in mixed.images))
+    shown = dict.fromkeys((0, 1), Shown.OPENLY)
+    whole = read(_build_message(away, MessageVariant(), shown, ResultContext(ImageFiles(tmp_path), None, True)))
+    assert said in whole and is_said(replies.CLOUD_AWAY, whole) and is_said(replies.FILE_AWAY, whole)
+
+
+def test_a_recipe_offers_byte_for_byte_what_was_painted_here() -> None:
+    here = Recipe(spec=SPEC, model_sha256="00", trace="2x20", fingerprint=Fingerprint({}), pixels_sha256="0")
+    cloud = replace(here, fingerprint=Fingerprint({CLOUD: "api.example.com"}))
+    both = job_of(Status.DONE, Status.DONE)
+
+    def recipe_of(*made: Recipe) -> str:
+        images = tuple(replace(image, recipe=each) for image, each in zip(both.images, made, strict=True))
+        return read(recipe_pages.build_recipe(replace(both, images=images), Relatives(), {}))
+
+    exact = recipe_of(cloud, here)
+    assert (
+        f"byte for byte: `/reproduce picture:{both.id}-1`" in exact
+        and f"painted by {escape_markdown('api.example.com')}" in exact
+    )
+    other = recipe_of(cloud, cloud)
+    assert is_said(recipe_pages.NOT_EXACT, other, command=f"`/reproduce picture:{both.id}-0`")
+    assert "byte for byte" not in other
+    forged = replace(cloud, fingerprint=Fingerprint({CLOUD: "@everyone\n# [x](https://evil.example)" + "x" * 9000}))
+    in_file = read(recipe_pages.build_file_recipe(forged))
+    assert is_said(recipe_pages.FILE_NOT_EXACT, in_file)
+    assert "\n# [" not in in_file and "](https" not in in_file and len(in_file) < 2000

@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from generation.cloud import api
+from generation.cloud.probe import INPUTS
 from tests.generation.engine.painting import a_picture
 
 TOKEN = "r8-canary-6d1"
@@ -30,6 +31,8 @@ class CogServer:
         self.seen: list[tuple[str, str, str | None]] = []
         """Method, path and authorization of every request."""
         self.predictions: dict[str, dict[str, Any]] = {}
+        self.state, self.inputs = "READY", list(INPUTS)
+        """What its health page and its description say."""
         self.goes_on = asyncio.Event()
         self.has_begun, self.was_asked = asyncio.Event(), asyncio.Event()
 
@@ -44,6 +47,9 @@ class CogServer:
         app.router.add_get("/predictions/{id}", self._get)
         app.router.add_post("/predictions/{id}/cancel", self._cancel)
         app.router.add_get("/files/{name}", self._file)
+        app.router.add_get("/health-check", self._health)
+        app.router.add_get("/openapi.json", self._describe)
+        app.router.add_get("/account", self._account)
         return app
 
     @web.middleware
@@ -126,6 +132,18 @@ class CogServer:
         if name in self.predictions:
             self.predictions[name] |= {"status": "canceled", "output": None}
         return web.json_response({})
+
+    async def _health(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"status": self.state, "version": {"coglet": "0.17.0"}})
+
+    async def _describe(self, request: web.Request) -> web.StreamResponse:
+        given = {"type": "object", "properties": {name: {} for name in self.inputs}}
+        return web.json_response({"openapi": "3.0.2", "components": {"schemas": {"Input": given}}})
+
+    async def _account(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return web.json_response({"title": "Unauthenticated", "status": 401}, status=401)
+        return web.json_response({"type": "organization", "username": "acme", "name": "Acme"})
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         return web.Response(body=a_picture())
