@@ -244,7 +244,10 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def _run_bot(app: App, services: Services, settings: Settings, status: HealthStatus, stop: asyncio.Event) -> None:
-    """Stay connected to Discord until told to stop, or until the connection or the service ends with an error."""
+    """Stay connected to Discord until told to stop, or until the connection or the service ends with an error.
+
+    Raise `ConfigurationError` where another bot has taken the database over: it answers from now on.
+    """
     assert settings.discord_token is not None  # `require_startable` has looked
     connected = asyncio.create_task(
         keep_connected(
@@ -257,7 +260,8 @@ async def _run_bot(app: App, services: Services, settings: Settings, status: Hea
     )
     stopped = asyncio.create_task(stop.wait())
     upkeep = asyncio.create_task(keep_promises(services), name="upkeep")
-    done, _ = await asyncio.wait((connected, stopped, app.running), return_when=asyncio.FIRST_COMPLETED)
+    taken = asyncio.create_task(app.database.until_taken(), name="watch for another bot")
+    done, _ = await asyncio.wait((connected, stopped, taken, app.running), return_when=asyncio.FIRST_COMPLETED)
     if stopped in done:
         log.info("action=draining grace_s=%s", settings.shutdown_grace_s)
         await services.admission_limiter.close(patience_s=_LAST_ADMISSIONS_S)
@@ -265,8 +269,11 @@ async def _run_bot(app: App, services: Services, settings: Settings, status: Hea
     stopped.cancel()
     await _stop(upkeep)
     await _stop(connected)
-    for task in done - {stopped}:
+    await _stop(taken)
+    for task in done - {stopped, taken}:
         task.result()
+    if taken in done:
+        raise taken.result()
 
 
 def _make_collections_rare() -> None:

@@ -12,6 +12,7 @@ those that look at thousands of rows have threads of their own.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -20,16 +21,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.orm import Session
 
+from db.address import is_server
 from db.address import parse_url as parse_url
 from db.backends import NUM_READERS, NUM_THREADS, Backend, open_backend
 from db.group_commit import DatabaseClosedError, GroupCommit, T, Work
+from db.postgres import DatabaseTakenError, explain_taken
 from db.running_time import RunningTime
 from generation.clock import Clock
+from generation.errors import ConfigurationError
 
+log = logging.getLogger(__name__)
+WATCH_EVERY_S = 1.0
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process (a backup tool, a shell) before it is refused."""
 
@@ -140,6 +146,22 @@ class Database:
         """Return the time to delete by: what the clock says, once a day of running has confirmed it
         (`db.running_time`)."""
         return await self.write(lambda session: self.running.confirm(session, at=clock()))
+
+    async def until_taken(self) -> ConfigurationError:
+        """Return what to tell once another bot has taken over: nothing is saved here any more. On a file that is never.
+
+        Also keeps the lock of a bot with nothing to write: where its connection broke, it takes the next one soon.
+        """
+        while is_server(self.url):
+            await asyncio.sleep(WATCH_EVERY_S)
+            try:
+                await self.write(lambda session: session.execute(select(1)))
+            except DatabaseTakenError as taken:
+                return explain_taken(taken, self.url)
+            except DatabaseError as error:  # the server is away: `problem` says so
+                log.debug("action=database-watch-failed error=%s", error)
+        never: asyncio.Future[ConfigurationError] = asyncio.get_running_loop().create_future()
+        return await never
 
     async def clear_deleted(self) -> None:
         """See to it that deleted text is in no file of the database, as far as it can (`db.backends`)."""

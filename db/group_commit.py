@@ -129,14 +129,38 @@ class GroupCommit:
 
 
 def _run_each(storage: Storage, works: Sequence[Work[Any]]) -> list[Any]:
-    """Return what each work returned or raised, once it is committed."""
+    """Return what each work returned or raised, once it is committed.
+
+    Where the connection turns out to be broken before the commit is sent, nothing was kept: all is done once more, on a
+    new one. The server was restarted, say, since the last batch.
+    """
+    try:
+        return _run_once(storage, works)
+    except _BrokenEarlyError:
+        try:
+            return _run_once(storage, works)
+        except _BrokenEarlyError as again:
+            raise again.error from None
+
+
+class _BrokenEarlyError(Exception):
+    """The connection broke, and nothing can have been kept."""
+
+    def __init__(self, error: DBAPIError) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _run_once(storage: Storage, works: Sequence[Work[Any]]) -> list[Any]:
     with storage.connect() as connection:
         transaction = connection.begin()
         try:
             results = [_run_one(connection, work) for work in works]
             name = storage.name_transaction(connection)
-        except BaseException:
+        except BaseException as error:
             transaction.rollback()
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                raise _BrokenEarlyError(error) from error
             raise
         try:
             transaction.commit()
@@ -164,4 +188,6 @@ def _run_one(connection: Connection, work: Work[T]) -> T | Exception:
     except OperationalError:
         raise
     except Exception as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise
         return error

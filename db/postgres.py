@@ -41,7 +41,7 @@ _FROZEN_MS = 60_000
 """A transaction that stands still for so long is that of a bot that is stopped or cut off."""
 _IN_DOUBT_S, _ASK_AGAIN_S = 30.0, 0.2
 _HOLDER = f"""
-    SELECT application_name, backend_start FROM pg_locks JOIN pg_stat_activity USING (pid)
+    SELECT pid, application_name, backend_start FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) + objid::bigint = {LOCK}
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
@@ -55,7 +55,7 @@ def create_writing(url: URL, *, wait_s: float) -> Engine:
     """Return the engine of the connection that writes. It has the lock; raise `DatabaseTakenError`."""
     own = f"-c synchronous_commit=on -c idle_in_transaction_session_timeout={_FROZEN_MS}"
     engine = _create(url, own, wait_s=wait_s, pool_size=1)
-    event.listen(engine, "connect", _take_lock)
+    event.listen(engine, "connect", _Locking())
     return engine
 
 
@@ -98,24 +98,41 @@ def _name_of_this_process() -> str:
     return f"{_US}process {os.getpid()} on {socket.gethostname()}"[: NAME_KEPT + len(_US)]
 
 
-def _take_lock(connection: Any, _record: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,))
-        (is_ours,) = cursor.fetchone()
+class _Locking:
+    """Takes the lock with each new connection.
+
+    Where the line broke and the server has not noticed, our own last session still has it: that one is ended.
+    """
+
+    def __init__(self) -> None:
+        self._last: Any = None
+
+    def __call__(self, connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            is_ours = _try_lock(cursor)
+            holder = cursor.execute(_HOLDER).fetchone()
+            if not is_ours and holder is not None and holder == self._last:
+                cursor.execute("SELECT pg_terminate_backend(%s, %s)", (holder[0], 1000 * _CONNECT_S))
+                is_ours = _try_lock(cursor)
+                holder = cursor.execute(_HOLDER).fetchone()
+        connection.rollback()
         if not is_ours:
-            cursor.execute(_HOLDER)
-            holder = _tell(cursor.fetchone())
-    connection.rollback()
-    if not is_ours:
-        connection.close()
-        raise DatabaseTakenError(holder)
+            connection.close()
+            raise DatabaseTakenError(_tell(holder))
+        self._last = holder
+
+
+def _try_lock(cursor: Any) -> bool:
+    """Return whether the lock is this session's now."""
+    (is_ours,) = cursor.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
+    return bool(is_ours)
 
 
 def _tell(row: Any) -> str:
     """Return who holds the lock, in the words of `db.lock`; empty where the server does not say."""
     if row is None:
         return ""
-    name, since = row
+    _, name, since = row
     return f"{str(name).removeprefix(_US)}, since {since:%Y-%m-%d %H:%M} UTC"
 
 
@@ -156,7 +173,7 @@ def reserve(writing: Engine, url: URL) -> None:
         with writing.connect() as connection:
             is_read_only = connection.scalar(text("SELECT current_setting('transaction_read_only')::bool"))
     except DatabaseTakenError as taken:
-        raise in_use(describe(url), str(taken), "ATELIER_DATABASE_URL to another database") from None
+        raise explain_taken(taken, url) from None
     except DBAPIError as error:
         raise explain(error.orig, url) from error
     if is_read_only:
@@ -164,6 +181,10 @@ def reserve(writing: Engine, url: URL) -> None:
             problem=f"{describe(url)} takes no writes: it is set to read-only.".capitalize(),
             remedy="Name the primary server in ATELIER_DATABASE_URL.",
         )
+
+
+def explain_taken(taken: DatabaseTakenError, url: URL) -> ConfigurationError:
+    return in_use(describe(url), str(taken), "ATELIER_DATABASE_URL to another database")
 
 
 def explain(error: BaseException | None, url: URL) -> ConfigurationError:

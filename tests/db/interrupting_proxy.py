@@ -1,4 +1,4 @@
-"""Stands between a bot and its PostgreSQL server, and cuts the line at a commit."""
+"""Stands between a bot and its PostgreSQL server, and cuts the line: at a commit, or so that the server misses it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,19 @@ class Proxy:
         self._listening.bind(str(self.folder / _SOCKET))
         self._listening.listen()
         self._open: list[socket.socket] = []
+        self._stranded: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def interrupt(self, where: Interrupted) -> None:
         """Cut the line at the next commit."""
         self._where = where
+
+    def strand(self) -> None:
+        """Cut the bot off. The server's side stays open, as when a machine between them vanishes."""
+        self._stranded.update(self._open[::2])
+        for near in self._stranded:
+            with suppress(OSError):
+                near.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         for each in (self._listening, *self._open):
@@ -65,8 +73,9 @@ class Proxy:
                 target.sendall(data)
         except OSError:
             pass
-        _shut(source)
-        _shut(target)
+        if source not in self._stranded:
+            _shut(source)
+            _shut(target)
 
 
 def _shut(each: socket.socket) -> None:

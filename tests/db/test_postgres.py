@@ -1,5 +1,7 @@
 """What PostgreSQL is asked for that SQLite gives by being one file: one writer, one moment, nothing half done."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -8,6 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from db.address import parse_url
@@ -23,6 +26,7 @@ from tests import postgres
 from tests.db.interrupting_proxy import Interrupted, Proxy
 from tests.db.kinds import on_postgres
 from tests.db.some_jobs import GUILD, NOW, a_job, a_reply, a_spec
+from tests.patience import PATIENCE_S
 
 pytestmark = on_postgres
 READ = "SELECT counter FROM queue_counters WHERE guild_id = 1"
@@ -79,11 +83,71 @@ async def test_a_bot_that_lost_its_connection_has_lost_the_lock_and_writes_no_mo
         assert first.problem is None
 
 
-async def test_a_broken_connection_refuses_once_and_is_made_again(url: str, database: Database) -> None:
-    postgres.end_sessions(url)
-    with pytest.raises(NotAcceptedError):
-        await JobStore(database).accept(a_job())
+async def test_who_has_nothing_to_write_keeps_the_lock_or_learns_that_it_is_lost(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.engine.WATCH_EVERY_S", 0.01)
+    async with asyncio.timeout(PATIENCE_S), await Database.open(url, tmp_path / "one") as first:
+        watching = asyncio.create_task(first.until_taken())
+        postgres.end_sessions(url)
+        while find_holder(parse_url(url)) is None:  # noqa: ASYNC110 - the server says nothing of it
+            await asyncio.sleep(0.01)
+        begun, goes_on = threading.Event(), threading.Event()
+        frozen = asyncio.create_task(first.write(lambda session: begun.set() or goes_on.wait()))
+        await asyncio.to_thread(begun.wait)
+        postgres.end_sessions(url)
+        async with await Database.open(url, tmp_path / "two"):
+            goes_on.set()
+            assert "Another Atelier is using the database" in str(await watching)
+            with pytest.raises(DatabaseTakenError):
+                await frozen
+
+
+async def test_a_broken_connection_is_made_again_and_refuses_nothing(url: str, database: Database) -> None:
+    for _ in range(2):
+        postgres.end_sessions(url)
+        job = a_job()
+        await JobStore(database).accept(job)
+        assert await JobStore(database).claim(job.images[0].id) == 1
+    assert len(await JobStore(database).fetch_unfinished()) == 2
+    assert (await reconcile(database)).is_exact
+
+
+async def test_of_a_connection_that_breaks_in_the_middle_nothing_is_kept_twice(url: str, database: Database) -> None:
+    tries = 0
+
+    def work(session: Session) -> None:
+        nonlocal tries
+        session.execute(text("INSERT INTO queue_counters VALUES (:guild_id, 1.0)"), {"guild_id": 1})
+        tries += 1
+        if tries == 1:
+            postgres.end_sessions(url)
+        session.execute(text("SELECT 1"))
+
+    await database.write(work)
+    assert tries == 2
+    assert await JobStore(database).fetch_counters() == {1: 1.0}
+
+
+async def test_a_connection_that_breaks_each_time_refuses(url: str, database: Database) -> None:
+    def work(session: Session) -> None:
+        postgres.end_sessions(url)
+        session.execute(text("SELECT 1"))
+
+    with pytest.raises(OperationalError):
+        await database.write(work)
     await assert_nothing_was_kept_and_the_next_is_accepted(database)
+
+
+async def test_a_session_of_its_own_that_the_server_still_keeps_is_ended(url: str, tmp_path: Path) -> None:
+    """Else the bot would wait 15 s for itself."""
+    with opened_through(url) as (proxy, through):
+        async with await Database.open(through, tmp_path) as database:
+            for _ in range(2):
+                proxy.strand()
+                await JobStore(database).accept(a_job())
+            assert len(postgres.say(url, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")) == 1
+            assert (await reconcile(database)).is_exact
 
 
 async def test_reads_do_not_notice_that_connections_broke(url: str, database: Database) -> None:

@@ -39,13 +39,16 @@ app()
 
 
 @asynccontextmanager
-async def serving(discord: Sandbox, data_dir: Path, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def serving(
+    discord: Sandbox, data_dir: Path, log: Path, **settings: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = os.environ | {
         "ATELIER_DATA_DIR": str(data_dir),
         "ATELIER_DISCORD_URL": discord.url,
         "ATELIER_DISCORD_TOKEN": discord.token,
         "ATELIER_HEALTH_PORT": "0",
         "ATELIER_NUM_THREADS": "1",
+        **settings,
     }
     with log.open("ab") as sink:
         process = await asyncio.create_subprocess_exec(
