@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, SecretStr, ValidationError, ValidationIn
 from pydantic.functional_validators import AfterValidator, field_validator
 from pydantic_core import ErrorDetails
 
+from cli.api_settings import ApiChoices
 from cli.cloud_settings import CloudChoices
 from cli.env_file import ENV_FILE, PREFIX, Written, find_home, read_written, refuse_left_behind
 from cli.monitoring_settings import MonitoringChoices
@@ -47,7 +48,7 @@ def _threshold(default: float, what: str) -> Any:
     return Field(default, ge=0, le=1, allow_inf_nan=False, description=text)
 
 
-class Settings(CloudChoices, MonitoringChoices):
+class Settings(ApiChoices, CloudChoices, MonitoringChoices):
     """One value for each choice an operator has. Frozen: a change needs a restart."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

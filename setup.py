@@ -5,7 +5,7 @@ There is no `alembic` at the top of the wheel: it would be written into the fold
 
 from setuptools import find_namespace_packages, setup
 
-OURS = ["cli*", "cogs*", "generation*", "db*"]
+OURS = ["api*", "cli*", "cogs*", "generation*", "db*"]
 
 setup(
     packages=[*find_namespace_packages(include=OURS), "db.migrations", "db.migrations.versions"],

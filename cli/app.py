@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from cli import __version__
+from cli.api_commands import api_command, token_app
 from cli.execution import PLAIN, chosen_home, escape_output, load_settings, pause_collecting, run_async, run_guarded
 from cli.fleet_commands import fleet_app
 from cli.model_commands import models_app
@@ -21,6 +22,7 @@ quota_app = typer.Typer(**PLAIN, help="The books of what was asked for and charg
 database_app = typer.Typer(**PLAIN, help="The database as a whole.")
 app.add_typer(quota_app, name="quota")
 app.add_typer(database_app, name="database")
+app.add_typer(token_app, name="token")
 app.add_typer(models_app, name="models")
 app.add_typer(fleet_app, name="fleet")
 
@@ -57,6 +59,9 @@ def serve_command(
     from cli.serve import serve
 
     run_async(serve(load_settings(), waits=wait))
+
+
+app.command("api")(api_command)
 
 
 @app.command()

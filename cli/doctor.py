@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cli import cloud_check, discord_api, fleet, fleet_table
+from cli.api import require_servable
 from cli.hardware import INSTALL, describe_hardware
 from cli.http_pages import format_address, require_port
 from cli.unused_settings import find_unused
@@ -77,9 +78,9 @@ async def run_checks(settings: Settings, checks: Sequence[Check] | None = None) 
     return await asyncio.gather(*(_result(check, settings) for check in checks or CHECKS))
 
 
-async def require_startable(settings: Settings) -> list[CheckResult]:
+async def require_startable(settings: Settings, *, needs_discord: bool = True) -> list[CheckResult]:
     """Return what is of concern. Raise `ConfigurationError`, in the words of `doctor`, where a check fails."""
-    results = await run_checks(settings, AT_START)
+    results = await run_checks(settings, [each for each in AT_START if needs_discord or each.run is not _discord])
     failed = [f"{each.name}: {each.text}" for each in results if each.outcome is Outcome.FAILED]
     if failed:
         raise ConfigurationError(problem=" ".join(failed), remedy=f"{format_command('doctor')} shows all checks.")
@@ -96,6 +97,13 @@ async def _result(check: Check, settings: Settings) -> CheckResult:
     except OSError as error:
         text = f"This cannot be looked at ({error}). Check who may read it, and the disk."
         return CheckResult(check.name, Outcome.FAILED, text)
+
+
+async def _api(settings: Settings) -> str:
+    if not settings.api_port:
+        return "It is switched off"
+    require_servable(settings)
+    return f"It will listen on {settings.api_host}, port {settings.api_port}"
 
 
 async def _data_folder(settings: Settings) -> str:
@@ -281,6 +289,7 @@ CHECKS = [
     Check("Models", _models),
     Check("Content credentials", _credentials),
     Check("Health page", _port),
+    Check("API", _api),
     Check("Discord", _discord),
     Check("Fleet", _fleet, is_for_start=False),  # it may be up later than the bot
     Check("Cloud worker", _cloud, is_for_start=False),  # its settings are checked where it is made

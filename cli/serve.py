@@ -17,6 +17,7 @@ from typing import Any
 import discord
 from msgspec.structs import asdict
 
+from cli.api import open_api_if_wanted
 from cli.cloud import find_terms, join_cloud
 from cli.doctor import require_startable
 from cli.health import HealthStatus
@@ -34,6 +35,7 @@ from db.admin.removed_guilds import RemovedGuildStore
 from db.admin.retention import RetentionStore
 from db.engine import Database
 from db.stores.alt_texts import AltTextStore
+from db.stores.api_keys import ApiKeyStore
 from db.stores.audit_log import AuditLogStore
 from db.stores.cloud import CloudStore
 from db.stores.content_rules import ContentRuleStore
@@ -67,7 +69,7 @@ from generation.scheduling.model_updates import CatalogWatch, follow_models
 from generation.scheduling.service import GenerationService
 
 log = logging.getLogger("atelier")
-_LAST_ADMISSIONS_S = 3.0
+LAST_ADMISSIONS_S = 3.0
 """How long a stop waits for those who are being let in: by then Discord has given up on who was not acknowledged."""
 
 
@@ -107,7 +109,7 @@ async def open_app(settings: Settings, *, is_single: bool = False) -> AsyncItera
             await build_fleet(settings, catalog.models, pool, database) if settings.fleet and not is_single else None
         )
         if fleet is not None:
-            _start(stack, fleet.run(), "fleet")
+            start(stack, fleet.run(), "fleet")
         stack.push_async_callback(pool.close)  # before the fleet: its members are let go through it
         screener = stack.enter_context(contextlib.closing(Screener()))
         jobs, files, problems = JobStore(database), ImageFiles(settings.pictures_dir), Problems()
@@ -117,11 +119,11 @@ async def open_app(settings: Settings, *, is_single: bool = False) -> AsyncItera
         )
         generation.failed_loads = FailedLoads(settings.engine.failed_loads)
         await _restore_choices(generation, database)
-        running = _start(stack, generation.run(), "generation")
+        running = start(stack, generation.run(), "generation")
         retention = RetentionStore(database)
-        _start(stack, keep_tidy(retention, files, problems), "tidying")
-        _start(stack, follow_models(generation, watch, problems), "models")
-        _start(stack, sweep_periodically(retention, files, problems), "sweeping")
+        start(stack, keep_tidy(retention, files, problems), "tidying")
+        start(stack, follow_models(generation, watch, problems), "models")
+        start(stack, sweep_periodically(retention, files, problems), "sweeping")
         yield App(
             generation=generation,
             jobs=jobs,
@@ -145,7 +147,7 @@ async def _restore_choices(generation: GenerationService, database: Database) ->
         generation.set_boost(boost)
 
 
-def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+def start(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     """Return a task that does `work`; `stack` stops it."""
     task = asyncio.create_task(work, name=name)
     stack.push_async_callback(_stop, task)
@@ -171,6 +173,7 @@ def build_services(
         shares=ShareStore(database),
         retention=RetentionStore(database, clock=clock),
         alt_texts=AltTextStore(database),
+        api_keys=ApiKeyStore(database, clock=clock),
         deliveries=DeliveryStore(database),
         guilds=SettingsStore(database),
         guild_policy=guild_policy,
@@ -209,7 +212,7 @@ async def serve(settings: Settings, *, waits: bool = False) -> None:
 
     Raise `ConfigurationError` if it cannot start.
     """
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nothing here speaks
     if not waits:
         await _serve(settings, stop)
@@ -227,15 +230,18 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
     for warning in await require_startable(settings):
         log.warning("check=%s action=warned reason=%s", warning.name, warning.text)
     async with open_app(settings) as app:
-        _make_collections_rare()
+        make_collections_rare()
         services = build_services(app, settings)
         status = HealthStatus(app.generation, app.database, app.problems, fleet=app.fleet)
         pages = Pages(facts=status, list_readiness=status.list_readiness)
-        async with serve_pages(settings.health_port, pages, host=settings.http_host):
+        async with (
+            serve_pages(settings.health_port, pages, host=settings.http_host),
+            open_api_if_wanted(settings, services, services.member_roles),
+        ):
             await _run_bot(app, services, settings, status, stop)
 
 
-def _stop_on_signals() -> asyncio.Event:
+def stop_on_signals() -> asyncio.Event:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
@@ -264,7 +270,7 @@ async def _run_bot(app: App, services: Services, settings: Settings, status: Hea
     done, _ = await asyncio.wait((connected, stopped, taken, app.running), return_when=asyncio.FIRST_COMPLETED)
     if stopped in done:
         log.info("action=draining grace_s=%s", settings.shutdown_grace_s)
-        await services.admission_limiter.close(patience_s=_LAST_ADMISSIONS_S)
+        await services.admission_limiter.close(patience_s=LAST_ADMISSIONS_S)
         await app.generation.drain(grace_s=settings.shutdown_grace_s)
     stopped.cancel()
     await _stop(upkeep)
@@ -276,7 +282,7 @@ async def _run_bot(app: App, services: Services, settings: Settings, status: Hea
         raise taken.result()
 
 
-def _make_collections_rare() -> None:
+def make_collections_rare() -> None:
     """Run full garbage collections a twenty-fifth as often, and exclude what the program itself consists of.
 
     A full collection stops the event loop: a third of a second with 10,000 jobs in line, and by default every three

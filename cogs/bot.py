@@ -102,6 +102,7 @@ class AtelierBot(BaseBot):
             **options,
         )
         self.services = services
+        services.member_roles.use(self)
         self.pacing = pacing
         self.connector = connector
         self._registering: asyncio.Task[None] | None = None

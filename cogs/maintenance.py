@@ -40,7 +40,7 @@ async def sweep(services: Services) -> int:
         except Exception as error:  # the rest is due all the same
             failed.append(error)
 
-    for part in (_forget_refusals, _drop_reviewed, _finish_erasing):
+    for part in (_forget_refusals, _forget_keys, _drop_reviewed, _finish_erasing):
         await try_to(part)
     for guild_id in await services.removed_guilds.fetch_overdue():
         await try_to(partial(_erase_guild, guild_id=guild_id))
@@ -53,6 +53,11 @@ async def sweep(services: Services) -> int:
 
 async def _forget_refusals(services: Services) -> int:
     await services.moderation.forget_old_refusals()
+    return 0
+
+
+async def _forget_keys(services: Services) -> int:
+    await services.api_keys.forget_ended()
     return 0
 
 

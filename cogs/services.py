@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import asdict
 
-from cogs.common.load_shedding import AdmissionLimiter
 from cogs.common.pending_uploads import PendingUploads
+from cogs.member_roles import MemberRoles
 from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import RemovedGuildStore
 from db.admin.retention import RetentionStore
 from db.stores.alt_texts import AltTextStore
+from db.stores.api_keys import ApiKeyStore
 from db.stores.audit_log import AuditLogStore
 from db.stores.cloud import CloudStore
 from db.stores.content_rules import ContentRuleStore
@@ -31,6 +32,7 @@ from db.stores.settings import SettingsStore
 from db.stores.shares import ShareStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
+from generation.admission.limiter import AdmissionLimiter
 from generation.clock import Clock, utc_now
 from generation.cloud.money import CloudTerms
 from generation.fair_turns import FairTurns
@@ -56,6 +58,7 @@ class Services:
     shares: ShareStore
     retention: RetentionStore
     alt_texts: AltTextStore
+    api_keys: ApiKeyStore
     deliveries: DeliveryStore
     guilds: SettingsStore
     guild_policy: GuildPolicyStore
@@ -81,6 +84,7 @@ class Services:
     """Held while an attached file is in memory."""
     drawing: FairTurns = field(default_factory=lambda: FairTurns(3, of_guild=2, of_member=1))
     """Held while a chart, a sheet of pictures or a message of old ones is put together in a thread."""
+    member_roles: MemberRoles = field(default_factory=MemberRoles)
     problems: Problems = field(default_factory=Problems)
     """What fails now and is tried again."""
     clock: Clock = utc_now

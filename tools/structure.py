@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("cogs", "generation", "db", "cli", "packages/discord_sandbox/discord_sandbox")
+FOLDERS = ("api", "cogs", "generation", "db", "cli", "packages/discord_sandbox/discord_sandbox")
 VERBS = frozenset((ROOT / "tools" / "verbs.txt").read_text(encoding="utf-8").split())
 
 

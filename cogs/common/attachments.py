@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -12,10 +11,10 @@ import discord
 from cogs.common.errors import FileNotFetchedError, FileNotOnDiscordError, MaskSizeError
 from cogs.common.forms import Attached
 from cogs.context import Interaction, get_owner
-from generation.errors import AtelierError, FileTooLargeError
-from generation.images.codec import MAX_UPLOAD_BYTES, SizeMismatchError
-from generation.images.store import PendingFile
-from generation.images.untrusted_decoder import fit_picture
+from generation.errors import FileTooLargeError
+from generation.images.codec import MAX_UPLOAD_BYTES
+from generation.images.loans import Loans, hold_loans
+from generation.images.untrusted_decoder import Size, fit_upright
 from generation.owner import DM_TENANT, Owner
 from generation.policy.rate_limit import FILES_PER_MINUTE
 
@@ -27,7 +26,6 @@ _PROXIES = (
     "https://images-ext-2.discordapp.net",
 )
 """Where Discord keeps what it shows of other sites, and smaller forms of what is on its CDN."""
-Size = tuple[int, int]
 
 
 def read_attachment(file: discord.Attachment) -> Attached:
@@ -88,19 +86,12 @@ async def open_attachment(
         yield await fetch_attachment(file, interaction.client.connector, max_bytes=max_bytes)
 
 
-class Lent:
-    """Files put on disk for one request: `keep_start_image` and `keep` put them, `lend_files` decides about them."""
+class Lent(Loans):
+    """Files put on disk for one request: `keep_attached` and `keep` put them, `lend_files` decides about them."""
 
     def __init__(self, interaction: Interaction) -> None:
+        super().__init__(interaction.client.services.generation.files)
         self._interaction = interaction
-        self._files = interaction.client.services.generation.files
-        self._loans: list[PendingFile] = []
-
-    async def keep(self, data: bytes) -> str:
-        """Put a file; return its SHA-256."""
-        loan = await asyncio.to_thread(self._files.lend, data)
-        self._loans.append(loan)
-        return loan.sha256
 
     async def keep_attached(
         self, file: Attached, fit: Callable[[Size | None], Size], *, is_mask: bool = False
@@ -113,35 +104,13 @@ class Lent:
             png, size_px = await fit_upright(data, file.size_px, fit, get_owner(self._interaction), is_mask=is_mask)
         return await self.keep(png), size_px
 
-    async def end(self, *, is_kept: bool) -> None:
-        for loan in self._loans:
-            await asyncio.to_thread(self._files.end_loan, loan, is_kept=is_kept)
-
 
 @asynccontextmanager
 async def lend_files(interaction: Interaction) -> AsyncIterator[Lent]:
     """Hold the files of a request until it is accepted; take them away again if it is refused."""
-    lent, is_kept = Lent(interaction), True  # what ends otherwise may have been accepted: the sweep looks at it
-    try:
+    lent = Lent(interaction)
+    async with hold_loans(lent):
         yield lent
-    except AtelierError:
-        is_kept = False
-        raise
-    finally:
-        await lent.end(is_kept=is_kept)
-
-
-async def fit_upright(
-    data: bytes, said_px: Size | None, fit: Callable[[Size | None], Size], owner: Owner, *, is_mask: bool = False
-) -> tuple[bytes, Size | None]:
-    """Return a picture as a PNG of the size that `fit` makes of its own, and that size. Raise `InvalidRequestError`.
-
-    Discord says how large it is, `said_px`; but a photograph may lie on its side, and what counts is what people see.
-    """
-    try:
-        return await fit_picture(data, fit(said_px), said_px=said_px, is_mask=is_mask, owner=owner), said_px
-    except SizeMismatchError as upright:
-        return await fit_picture(data, fit(upright.size_px), is_mask=is_mask, owner=owner), upright.size_px
 
 
 def require_size_px(mask_px: Size | None, size_px: Size) -> None:

@@ -112,10 +112,6 @@ class PartsOrMaskError(InvalidRequestError):
     """Choose either parts of the picture or a mask: one of the two."""
 
 
-class AspectOrSizeError(InvalidRequestError):
-    """Choose either an aspect ratio or a size, not both."""
-
-
 class ExpiredFormError(InvalidRequestError):
     """That form was opened too long ago. Choose “Use as start image” again."""
 
@@ -186,14 +182,6 @@ class NotSureError(InvalidRequestError):
 # Who may do what.
 
 
-class ServersOnlyError(NotAllowedError):
-    """I paint in servers only, not in direct messages."""
-
-
-class UserInstallsOffError(NotAllowedError):
-    """I paint only in servers that have added me."""
-
-
 class ManagedInServerError(NotAllowedError):
     """This command works only in servers that have added the bot."""
 
@@ -253,19 +241,6 @@ class ShareRefusedError(NotAllowedError):
 
 class CannotPostError(NotAllowedError):
     """I cannot post pictures here: I do not have the permission {names} in this channel."""
-
-
-class BlockedError(NotAllowedError):
-    """A moderator has blocked you from making requests here."""
-
-
-class BlockedUntilError(NotAllowedError):
-    """A moderator has blocked you from making requests here until {when}."""
-
-
-class WithheldTooOftenError(NotAllowedError):
-    """The safety checker withheld many of your pictures in the last hour. \
-Please wait up to an hour before you make new requests. Your other pictures are not lost."""
 
 
 class ChannelsDeletedError(NotAllowedError):

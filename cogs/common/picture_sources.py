@@ -28,11 +28,12 @@ from cogs.common.forms import Attached
 from cogs.common.lookups import Found, fetch_job
 from cogs.common.message_images import find_pictures
 from cogs.common.picture_links import fetch_linked_message, find_shown_job, may_read, parse_id
-from cogs.common.picture_visibility import fetch_channel, fetch_visibility
+from cogs.common.picture_visibility import fetch_channel
 from cogs.common.policy_checks import build_place, get_place
 from cogs.common.transformers import filter_choices
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
+from generation.admission.gate import fetch_visibility
 from generation.errors import UnknownJobError
 from generation.jobs.errors import PictureDeletedError
 from generation.jobs.history import HistoryFilter

@@ -5,30 +5,7 @@ from __future__ import annotations
 import discord
 
 from cogs.context import BaseBot
-from cogs.services import Services
-from generation.jobs.job import Image, Job
-from generation.policy.policy import ChannelContext
-from generation.safety.checker_trust import is_harmless, is_judged
-from generation.safety.visibility import Shown
-
-
-async def fetch_visibility(job: Job, services: Services, place: ChannelContext) -> dict[int, Shown]:
-    """How each picture of a job may be shown in a place, by its index."""
-    policy = await services.guild_policy.fetch(job.owner.guild_id)
-    models = {each.name: each for each in services.generation.catalog.models}
-
-    def how_shown(image: Image) -> Shown:
-        model, is_upload = models.get(image.spec.model), job.is_from_upload
-        margins = image.judgement.margins if image.judgement is not None else {}
-        return policy.how_shown(
-            job,
-            image,
-            place,
-            is_harmless=model is not None and is_harmless(model, is_from_upload=is_upload),
-            is_judged=model is None or is_judged(model, margins, is_from_upload=is_upload),
-        )
-
-    return {image.index: how_shown(image) for image in job.images}
+from generation.jobs.job import Image
 
 
 def is_flagged(image: Image) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable
 from typing import Any
 
 import discord
@@ -12,57 +10,27 @@ import discord
 from cogs.common.custom_ids import find_job_id
 from cogs.common.deleted_references import find_deleted
 from cogs.common.errors import (
-    BlockedError,
-    BlockedUntilError,
     ChannelsDeletedError,
     ModelsGoneError,
     RolesDeletedError,
-    ServersOnlyError,
-    UserInstallsOffError,
-    WithheldTooOftenError,
 )
 from cogs.context import Interaction, get_owner, list_role_ids
-from cogs.services import Services
-from generation.errors import BlockedByRuleError
-from generation.jobs.source_access import require_sources
+from generation.admission import gate
+from generation.admission.context import RequestContext
 from generation.models.catalog import Model
 from generation.models.sizes import choose_upscaler
-from generation.owner import DM_TENANT, NO_SERVERS, USER_TENANT, Owner
-from generation.policy.defaults import adapt_model, choose_server_model
-from generation.policy.guild_preferences import Pressers, Visibility
-from generation.policy.member_preferences import NO_PREFERENCES, MemberPreferences
-from generation.policy.policy import ChannelContext, Policy, Requester, collect_texts
+from generation.owner import NO_SERVERS
+from generation.policy.member_preferences import NO_PREFERENCES
+from generation.policy.policy import ChannelContext, Policy, Requester
 from generation.requests.drawing import draw_prompts
 from generation.requests.spec import GenerationRequest
 from generation.requests.upscalers import Upscaler
 from generation.requests.wildcards import Lists
 from generation.rules.folding import words_of_name
 from generation.rules.rule import Rule
-from generation.safety.checker_trust import is_vetted
-from generation.safety.errors import MinorSafetyError
 from generation.safety.minor_safety import protection
 
 NOTHING_LEFT = {"channel_ids": ChannelsDeletedError, "role_ids": RolesDeletedError, "models": ModelsGoneError}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestContext:
-    """Who asks, where, and what binds them there: read once, and handed on. Equal as long as none of it has changed."""
-
-    owner: Owner
-    requester: Requester
-    place: ChannelContext
-    policy: Policy
-    own: MemberPreferences = NO_PREFERENCES
-    """What the person chose for themself."""
-
-    @property
-    def is_private(self) -> bool:
-        """Whether the person alone sees the answer: the server's choice, or theirs where it leaves that to them."""
-        visibility = self.policy.settings.choices.visibility
-        if visibility is Visibility.PRIVATE or self.owner.guild_id == USER_TENANT:
-            return True
-        return visibility is Visibility.PUBLIC and self.own.is_private and not self.place.is_dm
 
 
 async def fetch_policy(interaction: Interaction) -> Policy:
@@ -84,40 +52,6 @@ async def fetch_context(interaction: Interaction) -> RequestContext:
     )
 
 
-async def require_allowed(
-    interaction: Interaction, context: RequestContext, request: GenerationRequest, *, attached: Collection[str] = ()
-) -> tuple[Rule, ...]:
-    """Raise `Refused` unless the request may be made. What comes back are rules the person is to be told of.
-
-    `context` is what `require_may_request` returned; `attached`: the files of the request that came with it.
-    """
-    services, owner, policy = interaction.client.services, context.owner, context.policy
-    catalog, specs = services.generation.catalog, request.specs
-    is_from_upload = await require_sources(request, owner, services.jobs, attached=attached)
-    for model in {spec.model: catalog.get(spec.model) for spec in specs}.values():
-        is_judged = is_vetted(model, checks_safety=services.generation.checks_safety, is_from_upload=is_from_upload)
-        policy.require_vetted(context.place, is_vetted=is_judged, is_from_upload=is_from_upload)
-    if policy.settings.choices.pressers is Pressers.OWNER:
-        await _require_own(interaction, context)
-    policy.require_within_limits(request, context.requester)
-    try:
-        for spec in specs:
-            protection().require_harmless(spec.said)
-        if request.alt:
-            protection().require_harmless((request.alt,))
-        if not policy.rules.rules:
-            return ()
-        default = policy.choices.find_channel_defaults(context.place.channel_ids).model
-        if default is None or default not in {spec.model for spec in specs}:
-            default = choose_server_model(catalog, policy).name
-        own = {spec.model: adapt_model(catalog.get(spec.model), policy).defaults.negative for spec in specs}
-        texts = collect_texts(request, default_model=default, own_negatives=own)
-        return await _require_words_allowed(services, context, texts)
-    except (BlockedByRuleError, MinorSafetyError):
-        await services.moderation.record_refusal(owner.guild_id, owner.user_id)
-        raise
-
-
 async def draw_from_lists(interaction: Interaction, request: GenerationRequest) -> GenerationRequest:
     """Return the request with the choices in its prompts drawn, from the lists that the server has now.
 
@@ -129,7 +63,7 @@ async def draw_from_lists(interaction: Interaction, request: GenerationRequest) 
 
 async def require_words_allowed(interaction: Interaction, texts: Iterable[str]) -> tuple[Rule, ...]:
     """Raise `BlockedByRuleError` if a rule of the server forbids one of these here. Return the rules that only warn."""
-    return await _require_words_allowed(interaction.client.services, await fetch_context(interaction), texts)
+    return await gate.require_words_allowed(interaction.client.services, await fetch_context(interaction), texts)
 
 
 async def require_lines_allowed(interaction: Interaction, lists: Lists) -> None:
@@ -141,32 +75,16 @@ async def require_lines_allowed(interaction: Interaction, lists: Lists) -> None:
         await require_words_allowed(interaction, (*lists, *map(words_of_name, lists), *lines))
 
 
-async def _require_words_allowed(services: Services, context: RequestContext, texts: Iterable[str]) -> tuple[Rule, ...]:
-    matches = await services.content_rules.screen(context.policy, texts)
-    return context.policy.require_unblocked(matches, context.requester, context.place)
-
-
 async def require_may_request(interaction: Interaction) -> RequestContext:
     """Return the context; raise `Refused` unless this person may ask here and now, for whatever it is.
 
     Asked before anything is fetched, decoded or drawn for them.
     """
-    context, services = await fetch_context(interaction), interaction.client.services
-    (await services.operator.admission()).require_admitted(context.owner.guild_id)
-    if context.place.is_dm:
-        _require_open(services, context.owner)
-    await _require_not_blocked(services, context.owner, context.policy, now=interaction.created_at)
+    context = await fetch_context(interaction)
+    await gate.require_welcome(interaction.client.services, context, now=interaction.created_at)
     _require_possible(interaction, context.policy)
     context.policy.require_place(context.requester, context.place)
     return context
-
-
-def _require_open(services: Services, owner: Owner) -> None:
-    """Raise `NotAllowedError` outside servers, unless the operator wants requests there."""
-    if owner.guild_id == DM_TENANT and not services.allows_dms:
-        raise ServersOnlyError
-    if owner.guild_id == USER_TENANT and not services.allows_user_installs:
-        raise UserInstallsOffError
 
 
 def _require_possible(interaction: Interaction, policy: Policy) -> None:
@@ -178,23 +96,6 @@ def _require_possible(interaction: Interaction, policy: Policy) -> None:
     for key, gone in find_deleted(choices, interaction.guild, models).items():
         if key in NOTHING_LEFT and len(gone) == len(getattr(choices, key)):
             raise NOTHING_LEFT[key]
-
-
-async def _require_not_blocked(services: Services, owner: Owner, policy: Policy, *, now: datetime) -> None:
-    """Raise `NotAllowedError` for a person who is blocked, too quick, or had many pictures withheld lately.
-
-    `now`: by Discord, which dates what people do; the clock of this machine may be wrong.
-    """
-    choices = policy.settings.choices
-    if (until := await services.moderation.fetch_blocked_until(owner.guild_id, owner.user_id, now=now)) is not None:
-        is_short = until - now < timedelta(days=1000)
-        raise BlockedUntilError(when=f"<t:{int(until.timestamp())}:f>") if is_short else BlockedError()
-    services.rates.check(owner, limit=choices.requests_per_minute)
-    if choices.withheld_per_hour:
-        since = now - timedelta(hours=1)
-        withheld = await services.jobs.num_withheld(owner, since=since)
-        if withheld >= choices.withheld_per_hour:
-            raise WithheldTooOftenError
 
 
 def get_requester(interaction: Interaction) -> Requester:
@@ -220,7 +121,7 @@ def build_place(channel: object, *, channel_id: int, is_dm: bool) -> ChannelCont
     )
 
 
-async def _require_own(interaction: Interaction, context: RequestContext) -> None:
+async def require_own(interaction: Interaction, context: RequestContext) -> None:
     """Where a button, menu or form asks: it must be under pictures of one's own."""
     data: Any = interaction.data or {}
     job_id = find_job_id([str(data.get("custom_id", ""))])

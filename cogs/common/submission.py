@@ -17,15 +17,18 @@ import discord
 
 from cogs.common.member_language import get_locale
 from cogs.common.plain_text import build_plain
-from cogs.common.policy_checks import RequestContext, draw_from_lists, require_allowed, require_may_request
+from cogs.common.policy_checks import draw_from_lists, require_may_request, require_own
 from cogs.common.posting_permissions import require_can_post
 from cogs.common.submission_notes import format_warnings, list_word_notes
 from cogs.context import Interaction, get_owner
 from cogs.error_handler import LOST, AnsweredError, answer, delete_answer
 from cogs.i18n.gettext import get_guild_language, match_language
+from generation.admission.context import RequestContext
+from generation.admission.gate import require_allowed
 from generation.errors import RefusedError
 from generation.jobs.job import Job, ReplyTo
 from generation.owner import USER_TENANT, Owner
+from generation.policy.guild_preferences import Pressers
 from generation.requests.spec import GenerationRequest
 from generation.requests.unfetched import hide_files
 from generation.rules.rule import Rule
@@ -86,9 +89,17 @@ async def _acknowledge(
         services.generation.require_open()
     context = await require_may_request(interaction)
     if request is not None:
-        warnings = await require_allowed(interaction, context, request, attached=attached)
+        warnings = await _require_allowed(interaction, context, request, attached)
     reply_to = await _defer(interaction, context, received_s=received_s)
     return Acknowledged(context=context, reply_to=reply_to, request=request, warnings=warnings)
+
+
+async def _require_allowed(
+    interaction: Interaction, context: RequestContext, request: GenerationRequest, attached: Collection[str]
+) -> tuple[Rule, ...]:
+    if context.policy.choices.pressers is Pressers.OWNER:
+        await require_own(interaction, context)
+    return await require_allowed(interaction.client.services, context, request, attached=attached)
 
 
 async def _defer(interaction: Interaction, context: RequestContext, *, received_s: float) -> ReplyTo:
@@ -138,7 +149,7 @@ async def _submit(
     context, warnings = await require_may_request(interaction), acknowledged.warnings
     is_checked = acknowledged.covers(context, request, attached)
     if not is_checked:
-        warnings = await require_allowed(interaction, context, request, attached=attached)
+        warnings = await _require_allowed(interaction, context, request, attached)
     services.rates.take(context.owner, limit=context.policy.choices.requests_per_minute)
     try:
         job = await services.generation.submit(

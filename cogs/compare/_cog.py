@@ -21,7 +21,8 @@ from cogs.common.submission import acknowledge_and_submit
 from cogs.compare import _values
 from cogs.context import Interaction
 from cogs.i18n.gettext import _, join_list
-from cogs.imagine import Typed, build_request, fill_in, tell_notes
+from cogs.imagine import fill_in, tell_notes
+from generation.admission.typed import Typed, build_request
 from generation.models.catalog import Catalog
 from generation.policy.defaults import adapt_model
 from generation.policy.policy import Policy

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from cogs.common.picture_visibility import fetch_channel, fetch_visibility
+from cogs.common.picture_visibility import fetch_channel
 from cogs.common.policy_checks import build_place
 from cogs.context import BaseBot
 from cogs.services import Services
+from generation.admission.gate import fetch_visibility
 from generation.images.cleanup import remove_files
 from generation.jobs.job import Image, Job, ReplyTo, Status
 from generation.owner import is_server

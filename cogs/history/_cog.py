@@ -15,7 +15,7 @@ from cogs.common.discord_errors import CONTENT
 from cogs.common.errors import SearchTooLongError
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.messages import Action, MessageSpec
-from cogs.common.picture_visibility import fetch_visibility, is_flagged
+from cogs.common.picture_visibility import is_flagged
 from cogs.common.policy_checks import get_place
 from cogs.common.refused_messages import MessageRefusedError
 from cogs.common.responses import edit_reply
@@ -23,6 +23,7 @@ from cogs.context import Interaction, get_owner
 from cogs.history import _messages
 from cogs.results import MessageVariant, build_result_message
 from cogs.services import Services
+from generation.admission.gate import fetch_visibility
 from generation.errors import UnknownJobError
 from generation.images.codec import tile
 from generation.jobs.delivery import Delivery

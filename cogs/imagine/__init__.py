@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from cogs.context import BaseBot
-from cogs.imagine._cog import DEFAULT_STRENGTH, Imagine, build_request, submit_from_image
+from cogs.imagine._cog import DEFAULT_STRENGTH, Imagine, submit_from_image
 from cogs.imagine._control import ControlCommand, submit_guided
 from cogs.imagine._from_image import FromImage, submit_upscale
 from cogs.imagine._guide import Guide
-from cogs.imagine._typed import Typed, fill_in, tell_notes
+from cogs.imagine._typed import fill_in, tell_notes
 
 __all__ = [
     "DEFAULT_STRENGTH",
     "Guide",
-    "Typed",
-    "build_request",
     "fill_in",
     "setup",
     "submit_from_image",

@@ -12,7 +12,7 @@ from discord.ext import commands
 
 from cogs.common import transformers
 from cogs.common.attachments import lend_files, require_size_px
-from cogs.common.errors import AspectOrSizeError, KeepsSizeError
+from cogs.common.errors import KeepsSizeError
 from cogs.common.forms import Attached
 from cogs.common.lookups import Found
 from cogs.common.lora_option import ADDITIONS, LoraOption
@@ -22,16 +22,13 @@ from cogs.common.sampler_option import SamplerOption
 from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.context import Interaction
 from cogs.imagine._flags import join_flags
-from cogs.imagine._typed import Typed, fill_in, tell_notes
+from cogs.imagine._typed import fill_in, tell_notes
+from generation.admission.typed import Typed, build_request, choose_size
 from generation.jobs.derive_edits import start_from_image
 from generation.jobs.job import Job
 from generation.models.catalog import Model
-from generation.models.sizes import find_closest_shape, get_native_size, get_shape_size, parse_size
-from generation.requests.drawing import write_prompts
 from generation.requests.edits import StartImage
-from generation.requests.lora_option import split_loras
-from generation.requests.seeds import draw_seed
-from generation.requests.spec import GenerationRequest, ImageSpec
+from generation.requests.spec import GenerationRequest
 from generation.requests.style import Style
 from generation.requests.unfetched import NO_FILE
 from generation.rules.folding import words_of_name
@@ -117,36 +114,6 @@ class Imagine(commands.Cog):
             start = await fetch_needed_source(interaction, image, source)
             job = await submit_from(interaction, typed, start, strength=strength)
         await tell_notes(interaction, typed, job)
-
-
-def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None) -> GenerationRequest:
-    """Return the request, with the model's own choices where none was made. Raise `InvalidRequestError`."""
-    prompt, negative = typed.model.defaults.complete(typed.prompt, typed.negative, typed.guidance)
-    written = write_prompts(typed.model, prompt, negative, split_loras(typed.lora) if typed.lora else ())
-    spec = ImageSpec.for_model(
-        typed.model,
-        **written,
-        size_px=choose_size(typed, start_size_px),
-        steps=typed.steps,
-        guidance=typed.guidance,
-        sampler=typed.sampler,
-        clip_skip=typed.clip_skip,
-        seed=draw_seed() if typed.seed is None else typed.seed,
-    )
-    return GenerationRequest(spec=spec, count=1 if typed.count is None else typed.count, **typed.shown)
-
-
-def choose_size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:
-    """Return what will be painted, in pixels, from a picture of that size (None: from none, or none is known)."""
-    if typed.size is not None and typed.aspect is not None:
-        raise AspectOrSizeError
-    if typed.size is not None:
-        return parse_size(typed.model, typed.size)
-    if typed.aspect is not None:
-        return get_shape_size(typed.model, typed.aspect)
-    if start_size_px is not None:
-        return find_closest_shape(typed.model, start_size_px)
-    return get_native_size(typed.model)
 
 
 async def submit_from(

@@ -23,9 +23,10 @@ from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_sourc
 from cogs.common.sampler_option import SamplerOption
 from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.context import Interaction
-from cogs.imagine._cog import SHOWN, build_request, choose_size
+from cogs.imagine._cog import SHOWN
 from cogs.imagine._guide import PREPARATIONS, Guide
-from cogs.imagine._typed import Typed, read_typed, tell_notes
+from cogs.imagine._typed import read_typed, tell_notes
+from generation.admission.typed import Typed, build_request, choose_size
 from generation.jobs.derive_edits import guide_by_image
 from generation.jobs.job import Job
 from generation.models.catalog import Catalog, Model

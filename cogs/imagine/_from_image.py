@@ -14,7 +14,7 @@ from discord.ext import commands
 from msgspec import UNSET
 
 from cogs.common import transformers
-from cogs.common.attachments import Size, lend_files, read_attachment, require_size_px
+from cogs.common.attachments import lend_files, read_attachment, require_size_px
 from cogs.common.errors import EnlargeSizeError
 from cogs.common.forms import Attached
 from cogs.common.lookups import Found
@@ -29,6 +29,7 @@ from cogs.i18n.gettext import _
 from cogs.imagine._cog import DEFAULT_STRENGTH, SHOWN, submit_from
 from cogs.imagine._typed import read_typed, tell_notes
 from generation.images.errors import NotAPictureError
+from generation.images.untrusted_decoder import Size
 from generation.jobs.derive import enlarge
 from generation.jobs.derive_edits import REGION_STRENGTH
 from generation.jobs.job import Job

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import UNSET
@@ -15,33 +13,10 @@ from cogs.common.submission_notes import format_ignored
 from cogs.context import Interaction
 from cogs.imagine._flags import join_flags
 from cogs.imagine._messages import format_rounded_size
+from generation.admission.typed import Typed
 from generation.jobs.job import Job
-from generation.models.catalog import Model
 from generation.policy.defaults import Wishes
 from generation.requests.style import Style
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Typed:
-    """The options of one /imagine, with what was chosen for those left out; None leaves it to the model."""
-
-    prompt: str
-    model: Model
-    aspect: str | None = None
-    size: str | None = None
-    count: int | None = None
-    seed: int | None = None
-    negative: str = ""
-    steps: int | None = None
-    guidance: float | None = None
-    sampler: str | None = None
-    lora: str | None = None
-    clip_skip: int | None = None
-    spoiler: bool | None = None
-    shown: Mapping[str, Any] = field(default_factory=dict)
-    """How the pictures are shown, and who chose what: as the request has it."""
-    notes: tuple[str, ...] = ()
-    """What to tell of flags in the prompt, and of defaults that were passed over."""
 
 
 async def read_typed(interaction: Interaction, prompt: str, options: dict[str, Any]) -> Typed:

@@ -10,7 +10,6 @@ from cogs.common.formatting import format_small, make_slug
 from cogs.common.lookups import fetch_job, fetch_job_or_part
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.messages import Action, MessageSpec, Picture
-from cogs.common.picture_visibility import fetch_visibility
 from cogs.common.policy_checks import get_place
 from cogs.common.responses import edit_reply, send_reply
 from cogs.context import ButtonHandler, Interaction, get_owner
@@ -24,10 +23,11 @@ from cogs.results._result import (
     build_result_message,
     is_away,
     read_png,
-    sign,
 )
+from generation.admission.gate import fetch_visibility
 from generation.errors import UnknownJobError
 from generation.images.archive import build_archives, fits_in_archive
+from generation.images.signing import sign
 from generation.jobs.job import Job, Status
 from generation.safety.visibility import Shown
 
@@ -95,7 +95,7 @@ def collect_originals(job: Job, shown: Mapping[int, Shown], context: ResultConte
             if is_away(image):
                 notes[_(_messages.STARTED_AWAY if image.spec.files else _messages.FILE_AWAY)] = None
             continue
-        picture = _messages.build_picture(job, image, sign(png, image, context.credentials))
+        picture = _messages.build_picture(job, image, sign(png, image.id, image.spec, context.credentials))
         if not fits_in_archive(picture.filename, picture.data, max_bytes):
             too_large.append(str(image.index + 1))
             continue

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from cogs.common.message_limits import share_room
 from cogs.common.messages import Action, MessageSpec, Picture
-from cogs.common.picture_visibility import fetch_visibility, is_flagged
+from cogs.common.picture_visibility import is_flagged
 from cogs.i18n.gettext import _
 from cogs.results import _messages
 from cogs.results._by_picture import list_painted_elsewhere
@@ -20,12 +20,13 @@ from cogs.results._guides import build_guides
 from cogs.results._reduced_variants import MessageVariant
 from cogs.results._sheet import build_sheet
 from cogs.services import Services
+from generation.admission.gate import fetch_visibility
 from generation.errors import InvalidRequestError
-from generation.images.c2pa import ROOM_BYTES, Credentials, SigningError
+from generation.images.c2pa import ROOM_BYTES, Credentials
 from generation.images.codec import decode_png, shrink
-from generation.images.iptc import get_source_type
 from generation.images.metadata import read_recipe
 from generation.images.replay import ReplayVerdict, judge
+from generation.images.signing import sign
 from generation.images.store import ImageFiles
 from generation.jobs.job import Image, Job, Status
 from generation.models.catalog import PAINTBOX
@@ -153,7 +154,7 @@ def _build_pictures(
         if data is not png:
             notes[_(_messages.TOO_LARGE if data is None else _messages.RECODED)] = None
         if data is not None:
-            picture = _messages.build_picture(job, image, sign(data, image, credentials))
+            picture = _messages.build_picture(job, image, sign(data, image.id, image.spec, credentials))
             pictures[image.index] = replace(picture, is_spoiler=shown[image.index] is Shown.SPOILER)
     return pictures, list(notes)
 
@@ -188,18 +189,6 @@ def _remove_words(job: Job) -> Job:
     spec, cells = replace(job.request.spec, **blank), job.request.cells
     hidden = tuple(replace(cell, **blank) for cell in cells) if cells else UNSET
     return replace(job, request=replace(job.request, spec=spec, drawn=UNSET, cells=hidden), images=images)
-
-
-def sign(data: bytes, image: Image, credentials: Credentials | None) -> bytes:
-    """Return the file as it leaves. One that cannot be signed leaves all the same: it still says what it is in its
-    XMP."""
-    if credentials is None:
-        return data
-    try:
-        return credentials.sign(data, get_source_type(image.spec))
-    except SigningError as failed:
-        log.error("image=%s action=not-signed reason=%s", image.id, failed)
-        return data
 
 
 def read_png(image: Image, files: ImageFiles) -> bytes | None:

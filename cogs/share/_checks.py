@@ -12,10 +12,11 @@ from cogs.common.errors import (
     SharedHereError,
 )
 from cogs.common.picture_visibility import fetch_channel
-from cogs.common.policy_checks import RequestContext, build_place
+from cogs.common.policy_checks import build_place
 from cogs.common.posting_permissions import require_can_share
 from cogs.context import Interaction, get_owner
 from cogs.share._posts import Showcase
+from generation.admission.context import RequestContext
 from generation.jobs.job import Job, ReplyTo
 from generation.policy.defaults import adapt_model, choose_server_model
 from generation.policy.policy import ChannelContext, collect_texts

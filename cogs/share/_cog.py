@@ -14,7 +14,7 @@ from cogs.common.discord_errors import LATER, classify_error
 from cogs.common.errors import NothingToShareError, ShareRefusedError
 from cogs.common.lookups import fetch_job
 from cogs.common.messages import Action, Gallery, MessageSpec, Picture
-from cogs.common.policy_checks import RequestContext, require_may_request
+from cogs.common.policy_checks import require_may_request
 from cogs.common.refused_messages import MessageRefusedError, UnreachableError
 from cogs.context import BaseBot, ButtonHandler, Interaction, get_owner
 from cogs.error_handler import tell_privately
@@ -23,6 +23,7 @@ from cogs.results import MessageVariant, build_result_message, refresh_messages
 from cogs.share import _messages
 from cogs.share._checks import find_showcase, require_may_share, require_suits, require_words_allowed_there
 from cogs.share._posts import Post, Showcase, create_post, delete_post, find_post
+from generation.admission.context import RequestContext
 from generation.jobs.job import Job
 from generation.jobs.share import Share
 from generation.policy.guild_preferences import Credit, GuildPreferences

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from db.batches import JOBS_AT_ONCE, delete_some, forget_some, repeat_until_none
 from db.engine import Database
 from db.models import (
+    ApiKeyRow,
     BalanceRow,
     Base,
     BlockRow,
@@ -170,6 +171,7 @@ def _forget_some_strangers(session: Session, guild_id: int, keys: Sequence[int])
         exists().where(JobRow.member_key == MemberRow.key),
         exists().where(FavouriteRow.member_key == MemberRow.key),
         exists().where(MemberPreferencesRow.member_key == MemberRow.key),
+        exists().where(ApiKeyRow.member_key == MemberRow.key),
         exists().where(ReportRow.by == MemberRow.key),
         exists().where(ChangeRow.by == MemberRow.key),
         exists().where(QuotaRow.scope == Scope.USER, QuotaRow.subject == MemberRow.key),
@@ -216,6 +218,7 @@ def _part(session: Session, user_id: int, *, at: datetime) -> int | None:
     for statement in (
         delete(DeliveryRow).where(text("deliveries.state = 'due'"), theirs),
         delete(QuotaRow).where(QuotaRow.scope == Scope.USER, QuotaRow.subject == key),
+        delete(ApiKeyRow).where(ApiKeyRow.member_key == key),
         update(MemberRow).where(MemberRow.key == key).values(user_id=-key),
     ):
         session.execute(statement.execution_options(synchronize_session=False))

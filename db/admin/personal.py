@@ -19,7 +19,7 @@ from db.stores.members import find_key
 from generation.clock import Clock
 
 _KEYED = {"member_key", "by"}
-_HIDDEN = _KEYED | {"token"}
+_HIDDEN = _KEYED | {"token", "digest"}
 _AT_A_TIME = 200
 
 

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from db.admin.erasure import erase_guild, list_guild_tables
 from db.engine import Database
-from db.models import RemovedGuildRow
+from db.models import ApiKeyRow, RemovedGuildRow
 from db.running_time import CONFIRMED_BY, EARLIEST
+from db.stores.api_keys import end_keys
 from generation.clock import Clock
 from generation.owner import NO_SERVERS
 
@@ -65,6 +66,7 @@ class RemovedGuildStore:
         new = guild_ids - set(session.scalars(select(RemovedGuildRow.guild_id)))
         if new:
             session.execute(insert(RemovedGuildRow), [{"guild_id": each, "since": self._clock()} for each in new])
+            end_keys(session, ApiKeyRow.guild_id.in_(new), at=self._clock())
 
 
 def _known(session: Session) -> set[int]:

@@ -5,6 +5,7 @@ row there takes the member's jobs, pictures and deliveries with it; the ledger k
 no one. Tables are made by Alembic, never from here; a test holds the two equal.
 """
 
+from db.models.api_keys import ApiKeyRow
 from db.models.base import Base, table
 from db.models.cloud import CloudPostingRow
 from db.models.guilds import ContentRuleRow, GuildSettingsRow, GuildStandingRow, RemovedGuildRow, RoleBoostRow, StyleRow
@@ -26,6 +27,7 @@ from db.models.quotas import BalanceRow, LedgerRow, QuotaRow
 from db.models.shares import ShareRow
 
 __all__ = [
+    "ApiKeyRow",
     "BalanceRow",
     "Base",
     "BlockRow",

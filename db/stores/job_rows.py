@@ -52,7 +52,7 @@ def serialize_delivery(job_id: str, reply_to: ReplyTo) -> dict[str, object]:
         "message_id": reply_to.message_id,
         "locale": reply_to.locale,
         "is_private": reply_to.is_private,
-        "state": DeliveryState.LIVE,
+        "state": DeliveryState.POSTED if reply_to.is_collected else DeliveryState.LIVE,
         "attempts": 0,
     }
 

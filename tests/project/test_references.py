@@ -22,12 +22,12 @@ RUNTIME_FILES = {
     "discord/discord-api-spec",
     "cogs/i18n/locale/fr/LC_MESSAGES/atelier.po", "/etc/systemd/system/atelier.service", "env.txt",
 }  # fmt: skip
-CODE = ("bench", "cli", "cogs", "db", "generation", "packages", "tests", "tools", "training")
+CODE = ("api", "bench", "cli", "cogs", "db", "generation", "packages", "tests", "tools", "training")
 FILE = re.compile(r"(?:[\w.-]+/)*[\w-][\w.-]*\.(?:py|md|toml|txt|lock|ya?ml|json|css|js|po|sh)")
 FOLDER = re.compile(
-    r"(?:bench|cli|cogs|db|docs|generation|packages|tests|tools|training|alembic|\.github)(?:/[\w.-]+)+/?"
+    r"(?:api|bench|cli|cogs|db|docs|generation|packages|tests|tools|training|alembic|\.github)(?:/[\w.-]+)+/?"
 )
-MODULE = re.compile(r"(?:bench|cli|cogs|config|db|discord_sandbox|generation|tests|tools|training)(?:\.\w+)+")
+MODULE = re.compile(r"(?:api|bench|cli|cogs|config|db|discord_sandbox|generation|tests|tools|training)(?:\.\w+)+")
 CLASS = re.compile(r"[A-Z]+[a-z]+(?:[A-Z][a-z0-9]+)+")
 FOREIGN_SLASHES = {
     "livez",

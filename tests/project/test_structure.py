@@ -25,13 +25,26 @@ def test_circles_verbs_and_lengths_are_counted(tmp_path: Path) -> None:
 
 
 def test_no_folder_of_ours_has_a_circle() -> None:
-    for name in ("cogs", "generation", "db", "cli", "packages/discord_sandbox/discord_sandbox"):
+    for name in ("api", "cogs", "generation", "db", "cli", "packages/discord_sandbox/discord_sandbox"):
         assert measure(ROOT / name).circle == (), name
 
 
 MAX_LINES = 300
 LONGER = re.compile(r"^- `([^`]+)` \((\d+)\):", re.MULTILINE)
-SOURCE = ("bot.py", "config.py", "alembic", "bench", "cli", "cogs", "db", "generation", "packages", "tools", "training")
+SOURCE = (
+    "bot.py",
+    "config.py",
+    "alembic",
+    "api",
+    "bench",
+    "cli",
+    "cogs",
+    "db",
+    "generation",
+    "packages",
+    "tools",
+    "training",
+)
 
 
 def list_lengths() -> dict[str, int]:

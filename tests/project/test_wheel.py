@@ -23,7 +23,7 @@ from db.readonly import look
 from db.revisions import newest_revision
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("cli", "cogs", "db", "generation")
+ROOMS = ("api", "cli", "cogs", "db", "generation")
 PAINTED = ("imagine", "a red circle on a blue background", "--steps", "4", "--seed", "7", "--out", "a.png")
 
 

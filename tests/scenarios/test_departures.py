@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from cogs.common.errors import BlockedError
 from cogs.maintenance import sweep
 from db.admin.erasure import list_guild_tables
 from db.admin.reconcile import reconcile
 from db.models import Base
 from db.stores.audit_log import Entry
 from discord_sandbox import Guild, Message, Sandbox, ScriptedUser
+from generation.admission.errors import BlockedError
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Quota, Scope, Unit

@@ -7,12 +7,13 @@ import time
 
 import pytest
 
-from cogs.common.errors import AspectOrSizeError, CannotPostError
+from cogs.common.errors import CannotPostError
 from cogs.common.formatting import SEED, SEEDS
 from cogs.error_handler import UNEXPECTED
 from cogs.imagine._messages import ROUNDED
 from cogs.results._messages import NUM_DONE, UNKNOWN_WORDS, WAITING
 from discord_sandbox import Message, Permission, Sandbox, Upload
+from generation.admission.errors import AspectOrSizeError
 from generation.errors import AtelierError, FailedError, QueueFullError, UnknownModelError, WithheldError
 from generation.images.codec import encode_png
 from generation.images.errors import NotAPictureError

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from cogs.common.errors import BlockedError, BlockedUntilError, NotAModeratorError, NotSureError, WithheldTooOftenError
+from cogs.common.errors import NotAModeratorError, NotSureError
 from cogs.common.formatting import format_pictures
 from cogs.maintenance import sweep
 from cogs.moderation._cog import KEPT_BACK, UNBLOCKED
@@ -32,6 +32,7 @@ from cogs.moderation._messages import (
 from cogs.privacy._cog import FILE_OF, OF_YOU, format_deleted
 from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Permission, Sandbox
+from generation.admission.errors import BlockedError, BlockedUntilError, WithheldTooOftenError
 from generation.errors import TooFastError
 from generation.jobs.job import Image, Job, new_job_id
 from generation.owner import Owner

@@ -213,8 +213,8 @@ async def test_more_than_can_be_let_in_are_refused_at_once_and_politely(
     discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever is let in is painted for, whoever is not reads so alone, is not charged, and can ask again."""
-    monkeypatch.setattr("cogs.common.load_shedding.PLACES", 10)
-    monkeypatch.setattr("cogs.common.load_shedding.PLACES_OF_ONE_GUILD", 4)
+    monkeypatch.setattr("generation.admission.limiter.PLACES", 10)
+    monkeypatch.setattr("generation.admission.limiter.PLACES_OF_ONE_GUILD", 4)
     other = discord.add_guild("Elsewhere")
     square = other.add_channel("square")
     crowd = [discord.act_as(people.guild.add_member(f"guest{n}"), people.general) for n in range(30)]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from cogs.common.errors import ServersOnlyError
 from cogs.maintenance import sweep
 from cogs.results._messages import FLAGGED as FLAGGED_HERE
 from cogs.results._messages import NOT_SHOWN_HERE
 from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
+from generation.admission.errors import ServersOnlyError
 from generation.errors import WithheldError
 from generation.jobs.job import Status
 from generation.policy.errors import UncheckedModelError

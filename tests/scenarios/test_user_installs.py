@@ -8,17 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cogs.common.errors import (
-    BlockedError,
-    ManagedInServerError,
-    NotTheOperatorError,
-    ServersOnlyError,
-    UserInstallsOffError,
-)
+from cogs.common.errors import ManagedInServerError, NotTheOperatorError
 from cogs.history._messages import KEPT_HERE
 from cogs.operator._messages import USER_INSTALLS
 from cogs.results._messages import IDENTICAL, format_undelivered
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
+from generation.admission.errors import BlockedError, ServersOnlyError, UserInstallsOffError
 from generation.errors import QuotaExceededError
 from generation.owner import DM_TENANT, USER_TENANT, Owner
 from generation.policy.errors import UncheckedModelError

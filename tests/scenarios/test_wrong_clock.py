@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from cogs.common.errors import BlockedError, WithheldTooOftenError
 from cogs.delivery import _poster as ladder
 from discord_sandbox import Message, Permission, Sandbox, Upload
+from generation.admission.errors import BlockedError, WithheldTooOftenError
 from generation.images.codec import encode_png
 from generation.jobs.job import ReplyTo
 from generation.policy.guild_preferences import GuildPreferences, Visibility

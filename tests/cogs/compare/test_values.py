@@ -27,7 +27,7 @@ from cogs.compare._values import (
     split_bars,
     split_list,
 )
-from cogs.imagine import Typed
+from generation.admission.typed import Typed
 from generation.errors import InvalidRequestError
 from generation.models.catalog import Model
 from generation.requests.comparison import MAX_CELLS, Axis

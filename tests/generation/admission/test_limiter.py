@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cogs.common.load_shedding import AT_ONCE, PLACES, PLACES_OF_ONE_GUILD, AdmissionLimiter
+from generation.admission.limiter import AT_ONCE, PLACES, PLACES_OF_ONE_GUILD, AdmissionLimiter
 from generation.errors import CrowdedError, DrainingError
 from tests.patience import PATIENCE_S
 

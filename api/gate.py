@@ -1,0 +1,151 @@
+"""What every request passes before a route sees it: whose key it is, and a body of a bounded size, in bounded time.
+
+The key comes first: nothing of a body is read for someone who has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.context import ApiContext
+from api.dialect import MIB, Dialect
+from api.errors import BodyLengthError, BodyTooLargeError, BodyTooSlowError, TooManyOpenError, UnknownPathError
+from api.keys import Keys
+from generation.errors import AtelierError, CrowdedError
+from generation.owner import Owner
+
+log = logging.getLogger(__name__)
+_SAFE = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+
+
+class Gate:
+    """ASGI around an application. `dialects`: the longest prefix first; `open_paths`: those that need no key."""
+
+    def __init__(
+        self, app: ASGIApp, *, context: ApiContext, dialects: Sequence[Dialect], open_paths: frozenset[str]
+    ) -> None:
+        self._app, self._limits = app, context.limits
+        self._keys = Keys(context)
+        self._dialects = sorted(dialects, key=lambda each: -len(each.prefix))
+        self._open_paths = open_paths
+        self._open: Counter[Owner] = Counter()
+        self._num_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        send = _make_safe(send)
+        dialect = self.find_dialect(scope["path"])
+        try:
+            if scope["path"] in self._open_paths:
+                await self._answer(scope, receive, send, max_bytes=0)
+            elif dialect is None:
+                raise UnknownPathError
+            elif dialect.is_open:
+                await self._answer(scope, receive, send, max_bytes=dialect.max_body_bytes)
+            else:
+                await self._answer_owner(scope, receive, send, dialect)
+        except AtelierError as error:
+            answer = (dialect or self._dialects[-1]).answer(error)
+            answer.headers["Connection"] = "close"  # what is left of the body is not read
+            await answer(scope, receive, send)
+
+    def find_dialect(self, path: str) -> Dialect | None:
+        return next((each for each in self._dialects if each.covers(path)), None)
+
+    async def _answer_owner(self, scope: Scope, receive: Receive, send: Send, dialect: Dialect) -> None:
+        caller = await self._keys.authenticate(scope["headers"])
+        if self._open[caller.owner] >= self._limits.open_at_once:
+            raise TooManyOpenError(most=self._limits.open_at_once)
+        self._open[caller.owner] += 1
+        try:
+            scope["atelier.caller"] = caller
+            await self._answer(scope, receive, send, max_bytes=dialect.max_body_bytes)
+        finally:
+            self._open[caller.owner] -= 1
+            if not self._open[caller.owner]:
+                del self._open[caller.owner]
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, *, max_bytes: int) -> None:
+        """Read the body, then have it answered. Its bytes count until then."""
+        length = _read_length(scope)
+        if length > max_bytes:
+            raise BodyTooLargeError(most=max(1, max_bytes // MIB))
+        held = _Held()
+        try:
+            body = await self._read_body(receive, held, max_bytes)
+            await self._app(scope, _replay(body, receive), send)
+        finally:
+            self._num_bytes -= held.num_bytes
+
+    async def _read_body(self, receive: Receive, held: _Held, max_bytes: int) -> bytes:
+        chunks = list[bytes]()
+        try:
+            async with asyncio.timeout(self._limits.body_s):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        break
+                    chunk = message.get("body", b"")
+                    held.num_bytes += len(chunk)
+                    self._num_bytes += len(chunk)
+                    if held.num_bytes > max_bytes:
+                        raise BodyTooLargeError(most=max(1, max_bytes // MIB))
+                    if self._num_bytes > self._limits.bodies_bytes:
+                        raise CrowdedError
+                    chunks.append(chunk)
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            raise BodyTooSlowError(most_s=round(self._limits.body_s)) from None
+        return b"".join(chunks)
+
+
+class _Held:
+    """How many bytes of a body are held."""
+
+    num_bytes = 0
+
+
+def _read_length(scope: Scope) -> int:
+    """Return what the request says of the length of its body; 0 where it says nothing. Raise `BodyLengthError`."""
+    said = [value for name, value in scope["headers"] if name.lower() == b"content-length"]
+    if not said:
+        return 0
+    if len(said) > 1 or not said[0].isdigit() or len(said[0]) > 18:
+        raise BodyLengthError
+    return int(said[0])
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the whole body once, then what really comes: that the other side hung up."""
+    given = False
+
+    async def receive_again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again
+
+
+def _make_safe(send: Send) -> Send:
+    async def send_safely(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            there = {name.lower() for name, _ in headers}
+            headers += [each for each in _SAFE if each[0] not in there]
+            if b"cache-control" not in there:
+                headers.append((b"cache-control", b"no-store"))
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return send_safely

@@ -1,0 +1,120 @@
+"""`/v1`: OpenAI's images API."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from api.admission import Accepted, Asked, fetch_context, submit
+from api.dialect import Dialect, get_caller, get_context
+from api.errors import ErrorReply, NotSupportedError
+from api.openai.schemas import DEFAULT_MODEL, FOREIGN_MODELS, GenerateBody, ImageData, Images, ModelCard, Models
+from api.pictures import Picture, read_pictures
+from api.waiting import wait_for_end
+from generation.errors import UnknownModelError
+from generation.jobs.job import Job
+from generation.policy.policy import Policy
+
+router = APIRouter(tags=["OpenAI"])
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+@router.post("/images/generations")
+async def generate_images(request: Request, body: GenerateBody) -> Images:
+    """Paint pictures from words, and answer with them when they are done."""
+    context, caller = get_context(request), get_caller(request)
+    require_supported(body.response_format, body.output_format, body.background, is_stream=bool(body.stream))
+    accepted = await submit(context, caller, read_asked(body))
+    job = await wait_for_end(context, request, accepted.job.id)
+    return build_images(accepted, job, await read_pictures(context, job))
+
+
+@router.get("/models")
+async def list_models(request: Request) -> Models:
+    """Name the models that this key may use."""
+    context, caller = get_context(request), get_caller(request)
+    policy = (await fetch_context(context, caller)).policy
+    catalog = context.rooms.generation.catalog
+    return Models(data=[_build_card(each.name) for each in catalog.models if _is_used(policy, each.name)])
+
+
+@router.get("/models/{name:path}")
+async def show_model(request: Request, name: str) -> ModelCard:
+    """Show one model."""
+    models = await list_models(request)
+    found = next((each for each in models.data if each.id == name), None)
+    if found is None:
+        raise UnknownModelError(name=name[:60], available=", ".join(each.id for each in models.data))
+    return found
+
+
+def _is_used(policy: Policy, name: str) -> bool:
+    return not policy.choices.models or name in policy.choices.models
+
+
+def _build_card(name: str) -> ModelCard:
+    return ModelCard(id=name, created=0)
+
+
+def require_supported(
+    response_format: str | None, output_format: str | None, background: str | None, *, is_stream: bool
+) -> None:
+    """Raise `NotSupportedError` for what would change the answer and cannot be done."""
+    if response_format not in (None, "b64_json"):
+        raise NotSupportedError(name="response_format", value=response_format, remedy="Use b64_json.")
+    if output_format not in (None, "png"):
+        raise NotSupportedError(name="output_format", value=output_format, remedy="Use png.")
+    if background not in (None, "auto", "opaque"):
+        raise NotSupportedError(name="background", value=background, remedy="Use opaque.")
+    if is_stream:
+        raise NotSupportedError(name="stream", value="true", remedy="Follow a job at /api/v1/jobs instead.")
+
+
+def read_model(name: str | None) -> str | None:
+    """Return the model that is named, None where the name is only a client's default."""
+    return None if name is None or name == DEFAULT_MODEL or name.startswith(FOREIGN_MODELS) else name
+
+
+def read_size(size: str | None) -> str | None:
+    return None if size in (None, "", "auto") else size
+
+
+def read_asked(body: GenerateBody) -> Asked:
+    return Asked(
+        prompt=body.prompt,
+        negative=body.negative_prompt,
+        model=read_model(body.model),
+        count=body.n,
+        size=read_size(body.size),
+        seed=body.seed,
+        steps=body.steps,
+        guidance=body.guidance,
+        sampler=body.sampler,
+        lora=body.lora,
+        clip_skip=body.clip_skip,
+    )
+
+
+def build_images(accepted: Accepted, job: Job, pictures: list[Picture]) -> Images:
+    """Return the answer with the pictures of a job."""
+    width, height = job.request.spec.result_size_px
+    return Images(
+        created=int(job.created_at.timestamp()),
+        data=[ImageData(b64_json=base64.b64encode(each.png).decode()) for each in pictures],
+        size=f"{width}x{height}",
+        job_id=job.id,
+        seeds=[each.image.spec.seed for each in pictures],
+        warnings=[rule.reason or "a rule of this server warns of these words" for rule in accepted.warnings],
+    )
+
+
+def write_error(reply: ErrorReply) -> Mapping[str, Any]:
+    kind = _TYPES.get(reply.status, "invalid_request_error" if reply.status < 500 else "server_error")
+    code = "content_policy_violation" if reply.is_content else reply.code
+    return {"error": {"message": reply.message, "type": kind, "param": reply.param, "code": code}}
+
+
+OPENAI = Dialect(prefix="/v1", router=router, write_error=write_error)

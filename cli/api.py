@@ -1,0 +1,94 @@
+"""Opens the API beside the bot, or alone. Loads its packages only here: they are an extra."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from config import Settings
+from generation.admission.errors import MembersUnknownError
+from generation.errors import ConfigurationError
+from generation.owner import Owner
+
+if TYPE_CHECKING:
+    from api.context import FetchRoles, SharedRooms
+
+LOCAL = Owner(guild_id=0, user_id=0)
+"""The tenant of keys that are made at the shell: the operator."""
+DEFAULT_PORT = 8791
+_EXTRA = ("fastapi", "uvicorn", "jinja2", "python_multipart")
+
+
+def require_servable(settings: Settings) -> None:
+    """Raise `ConfigurationError` unless the API could be served: its packages are here, its address is safe."""
+    if any(find_spec(each) is None for each in _EXTRA):
+        raise ConfigurationError(
+            problem="The packages of the API are not installed.", remedy="Run: pip install 'atelier-bot[api]'"
+        )
+    if not ipaddress.ip_address(settings.api_host).is_loopback and not settings.api_tls:
+        raise ConfigurationError(
+            problem=f"ATELIER_API_HOST={settings.api_host} is open to others, and keys would travel unsealed.",
+            remedy="Put a proxy with TLS before it and set ATELIER_API_TLS=true, or leave it at 127.0.0.1.",
+        )
+
+
+@asynccontextmanager
+async def open_api(settings: Settings, rooms: SharedRooms, fetch_roles: FetchRoles | None = None) -> AsyncIterator[int]:
+    """Serve the API while the context lasts; yield its port. Raise `ConfigurationError`."""
+    require_servable(settings)
+    from api.app import build_app
+    from api.context import ApiContext
+    from api.server import serve_api
+
+    app = build_app(ApiContext(rooms=rooms, fetch_roles=fetch_roles or _ask_no_one))
+    with bind(settings.api_host, settings.api_port) as bound:
+        async with serve_api(app, bound) as port:
+            yield port
+
+
+@asynccontextmanager
+async def open_api_if_wanted(settings: Settings, rooms: SharedRooms, fetch_roles: FetchRoles) -> AsyncIterator[None]:
+    """Serve the API while the context lasts, where a port is set."""
+    if not settings.api_port:
+        yield
+        return
+    async with open_api(settings, rooms, fetch_roles):
+        yield
+
+
+async def _ask_no_one(owner: Owner) -> Sequence[int] | None:
+    raise MembersUnknownError
+
+
+def bind(host: str, port: int) -> contextlib.closing[socket.socket]:
+    """Return a socket bound there. Raise `ConfigurationError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family)
+    try:
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        taken = "is in use, perhaps by another Atelier" if error.errno == errno.EADDRINUSE else "cannot be opened"
+        raise ConfigurationError(
+            problem=f"Port {port} of {host} {taken}.", remedy="Set ATELIER_API_PORT to another."
+        ) from None
+    return contextlib.closing(bound)
+
+
+async def wait_until(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
+    """Return when told to stop; raise what ended the service."""
+    stopped = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait((stopped, running), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if running in done:
+        running.result()

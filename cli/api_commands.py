@@ -1,0 +1,53 @@
+"""`api` and `token`: the API without Discord, and its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from cli.execution import PLAIN, load_settings, run_async
+
+token_app = typer.Typer(**PLAIN, help="Keys of the API for its operator. In a server, members make theirs by /token.")
+_Name = Annotated[str, typer.Option(help="What you call the key.")]
+
+
+def api_command(
+    host: Annotated[str | None, typer.Option(help="Where it listens; else ATELIER_API_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Else ATELIER_API_PORT, else 8791.")] = None,
+) -> None:
+    """Serve the API without Discord, until told to stop."""
+    from cli.serve_api import serve_api_alone
+
+    chosen = {"api_host": host, "api_port": None if port is None else str(port)}
+    run_async(serve_api_alone(load_settings(**chosen)))
+
+
+@token_app.command("create")
+def token_create(name: _Name) -> None:
+    """Make a key and print it, once. Only its hash is kept."""
+    from cli import tokens
+
+    _print(run_async(tokens.create(load_settings(), name)))
+
+
+@token_app.command("list")
+def token_list() -> None:
+    """Name the keys that were made here."""
+    from cli import tokens
+
+    _print(run_async(tokens.list_all(load_settings())))
+
+
+@token_app.command("revoke")
+def token_revoke(name: _Name) -> None:
+    """End a key."""
+    from cli import tokens
+
+    _print(run_async(tokens.revoke(load_settings(), name)))
+
+
+def _print(lines: Sequence[str]) -> None:
+    for line in lines:
+        typer.echo(line)

@@ -1,0 +1,92 @@
+"""The API over loopback: the real application, service, SQLite and worker process; only the painting is light."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+
+from api.app import DIALECTS, build_app
+from api.context import ApiContext, ApiLimits
+from api.dialect import Dialect
+from api.server import serve_api
+from bench.light_engine import ENGINE
+from cli.api import LOCAL, bind
+from cli.serve import Parts, build_services
+from cogs.services import Services
+from config import Settings
+from generation.owner import Owner
+from generation.retry import Problems
+from generation.rules.screening import Screener
+from tests.generation.service_harness import Place, opened
+from tests.patience import PATIENCE_S
+
+ADA, BO = Owner(1001, 100), Owner(2002, 200)
+"""Members of two servers."""
+
+
+@dataclass
+class People:
+    """Who is in which server, with which roles: what Discord would say."""
+
+    roles: dict[Owner, Sequence[int] | None] = field(default_factory=dict)
+
+    async def __call__(self, owner: Owner) -> Sequence[int] | None:
+        return self.roles.get(owner, (owner.guild_id,))
+
+
+@dataclass
+class Api:
+    """A running API, and what stands behind it."""
+
+    url: str
+    services: Services
+    people: People
+    place: Place
+    stack: AsyncExitStack
+
+    async def client(self, owner: Owner = LOCAL, name: str = "test") -> httpx2.AsyncClient:
+        """Return a client with a new key of that member."""
+        return await self.with_key(await self.services.api_keys.create(owner, name))
+
+    async def with_key(self, key: str | None) -> httpx2.AsyncClient:
+        """Return a client with that key; None: without one."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        client = httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=PATIENCE_S, trust_env=False)
+        return await self.stack.enter_async_context(client)
+
+
+@asynccontextmanager
+async def opened_api(
+    folder: Path,
+    blank_database: Path,
+    *,
+    engine: str = ENGINE,
+    dialects: Sequence[Dialect] = DIALECTS,
+    limits: ApiLimits = ApiLimits(),  # noqa: B008 - frozen
+) -> AsyncIterator[Api]:
+    """Serve the API of a new service in that folder."""
+    shutil.copy(blank_database, folder / "atelier.db")
+    async with AsyncExitStack() as stack:
+        place = await stack.enter_async_context(opened(folder, engine=engine))
+        screener = Screener()
+        stack.callback(screener.close)
+        parts = Parts(
+            generation=place.generation,
+            jobs=place.store,
+            database=place.database,
+            files=place.generation.files,
+            screener=screener,
+            problems=Problems(),
+        )
+        services, people = build_services(parts, Settings(data_dir=folder)), People()
+        await services.preferences.load()
+        app = build_app(ApiContext(rooms=services, fetch_roles=people, limits=limits), dialects)
+        bound = stack.enter_context(bind("127.0.0.1", 0))
+        port = await stack.enter_async_context(serve_api(app, bound))
+        clients = await stack.enter_async_context(AsyncExitStack())
+        yield Api(f"http://127.0.0.1:{port}", services, people, place, clients)
