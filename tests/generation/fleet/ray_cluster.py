@@ -12,6 +12,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,11 +20,14 @@ from typing import Any, Self
 import psutil
 
 from generation.fleet.address import FleetAddress, parse_address
+from tests.patience import PATIENCE_S
 
 TOKEN = "a-token-that-only-tests-have-0123456789"
 _ROOT = Path(__file__).resolve().parents[3]
 _STORE_BYTES = 90 * 2**20
+_LEAN = Path(__file__).with_name("lean")
 ENVIRONMENT = {
+    "PYTHONPATH": str(_LEAN),
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps everything on loopback
     "RAY_AUTH_MODE": "token",
@@ -56,7 +60,7 @@ class RayCluster:
             ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=os.environ | ENVIRONMENT | {"RAY_AUTH_TOKEN": TOKEN, "PYTHONPATH": str(_ROOT)},
+            env=os.environ | ENVIRONMENT | {"RAY_AUTH_TOKEN": TOKEN, "PYTHONPATH": f"{_ROOT}{os.pathsep}{_LEAN}"},
         )
         assert process.stdout is not None
         while not (line := (await process.stdout.readline()).decode()).startswith("address "):
@@ -113,9 +117,29 @@ def _find_raylet(node: Any) -> str:
     return str(node.all_processes["raylet"][0].process.pid) if node is not None else ""
 
 
+def _wait_patiently_for_nodes() -> None:
+    """Have Ray wait for a machine's first process as long as a busy machine takes: 30 s is a constant there."""
+    from ray._private import services
+
+    find = services.get_node
+
+    def find_patiently(*arguments: Any) -> Any:
+        gives_up_at = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return find(*arguments)
+            except RuntimeError:
+                if time.monotonic() > gives_up_at:
+                    raise
+                time.sleep(0.1)
+
+    services.get_node = find_patiently
+
+
 def main() -> None:
     from ray.cluster_utils import Cluster
 
+    _wait_patiently_for_nodes()
     cards, folder, port = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     common = {"num_cpus": 0, "object_store_memory": _STORE_BYTES, "include_log_monitor": False}
     cluster = Cluster(
