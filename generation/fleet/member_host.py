@@ -135,6 +135,7 @@ class MemberHost:
                 last=events[-1].number if events else after,
                 num_losses=events[-1].num_losses if events else self._mailbox.num_losses,
                 body=encode_body([each.said for each in events]),
+                now_s=time.monotonic(),
                 state=changed,
             )
         )
@@ -234,7 +235,7 @@ class MemberHost:
         try:
             async for event in worker.events():
                 self._note(event)
-                if isinstance(event, Progress):  # told in batches: when each happened is this machine's to say
+                if isinstance(event, Progress):  # told in batches; by this machine's clock, until it is at the bot's
                     event = msgspec.structs.replace(event, at_s=time.monotonic())
                 self._mailbox.put(event)
         except ConfigurationError as unfit:

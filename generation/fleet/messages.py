@@ -141,6 +141,8 @@ class FromMember(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     life: Life
     body: bytes
     state: MemberState | None = None
+    shift_s: float = 0.0
+    """What makes a monotonic time of the member's machine one of the bot's."""
 
 
 class FleetReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -185,6 +187,8 @@ class Polled(msgspec.Struct, frozen=True, kw_only=True):
     last: int
     num_losses: int
     body: bytes
+    now_s: float
+    """When this is answered, by the monotonic clock of the member's machine: no other's has to do with it."""
     state: MemberState | None = None
 
 

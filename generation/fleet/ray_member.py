@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ from generation.fleet.messages import (
     FromMember,
     Life,
     MemberSeen,
+    MemberState,
     Refused,
     decode_attached,
     decode_polled,
@@ -204,7 +206,7 @@ class MemberConnection:
             if polled.num_losses != self._num_losses:
                 self._num_losses = polled.num_losses
                 self._life += 1
-            self._tell(polled.body, polled.state)
+            self._tell(polled.body, polled.state, shift_s=time.monotonic() - polled.now_s)
 
     async def _pass_on(self) -> None:
         """Give the commands in their order. One that does not get there is a loss: the bot counts on it."""
@@ -213,9 +215,9 @@ class MemberConnection:
             within_s = 2 * self.config.wait_s
             await call(self._actor.command, self.config.epoch, self._num_losses, body, within_s=within_s)
 
-    def _tell(self, body: bytes, state: Any) -> None:
-        seen = self.place.seen
-        self.send(FromMember(member=seen.name, actor=seen.actor, life=Life(self._life), body=body, state=state))
+    def _tell(self, body: bytes, state: MemberState | None, *, shift_s: float = 0.0) -> None:
+        seen, life = self.place.seen, Life(self._life)
+        self.send(FromMember(member=seen.name, actor=seen.actor, life=life, body=body, state=state, shift_s=shift_s))
 
     def _lose(self, reason: str) -> None:
         if self._is_attached:

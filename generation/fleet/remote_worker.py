@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import MappingProxyType
 
+import msgspec
+
 from generation.fleet.messages import (
     BotMessage,
     FromMember,
@@ -25,6 +27,7 @@ from generation.jobs.protocol import (
     GenerateCommand,
     ImageFailed,
     LoadedModelInfo,
+    Progress,
     Ready,
     WorkerLost,
 )
@@ -125,6 +128,8 @@ class RemoteWorker:
         if said.state is not None:
             self._state = said.state
         for event in decode_said(said.body):
+            if isinstance(event, Progress) and event.at_s is not None:
+                event = msgspec.structs.replace(event, at_s=event.at_s + said.shift_s)
             self._hear_event(event)
         self._life = said.life
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -94,6 +95,19 @@ async def test_a_newer_bot_finds_the_engine_warm_and_the_older_is_refused(host: 
     heard = await new.until(Finished)
     ends = [each.image_id for each in heard if isinstance(each, Finished)]
     assert ends == ["new-0"], "what the old bot had there ends without a picture"
+
+
+async def test_when_something_happened_is_told_with_the_clock_it_is_told_by(host: MemberHost) -> None:
+    bot = Bot(host, 1)
+    await bot.ready()
+    await bot.give(an_order(ENDLESS))
+    await bot.until(Progress)
+    before_s = time.monotonic()
+    polled = decode_polled(await host.poll(1, bot.after, PATIENCE_S))
+    assert all(
+        each.at_s and each.at_s <= polled.now_s for each in decode_said(polled.body) if isinstance(each, Progress)
+    )
+    assert before_s <= polled.now_s <= time.monotonic()
 
 
 async def test_a_poll_that_waits_while_another_bot_comes_is_refused(host: MemberHost) -> None:
