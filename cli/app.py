@@ -56,9 +56,20 @@ def serve_command(
     ] = False,
 ) -> None:
     """Run the bot until it is told to stop."""
-    from cli.serve import serve
+    import asyncio
 
-    run_async(serve(load_settings(), waits=wait))
+    from cli.fleet_start import end_driver, start_driver
+
+    settings = load_settings()
+    with asyncio.Runner() as runner:
+        # A standby has time to load Ray when its turn has come, and no need of it before.
+        driver = None if wait else runner.run(start_driver(settings))
+        try:
+            from cli.serve import serve  # takes two seconds, in which the driver loads Ray and connects
+
+            run_guarded(lambda: runner.run(serve(settings, waits=wait, driver=driver)))
+        finally:
+            runner.run(end_driver(driver))
 
 
 app.command("api")(api_command)

@@ -26,7 +26,7 @@ def read_fleet_address(settings: Settings) -> FleetAddress:
 
 def build_driver_config(settings: Settings, *, epoch: int = 0) -> DriverConfig:
     """Return what a driver process of these settings begins with."""
-    return DriverConfig(address="", epoch=epoch, version=find_version(), wait_s=settings.fleet_wait_s)
+    return DriverConfig(epoch=epoch, version=find_version(), wait_s=settings.fleet_wait_s)
 
 
 def require_ray() -> None:

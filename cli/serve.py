@@ -94,8 +94,13 @@ class App(Parts):
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, *, is_single: bool = False) -> AsyncIterator[App]:
-    """Open database, workers (or a single one) and service in this order, and close them in the other."""
+async def open_app(
+    settings: Settings, *, is_single: bool = False, driver: asyncio.subprocess.Process | None = None
+) -> AsyncIterator[App]:
+    """Open database, workers (or a single one) and service in this order, and close them in the other.
+
+    `driver`: of the fleet, where it is started already.
+    """
     watch = CatalogWatch(
         lambda: Catalog.open(settings.model, settings.folder_of_models), models_dir=settings.folder_of_models
     )
@@ -105,10 +110,9 @@ async def open_app(settings: Settings, *, is_single: bool = False) -> AsyncItera
         pool = await build_pool(settings, catalog.models, is_single=is_single)
         if not is_single:
             await join_cloud(settings, catalog.models, pool, CloudStore(database))
-        fleet = (
-            await build_fleet(settings, catalog.models, pool, database) if settings.fleet and not is_single else None
-        )
-        if fleet is not None:
+        fleet = None
+        if settings.fleet and not is_single:
+            fleet = await build_fleet(settings, catalog.models, pool, database, driver=driver)
             start(stack, fleet.run(), "fleet")
         stack.push_async_callback(pool.close)  # before the fleet: its members are let go through it
         screener = stack.enter_context(contextlib.closing(Screener()))
@@ -207,15 +211,15 @@ def build_services(
     )
 
 
-async def serve(settings: Settings, *, waits: bool = False) -> None:
-    """Run the bot until SIGINT or SIGTERM; with `waits`, first until no other bot runs.
+async def serve(settings: Settings, *, waits: bool = False, driver: asyncio.subprocess.Process | None = None) -> None:
+    """Run the bot until SIGINT or SIGTERM; with `waits`, first until no other bot runs. `driver` is the fleet's.
 
     Raise `ConfigurationError` if it cannot start.
     """
     stop = stop_on_signals()
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nothing here speaks
     if not waits:
-        await _serve(settings, stop)
+        await _serve(settings, stop, driver)
     while waits and await wait_for_turn(settings, stop):
         try:
             await _serve(settings, stop)
@@ -226,10 +230,10 @@ async def serve(settings: Settings, *, waits: bool = False) -> None:
             return
 
 
-async def _serve(settings: Settings, stop: asyncio.Event) -> None:
+async def _serve(settings: Settings, stop: asyncio.Event, driver: asyncio.subprocess.Process | None = None) -> None:
     for warning in await require_startable(settings):
         log.warning("check=%s action=warned reason=%s", warning.name, warning.text)
-    async with open_app(settings) as app:
+    async with open_app(settings, driver=driver) as app:
         make_collections_rare()
         services = build_services(app, settings)
         status = HealthStatus(app.generation, app.database, app.problems, fleet=app.fleet)

@@ -56,15 +56,24 @@ class PoolMembership:
         self._pool.drain(name)
 
 
-async def build_fleet(settings: Settings, models: tuple[Model, ...], pool: WorkerPool, database: Database) -> Fleet:
+async def build_fleet(
+    settings: Settings,
+    models: tuple[Model, ...],
+    pool: WorkerPool,
+    database: Database,
+    *,
+    driver: asyncio.subprocess.Process | None = None,
+) -> Fleet:
     """Return the fleet of these settings, not running; its members join `pool` as they are found.
+
+    `driver` is one that was started for it before.
 
     Raise `ConfigurationError` if the token or Ray is missing.
     """
     address = read_fleet_address(settings)
     config = build_driver_config(settings, epoch=await FleetStore(database).begin_epoch())
     worker = WorkerConfig(models=models, settings=settings.engine)
-    return Fleet(address, config, worker, PoolMembership(pool))
+    return Fleet(address, config, worker, PoolMembership(pool), driver=driver)
 
 
 async def find_devices(settings: Settings) -> tuple[str, ...]:

@@ -18,11 +18,13 @@ _WRONG_TOKEN = ("InvalidAuthToken", "Unauthenticated", "AuthenticationError")
 
 
 async def spawn_driver(address: FleetAddress) -> asyncio.subprocess.Process:
-    """Start `generation.fleet.ray_driver`, which waits for its `DriverConfig`."""
+    """Start `generation.fleet.ray_driver`: it connects at once, and then waits for its `DriverConfig`."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "generation.fleet.ray_driver",
+        address.text,
+        str(os.getpid()),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Protocol
@@ -52,7 +51,8 @@ class Membership(Protocol):
 
 
 class Fleet:
-    """See the module's text. `connect_s`: how long a driver may take to reach Ray's head."""
+    """See the module's text. `driver`: one that was spawned already. `connect_s`: how long one may take to reach Ray's
+    head."""
 
     def __init__(
         self,
@@ -61,14 +61,16 @@ class Fleet:
         worker: WorkerConfig,
         membership: Membership,
         *,
+        driver: asyncio.subprocess.Process | None = None,
         connect_s: float = 60.0,
         first_pause_s: float = 0.5,
         longest_pause_s: float = 30.0,
     ) -> None:
         self._address = address
         self._worker = worker
-        self._config = msgspec.structs.replace(config, address=address.text, worker=encode_body(worker))
+        self._config = msgspec.structs.replace(config, worker=encode_body(worker))
         self._membership = membership
+        self._driver = driver
         self._connect_s = connect_s
         self._pauses = (first_pause_s, longest_pause_s)
         self._pause_s = 0.0
@@ -133,14 +135,14 @@ class Fleet:
         self._connected.clear()
         self._stderr.clear()
         self._why_killed = ""
-        self._process = process = await spawn_driver(self._address)
-        config = msgspec.structs.replace(self._config, parent_pid=os.getpid())
+        self._process = process = self._driver or await spawn_driver(self._address)
+        self._driver = None
         watching = [
             asyncio.create_task(self._read_errors(process), name="driver's errors"),
             asyncio.create_task(self._watch(process), name="driver's connection"),
         ]
         try:
-            await self._send(config)
+            await self._send(self._config)
             said = await self._listen(process)
         except asyncio.CancelledError:
             await self.close()

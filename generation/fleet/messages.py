@@ -32,10 +32,8 @@ class Version(msgspec.Struct, frozen=True):
 
 
 class DriverConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The first message to a driver process."""
+    """The first message to a driver process. It has the address of Ray's head from its start."""
 
-    address: str
-    """Of Ray's head, host:port."""
     epoch: int
     """Number of this bot among those that had this database; members listen to the newest only."""
     version: Version
@@ -53,7 +51,6 @@ class DriverConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A member that no bot polls for so long cancels what it paints."""
     leave_s: float = 86_400.0
     """After so long without a bot it gives its card back."""
-    parent_pid: int = 0
     question: str = ""
     """`status`, or `drain NAME`, `undrain NAME`: answer with one `FleetReport` and exit."""
 

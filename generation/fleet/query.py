@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections import deque
 
 import msgspec
@@ -26,7 +25,7 @@ async def ask_fleet(address: FleetAddress, config: DriverConfig, question: str, 
 
     Raise `FleetOutOfReachError` if the fleet cannot be asked.
     """
-    config = msgspec.structs.replace(config, address=address.text, question=question, parent_pid=os.getpid())
+    config = msgspec.structs.replace(config, question=question)
     process = await spawn_driver(address)
     lines: deque[str] = deque(maxlen=20)
     reading = asyncio.create_task(_read_errors(process, lines, address))

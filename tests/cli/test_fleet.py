@@ -5,11 +5,13 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import psutil
 import pytest
 from msgspec.structs import replace
 
 from cli import fleet
 from cli.fleet_settings import read_fleet_address
+from cli.fleet_start import end_driver, start_driver
 from cli.fleet_table import describe
 from config import Settings
 from generation.errors import ConfigurationError
@@ -102,6 +104,23 @@ def test_settings_without_a_token_or_with_a_public_head_are_refused(tmp_path: Pa
         read_fleet_address(Settings(data_dir=tmp_path, fleet="10.8.0.1"))
     done = run("fleet", "status", data_dir=tmp_path, ATELIER_FLEET="8.8.8.8")
     assert done.returncode == 2 and "ATELIER_FLEET cannot be used: 8.8.8.8 is not a private address" in done.stderr
+
+
+async def test_without_a_fleet_no_driver_is_started(tmp_path: Path) -> None:
+    for settings in (Settings(data_dir=tmp_path), Settings(data_dir=tmp_path, fleet="10.8.0.1")):
+        assert await start_driver(settings) is None
+    await end_driver(None)
+
+
+@pytest.mark.long
+def test_a_bot_that_may_not_start_leaves_no_driver(tmp_path: Path) -> None:
+    head = "127.0.0.1:9"
+    done = run("serve", data_dir=tmp_path, ATELIER_FLEET=head, ATELIER_FLEET_TOKEN="k" * 64)
+    assert done.returncode == 2 and "There is no Discord token" in done.stderr
+    drivers = [
+        each.info["cmdline"] for each in psutil.process_iter(["cmdline"]) if head in (each.info["cmdline"] or ())
+    ]
+    assert not drivers
 
 
 def test_the_token_is_kept_out_of_logs(tmp_path: Path) -> None:

@@ -83,11 +83,12 @@ def start_bot(
     code: str = "",
     wait_s: float = WAIT_S,
     connect_s: float = 60.0,
+    driver: asyncio.subprocess.Process | None = None,
 ) -> OpenFleet:
-    """Start a bot's side of a cluster. `epoch` is which bot it is; `code` another version than this."""
+    """Start a bot's side of a cluster. `epoch` is which bot it is; `code` another version than this; `driver` one that
+    was started for it."""
     version = find_version()
     config = DriverConfig(
-        address="",
         epoch=epoch,
         version=type(version)(version.program, code or version.code),
         wait_s=wait_s,
@@ -95,8 +96,13 @@ def start_bot(
         refused_s=0.5,
     )
     joined = Joined()
-    pauses = {"first_pause_s": 0.05, "longest_pause_s": 0.5}
-    fleet = Fleet(address or cluster.address, config, worker, joined, connect_s=connect_s, **pauses)
+    fleet = Fleet(
+        *(address or cluster.address, config, worker, joined),
+        connect_s=connect_s,
+        driver=driver,
+        first_pause_s=0.05,
+        longest_pause_s=0.5,
+    )
     return OpenFleet(cluster, fleet, joined, asyncio.create_task(fleet.run(), name="fleet"))
 
 

@@ -15,6 +15,7 @@ pytest.importorskip("ray", reason="the extra `fleet` is not installed")
 
 from bench.light_engine import ENGINE
 from generation.fleet.address import FleetAddress
+from generation.fleet.driver_process import spawn_driver
 from generation.fleet.messages import DriverConfig
 from generation.fleet.query import FleetOutOfReachError, ask_fleet
 from generation.fleet.version import find_version
@@ -27,7 +28,7 @@ from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WORKER = WorkerConfig(models=(a_model(),), engine=ENGINE, nice=0)
-QUESTION = DriverConfig(address="", epoch=0, version=find_version(), wait_s=5.0)
+QUESTION = DriverConfig(epoch=0, version=find_version(), wait_s=5.0)
 _epochs = iter(range(1, 1000))
 
 
@@ -55,14 +56,17 @@ async def test_a_restarted_bot_finds_the_engine_warm(cluster: RayCluster, bot: O
     pid = member.pid
     await member.admit(an_order(ENDLESS))
     await bot.end()
-    newer = start_bot(cluster, WORKER, epoch=next(_epochs))
+    driver = await spawn_driver(cluster.address)  # before it is known which bot it is
+    newer = start_bot(cluster, WORKER, epoch=next(_epochs), driver=driver)
     member = await newer.fetch_member()
     events = member.events()
     assert isinstance((await until(events, Ready))[0], Ready)
     assert member.pid == pid, "the same process of the same engine"
+    assert newer.fleet.pid == driver.pid
     await member.admit(an_order(image_id="b-0"))
     assert {each.image_id for each in await until(events, Finished) if isinstance(each, Finished)} == {"b-0"}
     await newer.end()
+    assert driver.returncode is not None
 
 
 @pytest.mark.long

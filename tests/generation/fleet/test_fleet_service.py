@@ -50,7 +50,7 @@ async def served(folder: Path, cluster: RayCluster) -> AsyncIterator[tuple[Place
     local = LocalWorker(WORKER, first_pause_s=0.01)
     pool = WorkerPool([Member(name="here", worker=local)], is_open=True)
     epoch, version = next(_epochs), find_version()
-    config = DriverConfig(address="", epoch=epoch, version=version, wait_s=2.0, look_s=0.5, refused_s=0.5)
+    config = DriverConfig(epoch=epoch, version=version, wait_s=2.0, look_s=0.5, refused_s=0.5)
     fleet = Fleet(cluster.address, config, WORKER, PoolMembership(pool), first_pause_s=0.05, longest_pause_s=0.5)
     running = asyncio.create_task(fleet.run())
     try:
