@@ -21,9 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -104,8 +105,10 @@ async def _measure_bot(num_painters: int) -> dict[str, float]:
 
 
 @asynccontextmanager
-async def running_bot(discord: Sandbox) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Start the bot as its own process; return the address of its health page."""
+async def running_bot(
+    discord: Sandbox, settings: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Start the bot as its own process, with these settings too; return the address of its health page."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
         environment = {
@@ -117,7 +120,7 @@ async def running_bot(discord: Sandbox) -> AsyncIterator[tuple[asyncio.subproces
             "ATELIER_LOG_LEVEL": "WARNING",
         }
         command = [sys.executable, str(ROOT / "bot.py"), "serve"]
-        process = await asyncio.create_subprocess_exec(*command, env={**_environment(), **environment})
+        process = await asyncio.create_subprocess_exec(*command, env={**_environment(), **environment, **settings})
         try:
             yield process, f"http://127.0.0.1:{port}/healthz"
         finally:
