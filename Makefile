@@ -51,9 +51,9 @@ $(VENV)/.run: pyproject.toml $(SANDBOX)/pyproject.toml constraints.txt requireme
 	@touch $@
 	@echo "Ready."
 
-$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+$(VENV)/.dev: $(VENV)/.run requirements-extras.lock requirements-dev.lock
 	@echo "Adding the tools for tests and checks: about 0.1 GB, once."
-	@$(PIP) --quiet $(LOCKED) -r requirements-dev.lock
+	@$(PIP) --quiet $(LOCKED) -r requirements-extras.lock -r requirements-dev.lock
 	@$(PIP) --quiet $(PIP_INDEX) --no-build-isolation -c constraints.txt -e '$(SANDBOX)[openapi]' -e '.[dev]'
 	@touch $@
 
@@ -122,7 +122,7 @@ wheel: $(VENV)/.run
 	@rm -rf build
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 
-# Renews constraints.txt and the two lock files from what is installed now.
+# Renews constraints.txt and the lock files from what is installed now.
 lock: $(VENV)/.dev
 	@$(PIP) --quiet uv
 	@$(BIN)/python tools/lock.py

@@ -68,8 +68,18 @@ def prepare_head(settings: Settings, on: str, *, is_firewalled: bool) -> Start:
     return _start(words, token_file, settings, says)
 
 
-def prepare_join(settings: Settings, head: str, token_file: Path, *, on: str | None, is_firewalled: bool) -> Start:
+def prepare_join(
+    settings: Settings,
+    head: str,
+    token_file: Path,
+    *,
+    on: str | None,
+    is_firewalled: bool,
+    has_cards: bool = True,
+) -> Start:
     """Return how to join a fleet with the cards of this machine; without any, with its processor.
+
+    Not `has_cards`: with nothing, for the machine of a bot whose fleet has its head elsewhere.
 
     Raise `ConfigurationError` if that cannot be.
     """
@@ -84,7 +94,10 @@ def prepare_join(settings: Settings, head: str, token_file: Path, *, on: str | N
     words = [f"--address={FleetAddress(host, port, '').text}", f"--node-ip-address={own}"]
     words.append(f"--node-name={socket.gethostname().partition('.')[0]}")
     offers = "its graphics cards"
-    if not find_card():
+    if not has_cards:
+        words.append("--num-gpus=0")
+        offers = "nothing: it leads the bot here to the fleet"
+    elif not find_card():
         words += ["--num-gpus=0", f"--resources={json.dumps({CPU_MEMBERS: 1})}"]
         offers = "its processor, for there is no graphics card"
     says = (

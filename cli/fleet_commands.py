@@ -35,14 +35,22 @@ def fleet_join(
         str | None, typer.Option("--on", metavar="ADDRESS", help="This machine's address; else that on the way.")
     ] = None,
     is_firewalled: Annotated[bool, _FIREWALLED] = False,
+    has_no_cards: Annotated[
+        bool,
+        typer.Option("--no-cards", help="Offer nothing: for the bot's machine, where `fleet head` runs elsewhere."),
+    ] = False,
 ) -> None:
     """Offer the graphics cards of this machine to a fleet, or its processor. It runs until it is stopped."""
     from cli import fleet
 
     settings = load_settings()
-    run_guarded(
-        lambda: fleet.run_ray(fleet.prepare_join(settings, head, token_file, on=on, is_firewalled=is_firewalled))
-    )
+
+    def prepare() -> fleet.Start:
+        return fleet.prepare_join(
+            settings, head, token_file, on=on, is_firewalled=is_firewalled, has_cards=not has_no_cards
+        )
+
+    run_guarded(lambda: fleet.run_ray(prepare()))
 
 
 @fleet_app.command("status")

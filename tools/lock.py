@@ -1,11 +1,13 @@
 """Write the pinned versions and their hashes from what is installed: `make lock`.
 
-    constraints.txt         every package and its version
-    requirements.lock       what `pip install .` needs, with the hashes of every file of that version
-    requirements-dev.lock   what the extra `dev` adds, likewise
+    constraints.txt           every package and its version
+    requirements.lock         what `pip install .` needs, with the hashes of every file of that version
+    requirements-extras.lock  what the extras of the image add, likewise
+    requirements-dev.lock     what the extra `dev` adds to both, likewise
+    requirements-cuda.lock    torch for NVIDIA cards and what it brings, for the image
 
-torch stands in `constraints.txt` only: its builds for processors, CUDA and ROCm have the same version and different
-hashes, and the operator chooses between them. Hashes are read from the package index by uv.
+torch stands in `constraints.txt` and in the last one only: its builds for processors, CUDA and ROCm have the same
+version and different hashes, and the operator chooses between them. Hashes are read from the package index by uv.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 NOT_HASHED = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
 """torch, and what only some of its builds bring."""
+HEADER = "# Renewed by `make lock`.\n"
 NAME = "atelier-bot"
+EXTRAS = ("api", "c2pa", "fleet", "postgres", "tracing")
+"""What the image has beside the program."""
 TOOLS = {"pip", "uv"}
 OURS = {NAME, "discord-sandbox"}
 """The distributions of this repository: installed from their folders, never from an index."""
@@ -34,10 +39,13 @@ BUILD = "setuptools"
 def main() -> None:
     pins = _pins()
     run = _closure(NAME, ("sandbox",)) | {BUILD}
-    dev = _closure(NAME, ("dev",)) - run
+    extras = _closure(NAME, EXTRAS) - run
+    dev = _closure(NAME, ("dev",)) - run - extras
     header = "# Every package `make setup` installs, at the version the tests passed with. Renewed by `make lock`.\n"
     _write("constraints.txt", header + "".join(f"{pin}\n" for pin in pins.values()))
     _write("requirements.lock", _hashed(pins[name] for name in sorted(run & pins.keys())))
+    _write("requirements-extras.lock", _hashed(pins[name] for name in sorted(extras & pins.keys())))
+    _write("requirements-cuda.lock", _resolve_cuda(pins["torch"]))
     _write("requirements-dev.lock", _hashed(pins[name] for name in sorted(dev & pins.keys())))
 
 
@@ -66,14 +74,25 @@ def _closure(name: str, extras: Iterable[str]) -> set[str]:
 def _hashed(pins: Iterable[str]) -> str:
     """Return a requirements file of these packages with the hashes of all their files, for every platform."""
     wanted = "\n".join(pin for pin in pins if not NOT_HASHED.fullmatch(pin.partition("==")[0].lower()))
-    compile_ = ("uv", "pip", "compile", "-", "--quiet", "--no-deps", "--universal", "--generate-hashes")
+    return HEADER + _compile(wanted, "--no-deps")
+
+
+def _resolve_cuda(torch: str) -> str:
+    """Return the same for torch as the package index has it for Linux: with CUDA."""
+    found = re.findall(r"^\S.*\\\n(?:    .*\n)+", _compile(torch, "--constraints", str(ROOT / "constraints.txt")), re.M)
+    return HEADER + "".join(each for each in found if NOT_HASHED.fullmatch(each.partition("==")[0]))
+
+
+def _compile(wanted: str, *how: str) -> str:
+    """Return the requirements with the hashes of all their files, as uv reads them from the index."""
+    compile_ = ("uv", "pip", "compile", "-", "--quiet", "--universal", "--generate-hashes", *how)
     shown = ("--no-annotate", "--no-header", "--no-emit-index-url", "--python-version", "3.11")
     done = subprocess.run(
         [sys.executable, "-m", *compile_, *shown], input=wanted, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         sys.exit(f"uv could not read the hashes: {done.stderr.strip()}")
-    return "# Renewed by `make lock`.\n" + done.stdout
+    return done.stdout
 
 
 def _write(name: str, text: str) -> None:

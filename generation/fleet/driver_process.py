@@ -14,6 +14,8 @@ from generation.workers.environment import worker_environment
 _ROOT = Path(__file__).resolve().parents[2]
 _GIVE_UP_HEAD_S = 20
 """How long a driver goes on without Ray's head before Ray ends it: its members may answer all that time."""
+_NO_RAYLET = "Failed to connect to socket at address:/"
+"""Said by Ray, before it aborts, where the driver's machine has no process of the cluster to lead it there."""
 _WRONG_TOKEN = ("InvalidAuthToken", "Unauthenticated", "AuthenticationError")
 
 
@@ -48,6 +50,11 @@ def explain(lines: Iterable[str], address: FleetAddress) -> str:
     """Return what a driver's last lines on stderr mean, if they are known; else an empty text."""
     if any(sign in line for line in lines for sign in _WRONG_TOKEN):
         return f"Ray at {address.text} does not take the token: give this bot the one that `fleet head` made."
+    if any(_NO_RAYLET in line for line in lines):
+        return (
+            f"Ray at {address.text} answers, and no part of its fleet runs on this machine: start `fleet head` here, "
+            "or `fleet join` with --no-cards."
+        )
     if any("nothing answers there" in line for line in lines):
         return f"Ray at {address.text} does not answer: is `fleet head` running there, and this machine in its network?"
     return ""

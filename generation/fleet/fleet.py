@@ -260,6 +260,7 @@ class Fleet:
                 self._stderr.append(line.decode(errors="replace").strip())
                 if not self._connected.is_set() and explain(self._stderr, self._address):
                     kill(process)
+                    return  # many lines may follow, and this one counts
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         """End a driver that does not reach Ray's head, and one that hangs later."""

@@ -67,3 +67,4 @@ async def _read_errors(process: asyncio.subprocess.Process, lines: deque[str], a
             lines.append(line.decode(errors="replace").strip())
             if explain(lines, address):
                 kill(process)
+                return  # many lines may follow, and this one counts

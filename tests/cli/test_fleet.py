@@ -63,6 +63,16 @@ def test_a_machine_with_a_card_leaves_counting_to_ray(
     assert not [word for word in start.words if word.startswith(("--num-gpus", "--resources"))]
 
 
+def test_the_bots_machine_joins_a_head_elsewhere_with_nothing(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "find_card", lambda: "NVIDIA")
+    file = tmp_path / "t"
+    file.write_text("k" * 64)
+    start = fleet.prepare_join(settings, "head", file, on="10.8.0.1", is_firewalled=False, has_cards=False)
+    assert {"--num-gpus=0", "--num-cpus=0"} <= set(start.words) and "--resources" not in " ".join(start.words)
+
+
 @pytest.mark.parametrize("address", ["8.8.8.8", "0.0.0.0", "2606:4700::1"])
 def test_a_fleet_never_begins_at_a_public_address(settings: Settings, address: str) -> None:
     with pytest.raises(FleetAddressError, match="not a private address"):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+
 import pytest
 
+from generation.fleet import query
 from generation.fleet.address import FleetAddress, FleetAddressError, parse_address
 from generation.fleet.driver_process import build_environment, explain
+from generation.fleet.messages import DriverConfig, Version
+from tests.patience import PATIENCE_S
 
 HEAD = FleetAddress("10.8.0.1", 6379, "secret")
 
@@ -55,3 +61,18 @@ def test_ends_of_a_driver_are_explained_without_the_token() -> None:
     assert "does not take the token" in said and "secret" not in said
     assert "is `fleet head` running there" in explain(["nothing answers there for 60 s"], HEAD)
     assert explain(["something else"], HEAD) == ""
+
+
+async def test_a_machine_without_a_part_of_the_fleet_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray says why in one line, prints the stack of its C++, and aborts."""
+    said = "raylet_ipc_client.cc:85: Failed to connect to socket at address:/tmp/ray/session_1/sockets/raylet"
+    lines = f"import sys; print({said!r}, *['stack'] * 200, sep=chr(10), file=sys.stderr); sys.exit(1)"
+
+    async def spawn(address: FleetAddress) -> asyncio.subprocess.Process:
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
+        return await asyncio.create_subprocess_exec(sys.executable, "-I", "-c", lines, **pipes)
+
+    monkeypatch.setattr(query, "spawn_driver", spawn)
+    config = DriverConfig(address="", epoch=0, version=Version("1", "a"), wait_s=5.0)
+    with pytest.raises(query.FleetOutOfReachError, match=r"no part of its fleet runs on this machine.*--no-cards"):
+        await query.ask_fleet(HEAD, config, "status", within_s=PATIENCE_S)
