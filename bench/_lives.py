@@ -41,11 +41,18 @@ class Lives:
 
     @classmethod
     async def open(
-        cls, *, engine: str | None = None, nice: int | None = 0, hang_s: float = HANG_S, changed_by: str = ""
+        cls,
+        *,
+        engine: str | None = None,
+        nice: int | None = 0,
+        hang_s: float = HANG_S,
+        changed_by: str = "",
+        counters: Path | None = None,
     ) -> Lives:
         """`engine` and its `nice` as in `WorkerConfig`, None for the usual one; `hang_s` as in `LocalWorker`.
 
-        `changed_by` names a function as MODULE:NAME. The parent calls it once, before it forks.
+        `changed_by` names a function as MODULE:NAME. The parent calls it once, before it forks. `counters`: the folder
+        in which each life keeps what it counts, so that it outlives it.
         """
         options = [*(["--engine", engine] if engine else []), *(["--changed-by", changed_by] if changed_by else [])]
         options += ["--hang-s", str(hang_s), *(["--nice", str(nice)] if nice is not None else [])]
@@ -56,7 +63,9 @@ class Lives:
             *options,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ
+            | {"PYTHONPATH": str(ROOT)}
+            | ({"PROMETHEUS_MULTIPROC_DIR": str(counters)} if counters is not None else {}),
         )
         return cls(process)
 

@@ -93,8 +93,9 @@ class LightEngine:
     def step(self) -> list[Event]:
         """Run one evaluation of the oldest images, and end those that had their last."""
         events: list[Event] = []
-        for order in list(self._orders.values())[:BUCKET]:
-            events.extend(self._advance(order))
+        sharing = list(self._orders.values())[:BUCKET]
+        for order in sharing:
+            events.extend(self._advance(order, capacity_rows=BUCKET / len(sharing)))
         return events
 
     def tune(self) -> bool:
@@ -110,7 +111,7 @@ class LightEngine:
     def close(self) -> None:
         self._orders.clear()
 
-    def _advance(self, order: GenerateCommand) -> Iterable[Event]:
+    def _advance(self, order: GenerateCommand, *, capacity_rows: float) -> Iterable[Event]:
         prompt, image_id, attempt = order.spec.prompt, order.image_id, order.attempt
         _misbehave(prompt)
         if "break-image" in prompt:
@@ -127,7 +128,9 @@ class LightEngine:
             if "endless-image" in prompt:
                 done = self._done[order.image_id] = min(done, total - 1)
                 threading.Event().wait(0.001)  # leaves the processor to those it shares it with
-            progress = Progress(image_id=image_id, attempt=attempt, done=done, total=total)
+            progress = Progress(
+                image_id=image_id, attempt=attempt, done=done, total=total, rows=1, capacity_rows=capacity_rows
+            )
             return [progress, *_previews(order, done, total)]
         self._drop(order)
         return [finish(order)]

@@ -51,6 +51,10 @@ class HealthStatus:
         }
 
     @property
+    def num_problems(self) -> int:
+        return sum(1 for _ in self._list_problems())
+
+    @property
     def is_connected(self) -> bool:
         return self._discord == _CONNECTED
 

@@ -1,4 +1,4 @@
-"""The pages for orchestrators, monitoring and people: `/livez`, `/readyz`, `/healthz`.
+"""The pages for orchestrators, monitoring and people: `/livez`, `/readyz`, `/healthz`, `/metrics`.
 
 They show no secret, no server, no member and no prompt, and change nothing. On a loopback address they answer only
 requests to a loopback name: a web page in a browser of this machine could else read them under a name of its own.
@@ -28,6 +28,8 @@ _log_of_pages.addFilter(lambda record: not (record.exc_info and isinstance(recor
 """aiohttp would log a traceback for each request that is no HTTP: a stranger could fill the disk with them."""
 MOST_CONNECTIONS = 64
 """Open at once. One more closes the oldest: who opens many and says nothing shuts nobody out."""
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Of Prometheus' text format."""
 Facts = Callable[[], dict[str, object]]
 """What the rest of the program says about itself; key `problems` (a list of sentences) decides the status."""
 
@@ -36,12 +38,17 @@ async def _always_ready() -> dict[str, bool]:
     return {}
 
 
+async def _render_nothing() -> bytes:
+    return b""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages:
     """What the pages show."""
 
     facts: Facts
     list_readiness: Callable[[], Awaitable[dict[str, bool]]] = _always_ready
+    render_metrics: Callable[[], Awaitable[bytes]] = _render_nothing
 
 
 @asynccontextmanager
@@ -103,10 +110,14 @@ def _build_app(pages: Pages, lag: LoopLag, host: str) -> web.Application:
         body = pages.facts() | {"loop_lag_p99_ms": round(lag.p99_ms(), 1), "tasks": len(asyncio.all_tasks())}
         return web.json_response(body, status=503 if body.get("problems") else 200)
 
+    async def metrics(request: web.Request) -> web.Response:
+        return web.Response(body=await pages.render_metrics(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
+
     app = web.Application(middlewares=[_require_own_name] if is_loopback_host(host) else [], client_max_size=1024)
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/healthz", healthz)
+    app.router.add_get("/metrics", metrics)
     app.on_response_prepare.append(_add_headers)
     return app
 

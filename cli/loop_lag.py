@@ -11,6 +11,8 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 
+from generation import metrics
+
 log = logging.getLogger(__name__)
 EVERY_S = 0.02
 _SAMPLES = 6000
@@ -34,7 +36,9 @@ class LoopLag:
             due_s = time.perf_counter() + EVERY_S
             await asyncio.sleep(EVERY_S)
             self.turned_s = time.perf_counter()
-            self._late_ms.append(max(0.0, (self.turned_s - due_s) * 1000))
+            late_s = max(0.0, self.turned_s - due_s)
+            self._late_ms.append(late_s * 1000)
+            metrics.LOOP_LAG.observe(late_s)
 
     def reset(self) -> None:
         self._late_ms.clear()
@@ -73,6 +77,7 @@ class LoopWatchdog:
     def _note(self, silent_s: float) -> None:
         """Say what the loop is busy with: lines of code, without any value."""
         self._on_stuck()
+        metrics.LOOP_STALLS.inc()
         frame = sys._current_frames().get(self._loop_thread)
         stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
         log.error("action=loop-stuck silent_s=%.0f at:\n%s", silent_s, stack.rstrip())

@@ -22,6 +22,7 @@ from cli.cloud import find_terms, join_cloud
 from cli.doctor import require_startable
 from cli.health import HealthStatus
 from cli.http_pages import Pages, serve_pages
+from cli.metrics_collector import MetricsPage
 from cli.network import ProxyConnector
 from cli.standby import is_taken, wait_for_turn
 from cli.workers import build_fleet, build_pool
@@ -237,7 +238,8 @@ async def _serve(settings: Settings, stop: asyncio.Event, driver: asyncio.subpro
         make_collections_rare()
         services = build_services(app, settings)
         status = HealthStatus(app.generation, app.database, app.problems, fleet=app.fleet)
-        pages = Pages(facts=status, list_readiness=status.list_readiness)
+        metrics = MetricsPage(settings, app.generation, app.files, status)
+        pages = Pages(facts=status, list_readiness=status.list_readiness, render_metrics=metrics.render)
         async with (
             serve_pages(settings.health_port, pages, host=settings.http_host),
             open_api_if_wanted(settings, services, services.member_roles),

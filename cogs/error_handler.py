@@ -23,6 +23,7 @@ from cogs.common.message_limits import MAX_CONTENT, cut_text
 from cogs.common.plain_text import build_plain
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _, format_error
+from generation import metrics
 from generation.errors import AtelierError, NotAcceptedError
 
 log = logging.getLogger(__name__)
@@ -144,6 +145,8 @@ def _unwrap(error: BaseException) -> BaseException:
 def _log(interaction: Interaction, error: BaseException, answered: Answer) -> None:
     where = f"interaction={interaction.id} guild={interaction.guild_id}"
     if answered.incident is not None:
+        metrics.INCIDENTS.inc()
         log.error("%s incident=%s action=failed", where, answered.incident, exc_info=error)
     else:
+        metrics.REFUSALS.labels(error.code if isinstance(error, AtelierError) else type(error).__name__).inc()
         log.log(answered.level, "%s action=refused error=%s", where, type(error).__name__)

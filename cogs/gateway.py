@@ -19,6 +19,8 @@ import discord.shard
 import msgspec
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket, WebSocketClosure
 
+from generation import metrics
+
 log = logging.getLogger(__name__)
 _STARTS = frozenset({"READY", "RESUMED"})
 _HANDLED = (
@@ -83,6 +85,8 @@ class Gateway(DiscordWebSocket):
             raise
         except Exception as error:
             await self._skip(error)
+        if getattr(self._envelope, "op", None) == self.HEARTBEAT_ACK:
+            metrics.HEARTBEAT.labels(self.shard_id or 0).set(self.latency)
         self._is_started = self._is_started or self._event_name() in _STARTS
 
     def log_receive(self, frame: Any, /) -> None:

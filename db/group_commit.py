@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
+
+from db.counting import Count, take_counts
+from generation import metrics
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -114,10 +118,14 @@ class GroupCommit:
             return
         works = [entry.work for entry in batch]
         results: Sequence[Any]
+        began_s = time.perf_counter()
         try:
             results = await asyncio.get_running_loop().run_in_executor(self._thread, self._run_guarded, works)
         except Exception as error:  # the writer must outlive any failure; each caller gets it
             results = [error] * len(batch)
+            metrics.WRITE_FAILURES.inc()
+        metrics.COMMIT_TIME.observe(time.perf_counter() - began_s)
+        metrics.WRITES.inc(len(batch))
         for entry, result in zip(batch, results, strict=True):
             entry.answer(result)
 
@@ -129,7 +137,7 @@ class GroupCommit:
 
 
 def _run_each(storage: Storage, works: Sequence[Work[Any]]) -> list[Any]:
-    """Return what each work returned or raised, once it is committed.
+    """Return what each work returned or raised, once it is committed and counted.
 
     Where the connection turns out to be broken before the commit is sent, nothing was kept: all is done once more, on a
     new one. The server was restarted, say, since the last batch.
@@ -155,7 +163,7 @@ def _run_once(storage: Storage, works: Sequence[Work[Any]]) -> list[Any]:
     with storage.connect() as connection:
         transaction = connection.begin()
         try:
-            results = [_run_one(connection, work) for work in works]
+            done = [_run_one(connection, work) for work in works]
             name = storage.name_transaction(connection)
         except BaseException as error:
             transaction.rollback()
@@ -169,14 +177,22 @@ def _run_once(storage: Storage, works: Sequence[Work[Any]]) -> list[Any]:
                 raise
             unanswered = error
         else:
-            return results
+            return _count(done)
     if not storage.was_committed(name):
         raise unanswered
-    return results
+    return _count(done)
 
 
-def _run_one(connection: Connection, work: Work[T]) -> T | Exception:
-    """Return what `work` returned or raised, its writes kept or undone.
+def _count(done: Sequence[tuple[Any, Iterable[Count]]]) -> list[Any]:
+    """Count what was committed, as soon as it is. Return the results."""
+    for _, counts in done:
+        for count in counts:
+            count()
+    return [result for result, _ in done]
+
+
+def _run_one(connection: Connection, work: Work[T]) -> tuple[T | Exception, Iterable[Count]]:
+    """Return what `work` returned or raised, its writes kept or undone, and what counts them.
 
     An `OperationalError` (disk full, I/O) fails the whole batch: SQLite may have rolled everything back by itself, and
     going on would then write outside any transaction; a server may be gone.
@@ -184,10 +200,11 @@ def _run_one(connection: Connection, work: Work[T]) -> T | Exception:
     session = Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
     try:
         with session, session.begin():
-            return work(session)
+            result = work(session)
+        return result, take_counts(session)
     except OperationalError:
         raise
     except Exception as error:
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             raise
-        return error
+        return error, ()

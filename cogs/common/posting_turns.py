@@ -8,6 +8,7 @@ told to wait, and a post of which nothing is heard for a while counts as waiting
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -15,7 +16,9 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import aiohttp
+from yarl import URL
 
+from generation import metrics
 from generation.scheduling.delivery_turns import DeliveryTurns, Post
 
 PATIENCE_S = 1.0
@@ -143,13 +146,20 @@ class Turn:
 
 
 def build_trace_config() -> aiohttp.TraceConfig:
-    """Return what the client's connections need, to report to the turn that a request belongs to."""
+    """Return what the client's connections need, to report to the turn that a request belongs to, and be counted."""
     config = aiohttp.TraceConfig()
-    config.on_request_start.append(_on_progress)
+    config.on_request_start.append(_on_start)
     config.on_request_chunk_sent.append(_on_progress)
     config.on_response_chunk_received.append(_on_progress)
     config.on_request_end.append(_on_answer)
+    config.on_request_exception.append(_on_no_answer)
     return config
+
+
+async def _on_start(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
+    context.began_s = time.perf_counter()
+    if (turn := _TURN.get()) is not None:
+        turn.touch(patience_s=WIRE_PATIENCE_S)
 
 
 async def _on_progress(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
@@ -162,3 +172,17 @@ async def _on_answer(
 ) -> None:
     if (turn := _TURN.get()) is not None:
         turn.answered(params.response)
+    response = params.response
+    _count(params.url, context, response.status, scope=response.headers.get("X-RateLimit-Scope"))
+
+
+async def _on_no_answer(
+    session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestExceptionParams
+) -> None:
+    _count(params.url, context, None)
+
+
+def _count(url: URL, context: SimpleNamespace, status: int | None, *, scope: str | None = None) -> None:
+    """Count a request to Discord's API; files come from elsewhere."""
+    if url.path.startswith("/api/"):
+        metrics.count_answer(status, time.perf_counter() - context.began_s, scope=scope)

@@ -23,6 +23,7 @@ from cogs.common.submission_notes import format_warnings, list_word_notes
 from cogs.context import Interaction, get_owner
 from cogs.error_handler import LOST, AnsweredError, answer, delete_answer
 from cogs.i18n.gettext import get_guild_language, match_language
+from generation import metrics
 from generation.admission.context import RequestContext
 from generation.admission.gate import require_allowed
 from generation.errors import RefusedError
@@ -91,6 +92,7 @@ async def _acknowledge(
     if request is not None:
         warnings = await _require_allowed(interaction, context, request, attached)
     reply_to = await _defer(interaction, context, received_s=received_s)
+    metrics.ACKNOWLEDGED.observe(services.monotonic() - received_s)
     return Acknowledged(context=context, reply_to=reply_to, request=request, warnings=warnings)
 
 

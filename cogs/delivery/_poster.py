@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 import aiohttp
@@ -27,6 +27,7 @@ from cogs.common.refused_messages import MessageRefusedError, UnreachableError
 from cogs.common.rendering import render_edit, render_new
 from cogs.context import BaseBot
 from cogs.i18n.gettext import N_
+from generation.jobs.delivery import DeliveryWay
 from generation.jobs.job import ReplyTo
 
 TOKEN_LIFE_S = 15 * 60.0
@@ -55,6 +56,7 @@ class Posted:
 
     channel_id: int
     message_id: int
+    way: DeliveryWay = DeliveryWay.NEW
 
 
 class MessagePoster:
@@ -87,7 +89,7 @@ class MessagePoster:
         if earlier is not None:
             stands = await self._edit_as_bot(reply_to.channel_id, earlier, say, opens_thread=True)
             if isinstance(stands, Posted):
-                return stands
+                return replace(stands, way=DeliveryWay.FOUND)
         is_removed = await self._remove_old(reply_to)
         posted = await self._send_new(job_id, reply_to.channel_id, say)
         if not is_removed:  # writing in an archived thread opens it
@@ -138,7 +140,7 @@ class MessagePoster:
                     raise TokenRefusedError from None
                 raise
 
-        return await _try(edit, reply_to.channel_id, passes_on=_NOT_BY_TOKEN)
+        return await _try(edit, reply_to.channel_id, passes_on=_NOT_BY_TOKEN, way=DeliveryWay.TOKEN)
 
     async def _edit_as_bot(
         self, channel_id: int, message_id: int, say: MessageSpec, *, opens_thread: bool
@@ -150,6 +152,7 @@ class MessagePoster:
                 lambda: message.edit(**render_edit(say), allowed_mentions=_NO_MENTIONS),
                 channel_id,
                 passes_on=_ANOTHER_WAY,
+                way=DeliveryWay.OWN,
             )
 
         stands = await edit()
@@ -218,7 +221,11 @@ class _Message(Protocol):
 
 
 async def _try(
-    send: Callable[[], Awaitable[_Message]], channel_id: int, *, passes_on: Collection[Step]
+    send: Callable[[], Awaitable[_Message]],
+    channel_id: int,
+    *,
+    passes_on: Collection[Step],
+    way: DeliveryWay = DeliveryWay.NEW,
 ) -> Posted | Refusal:
     """Return where a message stands, or why it was refused if that step is one of `passes_on`. Raise the rest."""
     try:
@@ -230,7 +237,7 @@ async def _try(
         raise _get_final_error(refused) from error
     except _GARBLED as error:
         raise MessageRefusedError(LATER_PERHAPS) from error
-    return Posted(channel_id, message.id)
+    return Posted(channel_id, message.id, way)
 
 
 def _get_private_error(refusal: Refusal | None) -> Exception:

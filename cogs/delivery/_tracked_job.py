@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -23,6 +24,8 @@ class TrackedJob:
     """Where the answer goes, if it was known when tracking began; else it is looked up."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    ended_at_s: float = 0.0
+    """When that was heard (monotonic)."""
     shown: MessageSpec | None = None
     num_edits: int = 0
     first: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -41,6 +44,8 @@ class TrackedJob:
 
     def end(self) -> None:
         """Note that the job has ended: what comes now is its result."""
+        if not self.ended.is_set():
+            self.ended_at_s = time.monotonic()
         self.ended.set()
         if self.edit is not None:
             self.edit.give_up()

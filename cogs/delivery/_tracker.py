@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -34,6 +35,7 @@ from cogs.error_handler import LOST
 from cogs.i18n.gettext import set_language
 from cogs.results import format_undelivered
 from cogs.services import Services
+from generation import metrics
 from generation.errors import AtelierError, UnknownJobError
 from generation.failpoints import reached
 from generation.jobs.delivery import DeliveryState
@@ -243,7 +245,8 @@ class DeliveryTracker:
             await services.deliveries.set_message(job_id, channel_id=posted.channel_id, message_id=posted.message_id)
         if await notify_subscribers(self._client, services, job_id, posted, going.told):
             await services.favourites.clear_notifications(job_id)
-        await services.deliveries.mark_posted(job_id)
+        if await services.deliveries.mark_posted(job_id, posted.way):
+            metrics.DELIVERY_TIME.observe(time.monotonic() - going.ended_at_s)
         self._reopening.forget(job_id)
         reached("marked_delivered")
         log.info("job=%s action=delivered", job_id)

@@ -8,10 +8,12 @@ from sqlalchemy import Update, select, text, update
 from sqlalchemy.orm import Session
 
 from db.column_types import NUL
+from db.counting import Count, count_when_committed
 from db.engine import Database
 from db.models import DeliveryRow, JobRow
+from generation import metrics
 from generation.errors import UnknownJobError
-from generation.jobs.delivery import Delivery, DeliveryState
+from generation.jobs.delivery import Delivery, DeliveryState, DeliveryWay
 from generation.jobs.job import ReplyTo
 
 _ERROR_CHARS = 200
@@ -47,28 +49,38 @@ class DeliveryStore:
         tried = _row(job_id).where(DeliveryRow.state.in_(_OPEN))
         return await self._update(tried.values(attempts=DeliveryRow.attempts + 1, last_error=_shortened(error)))
 
-    async def mark_posted(self, job_id: str) -> bool:
+    async def mark_posted(self, job_id: str, way: DeliveryWay = DeliveryWay.NEW) -> bool:
         """End the delivery, and forget its token, a secret that is no longer needed. Return False if it had ended."""
-        return await self._end(job_id, DeliveryState.POSTED, None)
+        return await self._end(job_id, DeliveryState.POSTED, None, way=way)
 
     async def mark_kept(self, job_id: str, reason: str) -> bool:
         """Give up posting: `/history` has the result. Return False if the delivery had ended."""
-        return await self._end(job_id, DeliveryState.KEPT, reason)
+        return await self._end(job_id, DeliveryState.KEPT, reason, way=DeliveryWay.HISTORY)
 
     async def reopen(self, job_id: str) -> bool:
         """Make a kept result due again. Return False if it is not kept, or gone."""
         kept = _row(job_id).where(DeliveryRow.state == DeliveryState.KEPT)
         return await self._update(kept.values(state=DeliveryState.DUE))
 
-    async def _end(self, job_id: str, state: DeliveryState, error: str | None) -> bool:
+    async def _end(self, job_id: str, state: DeliveryState, error: str | None, *, way: DeliveryWay) -> bool:
         ended = _row(job_id).where(DeliveryRow.state.in_(_OPEN))
         return await self._update(
-            ended.values(state=state, token=None, token_expires_at=None, last_error=error and _shortened(error))
+            ended.values(state=state, token=None, token_expires_at=None, last_error=error and _shortened(error)),
+            count=metrics.DELIVERIES.labels(way).inc,
         )
 
-    async def _update(self, statement: Update) -> bool:
-        changing = statement.returning(DeliveryRow.job_id).execution_options(synchronize_session=False)
-        return await self._database.write(lambda session: session.execute(changing).first() is not None)
+    async def _update(self, statement: Update, *, count: Count | None = None) -> bool:
+        return await self._database.write(lambda session: _change(session, statement, count))
+
+
+def _change(session: Session, statement: Update, count: Count | None) -> bool:
+    """Return whether there was a row to change; `count` counts it."""
+    changing = statement.returning(DeliveryRow.job_id).execution_options(synchronize_session=False)
+    if session.execute(changing).first() is None:
+        return False
+    if count is not None:
+        count_when_committed(session, count)
+    return True
 
 
 def _row(job_id: str) -> Update:

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from async_lru import alru_cache
 from sqlalchemy import bindparam, delete, exists, insert, select, update
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from db.counting import count_when_committed
 from db.engine import Database
 from db.file_watch import DatabaseLostError
 from db.group_commit import DatabaseClosedError
@@ -32,6 +34,7 @@ from db.stores.quotas import check_quotas
 from db.stores.reviews import keep_for_review
 from db.stores.sources import fetch_sources, keeps
 from db.stores.withheld import fetch_withheld, withhold
+from generation import metrics
 from generation.clock import Clock, utc_now
 from generation.errors import NotAcceptedError, UnknownJobError
 from generation.jobs import ports
@@ -204,6 +207,7 @@ def settle_image(session: Session, image_id: str, *, attempt: int, outcome: Outc
     posting = make_ending(image_id, reserved=reserved, charged=outcome.charged)
     post(session, find_account(session, job_id), [posting], at=at)
     session.execute(_MAKE_DUE, {"of_job": job_id})
+    count_when_committed(session, metrics.IMAGES_ENDED.labels(outcome.status).inc)
     return True
 
 
@@ -227,10 +231,14 @@ def _accept(
     post(session, account, reservations, at=job.created_at)
     if reply_to is not None:
         session.execute(_INSERT_DELIVERY, serialize_delivery(job.id, reply_to))
+    count_when_committed(session, metrics.JOBS_ACCEPTED.inc)
+    count_when_committed(session, partial(metrics.IMAGES_ACCEPTED.inc, len(job.images)))
 
 
 def _claim(session: Session, image_id: str) -> int | None:
     attempt: int | None = session.scalar(_CLAIM, {"image_id": image_id})
+    if attempt is not None:
+        count_when_committed(session, metrics.IMAGES_STARTED.inc)
     return attempt
 
 

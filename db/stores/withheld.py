@@ -8,9 +8,11 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from db.counting import count_when_committed
 from db.models import ImageFileRow, ImageRow, JobRow, MemberRow
 from db.stores.image_files import find_unneeded, remove_results
 from db.stores.ledger import Account, Posting, post
+from generation import metrics
 from generation.errors import WithheldError
 from generation.jobs.job import Status
 from generation.owner import Owner
@@ -30,6 +32,7 @@ def withhold(session: Session, image_id: str, *, at: datetime) -> frozenset[str]
         .values(status=Status.WITHHELD, charged=0, error=WithheldError.code)
         .execution_options(synchronize_session=False)
     )
+    count_when_committed(session, metrics.IMAGES_WITHHELD_LATE.inc)
     if charged:
         account = Account(guild_id=job.guild_id, member_key=job.member_key, window=find_window(job.created_at))
         back = Posting(kind="correct", image_id=image_id, adds=Usage(num_images=-1, used=-charged))

@@ -7,7 +7,6 @@ of an upscale, so a cancellation or a new image waits for one turn at most.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -29,34 +28,15 @@ from generation.engine.postprocess import decode, decode_preview
 from generation.engine.slot import Slot
 from generation.engine.tuning import Tuner
 from generation.engine.upscalers.tiles import UpscaleTask
+from generation.engine.work_item import UpscaleItem, WorkItem
 from generation.errors import OutOfMemoryError
 from generation.failpoints import reached
-from generation.jobs.protocol import Cancel, Cancelled, Event, GenerateCommand, Progress
+from generation.jobs.protocol import Cancel, Cancelled, Event, GenerateCommand
 from generation.models.catalog import Model
 from generation.requests.recipe import Forward
-from generation.safety.verdict import UNCHECKED, SafetyVerdict
+from generation.safety.verdict import SafetyVerdict
 from generation.scheduling.step_schedule import StepSchedule
 from generation.workers.engine_settings import EngineSettings
-
-
-@dataclass(slots=True)
-class UpscaleItem:
-    """An upscale in progress."""
-
-    order: GenerateCommand
-    model: LoadedModel
-    work: UpscaleTask
-    start: SafetyVerdict = UNCHECKED
-
-
-@dataclass(frozen=True, slots=True)
-class WorkItem:
-    """What one `step` does: a forward of `slots` in `bucket` rows, or the end of `finishing`, or a tile."""
-
-    slots: tuple[Slot, ...] = ()
-    bucket: int = 0
-    finishing: Slot | None = None
-    enlarging: UpscaleItem | None = None
 
 
 class Engine:
@@ -218,7 +198,7 @@ class Engine:
             self._make_do_with_less(turn)
             return None
         self.rows_run += turn.bucket
-        self.rows_owned += sum(slot.rows for slot in turn.slots)
+        self.rows_owned += turn.rows
         return list(zip(rows_of(turn.slots, output), forwards, strict=True))
 
     def _switch_to(self, slot: Slot) -> bool:
@@ -254,19 +234,18 @@ class Engine:
     def _settle(self, turn: WorkItem, outputs: list[tuple[Tensor, Forward]] | None) -> None:
         for slot, (prediction, forward) in zip(turn.slots, outputs or (), strict=False):
             if self._guard(slot.order, partial(slot.advance, prediction, forward), is_repeatable=False):
-                self._handle_advance(slot)
+                self._handle_advance(slot, turn)
         if turn.finishing is not None:
             self._finish(turn.finishing)
         if turn.enlarging is not None:
             self._enlarge(turn.enlarging)
 
-    def _handle_advance(self, slot: Slot) -> None:
+    def _handle_advance(self, slot: Slot, turn: WorkItem) -> None:
         """Report progress after a step, begin the next pass if this one is over, show a preview if one is due."""
         slot.lacked_memory = False
         if slot.is_pass_over and not self._guard(slot.order, slot.begin_next_pass):
             return
-        order = slot.order
-        self._events.append(Progress(image_id=order.image_id, attempt=order.attempt, done=slot.done, total=slot.total))
+        self._events.append(turn.build_progress(slot))
         self._show_preview_if_due(slot)
 
     def _show_preview_if_due(self, slot: Slot) -> None:

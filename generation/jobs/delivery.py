@@ -17,6 +17,16 @@ class DeliveryState(StrEnum):
     KEPT = "kept"  # it cannot be posted (channel gone, forbidden): the history has it
 
 
+class DeliveryWay(StrEnum):
+    """How a result reached people; from the first way to the last."""
+
+    TOKEN = "token"  # the answer was edited by the interaction's token
+    OWN = "own-message"  # the message was edited by the bot's own token
+    FOUND = "found"  # a message that showed it already was found, and edited
+    NEW = "new-message"
+    HISTORY = "history"  # no message: it is kept for the history
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One job's answer. Its `nonce` is the job id."""

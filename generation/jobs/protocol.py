@@ -111,6 +111,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     total: int
     at_s: float | None = None
     """When, by the bot's monotonic clock; None: now. Who passes events on in batches says it."""
+    rows: int = 0
+    """Rows of this image in the forward that did it."""
+    capacity_rows: float = 0.0
+    """Its part of all rows of that forward, with those that were left empty."""
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True, tag=True):

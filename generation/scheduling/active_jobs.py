@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from generation import metrics
 from generation.jobs.job import Image, Job, Outcome, Status, split_image_id
+from generation.jobs.protocol import Progress
 from generation.requests.cost import BY_PIXELS, Work, compute_evaluations_cost, image_cost
 from generation.scheduling.wait_simulation import PredictedWait
 
@@ -47,6 +50,21 @@ class ActiveImage:
     painted_at_s: float | None = None
     """When it left the worker (monotonic): what the disk and the database take then is not painting."""
     preview: bytes | None = None
+    queued_at_s: float = field(default_factory=time.monotonic)
+    """When this process put it in line (monotonic)."""
+    taken_at_s: float | None = None
+    """When a worker first took it (monotonic)."""
+
+    def advance(self, event: Progress, member: str) -> None:
+        """Note what a worker reports of it."""
+        metrics.count_step(member, max(0, event.done - self.done), rows=event.rows, capacity=event.capacity_rows)
+        self.done = event.done
+
+    def count_end(self, outcome: Outcome) -> None:
+        """Count its end, by how long it took."""
+        now_s = time.monotonic()
+        wait_s = (self.taken_at_s or now_s) - self.queued_at_s
+        metrics.count_end(outcome.status, wait_s=wait_s, whole_s=now_s - self.queued_at_s, error=outcome.error)
 
     @property
     def units_done(self) -> int:
@@ -88,6 +106,8 @@ class ActiveJob:
         return cls(job, {image.id: ActiveImage(image, trace, work_of(image.spec.model)) for image in going})
 
     def started(self, image_id: str, attempt: int) -> None:
+        live = self.images[image_id]
+        live.taken_at_s = live.taken_at_s or time.monotonic()
         self._update(image_id, status=Status.RUNNING, attempt=attempt)
 
     def waits_again(self, image_id: str) -> None:
@@ -96,6 +116,7 @@ class ActiveJob:
         self._update(image_id, status=Status.WAITING)
 
     def record_end(self, image_id: str, outcome: Outcome) -> None:
+        self.images[image_id].count_end(outcome)
         self._update(
             image_id,
             status=outcome.status,
@@ -138,6 +159,12 @@ class ActiveJobs:
     def add(self, job: Job) -> ActiveJob:
         live_job = self._jobs[job.id] = ActiveJob.of(job, self._work_of)
         return live_job
+
+    def compute_oldest_s(self) -> float:
+        """Return how long the oldest job is here, in seconds; 0 without one."""
+        oldest = next(iter(self._jobs.values()), None)
+        ages = [time.monotonic() - each.queued_at_s for each in oldest.images.values()] if oldest is not None else []
+        return max(ages, default=0.0)
 
     def get(self, job_id: str) -> ActiveJob | None:
         return self._jobs.get(job_id)

@@ -273,7 +273,7 @@ class Dispatcher:
     def _handle_progress(self, member: MemberState, event: Progress) -> None:
         live = self._jobs.image(event.image_id)
         before = live.units_done
-        live.done = event.done
+        live.advance(event, member.name)
         now_s = time.monotonic() if event.at_s is None else event.at_s
         member.pace.progressed(event.image_id, live.units_done - before, now_s=now_s)
         self._changed(event.image_id)

@@ -71,6 +71,7 @@ class GenerationService:
         self._pool, self._store, self._clock = pool, store, clock
         self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
         self._jobs = ActiveJobs(lambda name: self.catalog.work_of(name))
+        self.compute_oldest_s = self._jobs.compute_oldest_s
         self._restorer = SourceRestorer(store=store, files=files, paint=self._paint_unseen)
         self._dispatcher = Dispatcher(
             pool=pool,

@@ -27,6 +27,7 @@ BASICS = {
         "fair_turns",
         "local_files",
         "loopback",
+        "metrics",
         "owner",
         "program",
         "progress",

@@ -78,6 +78,10 @@ class Books:
         )
         return {job_id: (number, done) for job_id, number, done in rows}
 
+    def statuses(self) -> dict[str, int]:
+        """Return how many images there are of each status."""
+        return dict(self._fetch("SELECT status, count(*) FROM images GROUP BY status"))
+
     def deliveries(self) -> dict[str, str]:
         """Return the state of each job's result."""
         return dict(self._fetch("SELECT job_id, state FROM deliveries"))

@@ -9,8 +9,9 @@ without faults until everything is done.
 
 Keys: `kills` of bots and workers, and strikes at the database; `jobs`; `lost`, `duplicates`, `drift`, `unfinished`,
 `stale_writes` as `oracle.py` counts them, all to be 0; `failpoints` and `database_strikes`, how often each struck;
-`unanswered`, commands whose bot died before it had accepted anything (no user was told otherwise); `seconds`. Exit
-status 0 only if all is well.
+`unanswered`, commands whose bot died before it had accepted anything (no user was told otherwise); `counted`, what the
+counters of all lives add up to; `uncounted`, what the database has and no life counted, one transaction a kill at most;
+`unfounded`, what was counted and is not there, to be 0 (`agreement.py`); `seconds`. Exit status 0 only if all is well.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from bench.light_engine import ENGINE
 from discord_sandbox import Sandbox
 from generation.failpoints import NAMES, OF_WORKER
 from tests.postgres import Server
+from tests.reliability.agreement import compare, count_in_database, count_of_lives
 from tests.reliability.books import Books
 from tests.reliability.crowd import Crowd
 from tests.reliability.database_faults import END_SESSIONS, RESTART, strike
@@ -81,7 +83,7 @@ def main(argv: list[str]) -> int:
     return report(figures, is_short=options.json, to_be_zero=TO_BE_ZERO, needed=("kills",))
 
 
-TO_BE_ZERO = ("lost", "duplicates", "drift", "unfinished", "stale_writes")
+TO_BE_ZERO = ("lost", "duplicates", "drift", "unfinished", "stale_writes", "unfounded")
 
 
 class Chaos:
@@ -122,15 +124,22 @@ class Chaos:
             self._witness = Witness(self._discord)
             self._crowd = Crowd(self._discord, self._witness, self._chance)
             changed_by = "tests.reliability.naive:spoil" if self._is_naive else ""
-            self._lives = await Lives.open(engine=None if self._is_real else ENGINE, changed_by=changed_by)
+            counters = self._folder / "counters"
+            counters.mkdir()
+            self._lives = await Lives.open(
+                engine=None if self._is_real else ENGINE, changed_by=changed_by, counters=counters
+            )
             try:
                 await self._faults()
                 await self._peace()
             finally:
                 await self._lives.close()
         judged = await judge(self._books, self._folder, self._witness)
+        counted = count_of_lives(counters)
+        uncounted, unfounded = compare(count_in_database(self._books), counted)
         self._books.close()
-        return self._figures(judged, seconds=time.monotonic() - started)
+        agreed = {"counted": dict(counted), "uncounted": uncounted, "unfounded": sum(unfounded.values())}
+        return self._figures(judged, seconds=time.monotonic() - started) | agreed
 
     # With faults.
 

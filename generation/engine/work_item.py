@@ -1,0 +1,47 @@
+"""What the engine does in one turn, and what it reports of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from generation.engine.models import LoadedModel
+from generation.engine.slot import Slot
+from generation.engine.upscalers.tiles import UpscaleTask
+from generation.jobs.protocol import GenerateCommand, Progress
+from generation.safety.verdict import UNCHECKED, SafetyVerdict
+
+
+@dataclass(slots=True)
+class UpscaleItem:
+    """An upscale in progress."""
+
+    order: GenerateCommand
+    model: LoadedModel
+    work: UpscaleTask
+    start: SafetyVerdict = UNCHECKED
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """What one `step` does: a forward of `slots` in `bucket` rows, or the end of `finishing`, or a tile."""
+
+    slots: tuple[Slot, ...] = ()
+    bucket: int = 0
+    finishing: Slot | None = None
+    enlarging: UpscaleItem | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of the forward that hold an image."""
+        return sum(slot.rows for slot in self.slots)
+
+    def build_progress(self, slot: Slot) -> Progress:
+        """Return what is reported of an image after its part of the forward."""
+        return Progress(
+            image_id=slot.order.image_id,
+            attempt=slot.order.attempt,
+            done=slot.done,
+            total=slot.total,
+            rows=slot.rows,
+            capacity_rows=self.bucket * slot.rows / self.rows,
+        )
