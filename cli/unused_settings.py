@@ -31,6 +31,8 @@ class Group:
 GROUPS = (
     Group(("cloud_",), "cloud_url"),
     Group(("fleet_",), "fleet"),
+    Group(("api_",), "api_port"),
+    Group(("http_host",), "health_port"),
     Group(("c2pa_algorithm",), "c2pa_certificates"),
     Group(("open_nsfw_threshold", "hentai_threshold", "porn_threshold", "sexy_threshold"), "safety_checker"),
     Group(("device",), "devices", is_set=False),

@@ -31,6 +31,8 @@ def found(folder: Path, **options: Any) -> list[str]:
             {"safety_checker": False, "porn_threshold": 0.5},
             "ATELIER_PORN_THRESHOLD has no effect without ATELIER_SAFETY_CHECKER.",
         ),
+        ({"api_host": "::1"}, "ATELIER_API_HOST has no effect without ATELIER_API_PORT."),
+        ({"http_host": "0.0.0.0", "health_port": 0}, "ATELIER_HTTP_HOST has no effect without ATELIER_HEALTH_PORT."),
         ({"devices": "cpu*2", "device": "cuda"}, "ATELIER_DEVICE has no effect beside ATELIER_DEVICES."),
     ],
 )

@@ -19,7 +19,7 @@ from tests.project.test_docs import PAGES, ROOT
 RUNTIME_FILES = {
     "measured.json", "models.json", "failed-models.json", "atelier.lock", "atelier.db.lock", "data/atelier.db", "a.png",
     "config.json", "model_index.json", "soak.svg", "my_bot.py", "runs/paintbox", "db/migrations",
-    "discord/discord-api-spec",
+    "discord/discord-api-spec", "compose.override.yaml",
     "cogs/i18n/locale/fr/LC_MESSAGES/atelier.po", "/etc/systemd/system/atelier.service", "env.txt",
 }  # fmt: skip
 CODE = ("api", "bench", "cli", "cogs", "db", "generation", "packages", "tests", "tools", "training")
