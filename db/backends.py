@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,6 +57,9 @@ class Backend(Protocol):
     @property
     def problem(self) -> str | None:
         """What is wrong, as a sentence for the operator; None if all is well."""
+
+    def hurried(self, connection: Connection) -> AbstractContextManager[object]:
+        """Meanwhile statements need not wait for each other; what they raise may come later."""
 
     def name_transaction(self, connection: Connection) -> str | None:
         """Return what to ask `was_committed` about; None where a commit never is in doubt."""
@@ -123,6 +127,9 @@ class FileBackend:
     def problem(self) -> str | None:
         return self._files.problem
 
+    def hurried(self, connection: Connection) -> AbstractContextManager[object]:
+        return nullcontext()
+
     def name_transaction(self, connection: Connection) -> str | None:
         return None
 
@@ -186,6 +193,9 @@ class ServerBackend:
     @property
     def problem(self) -> str | None:
         return self._lost
+
+    def hurried(self, connection: Connection) -> AbstractContextManager[object]:
+        return postgres.pipelined(connection)
 
     def name_transaction(self, connection: Connection) -> str | None:
         return postgres.name_transaction(connection)

@@ -12,7 +12,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -31,6 +32,7 @@ T = TypeVar("T")
 LOCK = 0x4174656C696572
 """The key of the advisory lock: the bytes of "Atelier". Locks are by database, so every database has its own."""
 _US = "atelier "
+_PIPELINE = "pipeline"
 NAME_KEPT = 55
 """So much of a name the server keeps, after ours."""
 _CONNECT_S = 10
@@ -56,6 +58,7 @@ def create_writing(url: URL, *, wait_s: float) -> Engine:
     own = f"-c synchronous_commit=on -c idle_in_transaction_session_timeout={_FROZEN_MS}"
     engine = _create(url, own, wait_s=wait_s, pool_size=1)
     event.listen(engine, "connect", _Locking())
+    event.listen(engine, "do_execute", _execute)
     return engine
 
 
@@ -202,6 +205,28 @@ def _remedy(said: str) -> str:
     if "permission denied" in said:
         return "Let the role of ATELIER_DATABASE_URL own the database."
     return "Check ATELIER_DATABASE_URL, and that the server runs and lets this role in."
+
+
+@contextmanager
+def pipelined(connection: Connection) -> Iterator[None]:
+    """Send statements without waiting for the answer of each; it is waited for where one is asked for what it found."""
+    driver: Any = connection.connection.driver_connection
+    noted = connection.info  # not to be asked for once the connection is broken
+    with driver.pipeline() as pipeline:
+        noted[_PIPELINE] = pipeline
+        try:
+            yield
+        finally:
+            del noted[_PIPELINE]
+
+
+def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    """Execute a statement, and wait for its answer unless it is an insert that answers nothing."""
+    cursor.execute(statement, parameters)
+    answers_nothing = context.isinsert and not context.compiled.effective_returning
+    if cursor.connection.pgconn.pipeline_status and not answers_nothing:
+        context.root_connection.info[_PIPELINE].sync()
+    return True
 
 
 def name_transaction(connection: Connection) -> str | None:

@@ -116,6 +116,11 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._watched)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def url_of(self, database: str) -> str:
         return f"postgresql://atelier@/{database}?host={self.folder}"
 

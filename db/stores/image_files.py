@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert
 from sqlalchemy.orm import Session
 
 from db.models import DeliveryRow, FileRole, ImageFileRow, ImageRow, JobRow, ReviewRow, UploadRow, table
-from db.sql import JsonText
+from db.sql import Executor, JsonText
 from generation.jobs.job import Image
 from generation.requests.spec import ImageSpec
 
@@ -41,7 +41,7 @@ _IS_DUE = exists().where(DeliveryRow.job_id == ImageRow.job_id, text("deliveries
 _INSERT = insert(table(ImageFileRow))
 
 
-def record_sources(session: Session, images: Sequence[Image], original: str | None) -> None:
+def record_sources(session: Executor, images: Sequence[Image], original: str | None) -> None:
     """Write down what new images start from, and the `original` they are compared with."""
     rows = [
         {"image_id": image.id, "role": role, "sha256": sha256}
@@ -64,12 +64,12 @@ def _sources_of(spec: ImageSpec) -> dict[FileRole, str | None]:
     return found
 
 
-def record_result(session: Session, image_id: str, sha256: str) -> None:
+def record_result(session: Executor, image_id: str, sha256: str) -> None:
     """Write down the file of a finished picture."""
     session.execute(_INSERT, {"image_id": image_id, "role": FileRole.RESULT, "sha256": sha256})
 
 
-def record_uploads(session: Session, files: Collection[str], member_key: int) -> None:
+def record_uploads(session: Executor, files: Collection[str], member_key: int) -> None:
     """Note that the member attached these files."""
     if not files:
         return

@@ -19,6 +19,7 @@ from db.engine import Database
 from db.file_watch import DatabaseLostError
 from db.group_commit import DatabaseClosedError
 from db.models import CounterRow, DeliveryRow, ImageFileRow, ImageRow, JobRow, table
+from db.sql import Executor
 from db.stores.image_files import (
     IS_ALIVE,
     IS_RESULT,
@@ -196,22 +197,23 @@ def settle_image(session: Session, image_id: str, *, attempt: int, outcome: Outc
     """
     values = {name: getattr(outcome, name) for name in _ENDING if name != "ended_at"}
     fence = {"image_id": image_id, "of_attempt": attempt}
-    changed = session.execute(_SETTLE, {**values, **fence, "ended_at": at}).one_or_none()
+    connection = session.connection()
+    changed = connection.execute(_SETTLE, {**values, **fence, "ended_at": at}).one_or_none()
     if changed is None:
         return False
     job_id, reserved = changed
     if outcome.file_sha256 is not None:
-        record_result(session, image_id, outcome.file_sha256)
+        record_result(connection, image_id, outcome.file_sha256)
     if outcome.review_sha256 is not None:
         keep_for_review(session, job_id, image_id, outcome.review_sha256, at=at)
     posting = make_ending(image_id, reserved=reserved, charged=outcome.charged)
-    post(session, find_account(session, job_id), [posting], at=at)
-    session.execute(_MAKE_DUE, {"of_job": job_id})
+    post(connection, find_account(connection, job_id), [posting], at=at)
+    connection.execute(_MAKE_DUE, {"of_job": job_id})
     count_when_committed(session, metrics.IMAGES_ENDED.labels(outcome.status).inc)
     return True
 
 
-def find_account(session: Session, job_id: str) -> Account:
+def find_account(session: Executor, job_id: str) -> Account:
     """Return the account that a job's images are posted to: the window is that of the job, whenever they end."""
     guild_id, member_key, created_at = session.execute(_ACCOUNT, {"job_id": job_id}).one()
     return Account(guild_id=guild_id, member_key=member_key, window=find_window(created_at))
@@ -220,23 +222,24 @@ def find_account(session: Session, job_id: str) -> Account:
 def _accept(
     session: Session, job: Job, *, reply_to: ReplyTo | None, role_ids: Collection[int], attached: Collection[str]
 ) -> None:
-    member_key = ensure_key(session, job.owner.user_id)
-    check_quotas(session, job, member_key=member_key, role_ids=role_ids)
-    record_uploads(session, attached, member_key)
-    session.execute(_INSERT_JOB, serialize_job(job, member_key))
-    session.execute(_INSERT_IMAGE, [serialize_image(image) for image in job.images])
-    record_sources(session, job.images, job.request.replay.original if job.request.replay else None)
+    connection = session.connection()
+    member_key = ensure_key(connection, job.owner.user_id)
+    check_quotas(connection, job, member_key=member_key, role_ids=role_ids)
+    record_uploads(connection, attached, member_key)
+    connection.execute(_INSERT_JOB, serialize_job(job, member_key))
+    connection.execute(_INSERT_IMAGE, [serialize_image(image) for image in job.images])
+    record_sources(connection, job.images, job.request.replay.original if job.request.replay else None)
     account = Account(guild_id=job.owner.guild_id, member_key=member_key, window=find_window(job.created_at))
     reservations = [make_reservation(image.id, image.reserved) for image in job.images]
-    post(session, account, reservations, at=job.created_at)
+    post(connection, account, reservations, at=job.created_at)
     if reply_to is not None:
-        session.execute(_INSERT_DELIVERY, serialize_delivery(job.id, reply_to))
+        connection.execute(_INSERT_DELIVERY, serialize_delivery(job.id, reply_to))
     count_when_committed(session, metrics.JOBS_ACCEPTED.inc)
     count_when_committed(session, partial(metrics.IMAGES_ACCEPTED.inc, len(job.images)))
 
 
 def _claim(session: Session, image_id: str) -> int | None:
-    attempt: int | None = session.scalar(_CLAIM, {"image_id": image_id})
+    attempt: int | None = session.connection().scalar(_CLAIM, {"image_id": image_id})
     if attempt is not None:
         count_when_committed(session, metrics.IMAGES_STARTED.inc)
     return attempt

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 
 from sqlalchemy import bindparam, insert, select
-from sqlalchemy.orm import Session
 
 from db.models import MemberRow, table
+from db.sql import Executor
 
 GUILD_ACCOUNT = 0
 """The key that stands for no member but the guild as a whole, in balances and quotas."""
@@ -17,12 +17,12 @@ _FIND = select(_members.c.key).where(_members.c.user_id == bindparam("user_id"))
 _INSERT = insert(_members)
 
 
-def find_key(session: Session, user_id: int) -> int | None:
+def find_key(session: Executor, user_id: int) -> int | None:
     key: int | None = session.scalar(_FIND, {"user_id": user_id})
     return key
 
 
-def ensure_key(session: Session, user_id: int) -> int:
+def ensure_key(session: Executor, user_id: int) -> int:
     """Return the key of this user, made at random (63 bits) the first time."""
     key = find_key(session, user_id)
     if key is None:

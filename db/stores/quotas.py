@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.models import GuildSettingsRow, MemberRow, QuotaRow, table
+from db.sql import Executor
 from db.stores.ledger import find_oldest_use, sum_usage
 from db.stores.members import GUILD_ACCOUNT, ensure_key, find_key
 from generation.jobs.job import Job
@@ -72,7 +73,7 @@ class QuotaStore:
         )
 
 
-def check_quotas(session: Session, job: Job, *, member_key: int, role_ids: Collection[int]) -> None:
+def check_quotas(session: Executor, job: Job, *, member_key: int, role_ids: Collection[int]) -> None:
     """Raise `QuotaExceededError` unless every quota that binds the owner has room for the whole job."""
     groups = _allowances(session, job.owner, member_key=member_key, role_ids=role_ids, now=job.created_at)
     if not groups:
@@ -84,7 +85,7 @@ def check_quotas(session: Session, job: Job, *, member_key: int, role_ids: Colle
 
 
 def _allowances(
-    session: Session, owner: Owner, *, member_key: int | None, role_ids: Collection[int], now: datetime
+    session: Executor, owner: Owner, *, member_key: int | None, role_ids: Collection[int], now: datetime
 ) -> list[tuple[Allowance, ...]]:
     quotas = _fetch_quotas(session, owner.guild_id)
     if not quotas:
@@ -106,7 +107,7 @@ def _allowances(
     return [tuple(allowance(quota) for quota in group) for group in groups]
 
 
-def _fetch_quotas(session: Session, guild_id: int) -> list[Quota]:
+def _fetch_quotas(session: Executor, guild_id: int) -> list[Quota]:
     rows = session.execute(_QUOTAS, {"guild_id": guild_id})
     quotas = [quota for row in rows if (quota := _quota(row)) is not None]
     order = list(Scope)
@@ -161,6 +162,6 @@ def _fetch_allowances(
     return _allowances(session, owner, member_key=find_key(session, owner.user_id), role_ids=role_ids, now=now)
 
 
-def _timezone(session: Session, guild_id: int) -> str:
+def _timezone(session: Executor, guild_id: int) -> str:
     chosen: str | None = session.scalar(_TIMEZONE, {"guild_id": guild_id})
     return check_zone(chosen) if chosen else GuildSettings(guild_id=guild_id).timezone

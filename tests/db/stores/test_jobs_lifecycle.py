@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -210,7 +211,7 @@ class Lifecycle(RuleBasedStateMachine):
 class Memory:
     """As much of a `Database` as stores need, on SQLite in memory: no thread, no disk, so thousands of histories.
 
-    The transactions are the same, with a savepoint for each piece of work.
+    The transactions are the same.
     """
 
     def __init__(self) -> None:
@@ -229,6 +230,9 @@ class Memory:
         return self._engine.connect()
 
     def guard(self) -> None: ...
+
+    def hurried(self, connection: Connection) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def name_transaction(self, connection: Connection) -> None: ...
 
