@@ -38,6 +38,7 @@ def _run(**target: Any) -> None:
         transactional_ddl=True,
         compare_type=True,
         render_item=_render,
+        on_version_apply=context.config.attributes.get("on_version_apply"),
     )
     with context.begin_transaction():
         context.run_migrations()

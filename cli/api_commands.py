@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from cli.execution import PLAIN, load_settings, run_async
+from cli.output import Json, show
 
 token_app = typer.Typer(**PLAIN, help="Keys of the API for its operator. In a server, members make theirs by /token.")
 _Name = Annotated[str, typer.Option(help="What you call the key.")]
@@ -21,33 +21,31 @@ def api_command(
     from cli.serve_api import serve_api_alone
 
     chosen = {"api_host": host, "api_port": None if port is None else str(port)}
-    run_async(serve_api_alone(load_settings(**chosen)))
+    run_async(serve_api_alone(load_settings(is_service=True, **chosen)))
 
 
 @token_app.command("create")
-def token_create(name: _Name) -> None:
+def token_create(name: _Name, as_json: Json = False) -> None:
     """Make a key and print it, once. Only its hash is kept."""
     from cli import tokens
 
-    _print(run_async(tokens.create(load_settings(), name)))
+    key = run_async(tokens.create(load_settings(), name))
+    show({"name": name, "key": key}, [key])
 
 
 @token_app.command("list")
-def token_list() -> None:
+def token_list(as_json: Json = False) -> None:
     """Name the keys that were made here."""
     from cli import tokens
 
-    _print(run_async(tokens.list_all(load_settings())))
+    keys = run_async(tokens.list_all(load_settings()))
+    show([tokens.list_facts(each) for each in keys], map(tokens.describe, keys) if keys else ["There are no keys."])
 
 
 @token_app.command("revoke")
-def token_revoke(name: _Name) -> None:
+def token_revoke(name: _Name, as_json: Json = False) -> None:
     """End a key."""
     from cli import tokens
 
-    _print(run_async(tokens.revoke(load_settings(), name)))
-
-
-def _print(lines: Sequence[str]) -> None:
-    for line in lines:
-        typer.echo(line)
+    run_async(tokens.revoke(load_settings(), name))
+    show({"name": name}, [f"{name} opens nothing any more."])

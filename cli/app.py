@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from cli import __version__
 from cli.api_commands import api_command, token_app
+from cli.completion import complete_models, complete_samplers, complete_words
 from cli.execution import PLAIN, chosen_home, escape_output, load_settings, pause_collecting, run_async, run_guarded
 from cli.fleet_commands import fleet_app
 from cli.model_commands import models_app
-
-if TYPE_CHECKING:
-    from config import Settings
+from cli.output import Json, choose, show
 
 app = typer.Typer(**PLAIN, pretty_exceptions_enable=False)
 quota_app = typer.Typer(**PLAIN, help="The books of what was asked for and charged.")
@@ -47,6 +47,7 @@ def main(
     ] = None,
 ) -> None:
     chosen_home.set(home)
+    choose(False)
 
 
 @app.command("serve")
@@ -60,7 +61,7 @@ def serve_command(
 
     from cli.fleet_start import end_driver, start_driver
 
-    settings = load_settings()
+    settings = load_settings(is_service=True)
     with asyncio.Runner() as runner:
         # A standby has time to load Ray when its turn has come, and no need of it before.
         driver = None if wait else runner.run(start_driver(settings))
@@ -97,21 +98,28 @@ def imagine(
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="How closely to follow the prompt.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="Sampler by its usual name, for example “Euler a”.")] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="Sampler by its usual name, for example “Euler a”.", autocompletion=complete_samplers),
+    ] = None,
     negative: Annotated[str, typer.Option(help="What to avoid.")] = "",
-    model: Annotated[str | None, typer.Option(help="A name from `models list`, or a model folder.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A name from `models list`, or a model folder.", autocompletion=complete_models),
+    ] = None,
     clip_skip: Annotated[int | None, typer.Option(help="The text encoder's layer, from the end.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Paint from the shell, through the same queue, worker and database as the bot."""
+    """Paint from the shell, through the same queue, worker and database as the bot. Exit status 1 if one is missing."""
     from cli import generate
 
     settings = load_settings(model=model)
     options = generate.ImagineOptions(prompt, negative, size, steps, guidance, sampler, seed, clip_skip)
-    run_guarded(lambda: generate.imagine(settings, options, out=out, count=count))
+    raise typer.Exit(0 if run_guarded(lambda: generate.imagine(settings, options, out=out, count=count)) else 1)
 
 
 @app.command("replay")
-def replay_command(source: Annotated[str, typer.Argument(metavar="FILE.png|JOB_ID")]) -> None:
+def replay_command(source: Annotated[str, typer.Argument(metavar="FILE.png|JOB_ID")], as_json: Json = False) -> None:
     """Paint a picture again from its recipe and compare: exit status 0 only if every byte is the same."""
     from cli import generate
 
@@ -120,7 +128,7 @@ def replay_command(source: Annotated[str, typer.Argument(metavar="FILE.png|JOB_I
 
 
 @app.command("verify")
-def verify_command(file: Annotated[Path, typer.Argument(help="A PNG, JPEG or WebP.")]) -> None:
+def verify_command(file: Annotated[Path, typer.Argument(help="A PNG, JPEG or WebP.")], as_json: Json = False) -> None:
     """Say what a picture file says of itself: made by a machine or not, with a recipe or not, changed since or not."""
     from cli import generate
 
@@ -128,14 +136,17 @@ def verify_command(file: Annotated[Path, typer.Argument(help="A PNG, JPEG or Web
 
 
 @app.command("doctor")
-def doctor_command() -> None:
+def doctor_command(as_json: Json = False) -> None:
     """Check all that `serve` needs, and say what to do. Changes nothing; exit status 0 if `serve` would start."""
     from cli.doctor import Outcome, run_checks
 
     results = run_async(run_checks(load_settings()))
-    for result in results:
-        typer.echo(f"{result.outcome:<4} {result.name}: {result.text}")
-    raise typer.Exit(1 if any(result.outcome is Outcome.FAILED for result in results) else 0)
+    is_startable = not any(result.outcome is Outcome.FAILED for result in results)
+    show(
+        {"is_startable": is_startable, "checks": [asdict(result) for result in results]},
+        (f"{result.outcome:<4} {result.name}: {result.text}" for result in results),
+    )
+    raise typer.Exit(0 if is_startable else 1)
 
 
 @app.command("setup")
@@ -148,7 +159,14 @@ def setup_command(
         str | None,
         typer.Option(help="paintbox, sd15, sdxl, dreamshaper-lcm, or what `models add` takes: it is downloaded."),
     ] = None,
-    memory: Annotated[str | None, typer.Option(metavar="auto|full|sliced|offload", help="How models are kept.")] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|full|sliced|offload",
+            help="How models are kept.",
+            autocompletion=complete_words("auto", "full", "sliced", "offload"),
+        ),
+    ] = None,
     safety_checker: Annotated[
         bool | None, typer.Option("--safety-checker/--no-safety-checker", help="Check every picture, or none.")
     ] = None,
@@ -168,11 +186,14 @@ def setup_command(
 def weight(
     guild_id: Annotated[int, typer.Argument(help="The server's id.")],
     value: Annotated[float | None, typer.Argument(help="0.01 to 100; 1 is usual. Left out: only look.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Say how much of the machine a server may claim relative to the others. Holds from the bot's next start."""
     from cli import admin
 
-    typer.echo(run_async(admin.set_weight(load_settings(), guild_id, value)))
+    guild = run_async(admin.set_weight(load_settings(), guild_id, value))
+    facts = {"guild_id": str(guild_id), "weight": guild.weight}
+    show(facts, [f"Guild {guild_id} has weight {guild.weight:g} (1 is usual)."])
 
 
 @app.command()
@@ -180,67 +201,84 @@ def boost(
     guild_id: Annotated[int, typer.Argument(help="The server's id.")],
     role_id: Annotated[int, typer.Argument(help="The role's id; the server's own id means everyone.")],
     factor: Annotated[float, typer.Argument(help="0.01 to 100; 1 takes the boost away.")],
+    as_json: Json = False,
 ) -> None:
     """Say how often members of a role take a turn within their server. It takes nothing from other servers."""
     from cli import admin
 
-    typer.echo(run_async(admin.set_boost(load_settings(), guild_id, role_id, factor)))
+    run_async(admin.set_boost(load_settings(), guild_id, role_id, factor))
+    facts = {"guild_id": str(guild_id), "role_id": str(role_id), "boost": factor}
+    show(facts, [f"Members with role {role_id} now count {factor:g} times in guild {guild_id}."])
 
 
 @app.command("export")
 def export_command(
     user_id: Annotated[int, typer.Argument(help="The person's Discord user id.")],
     folder: Annotated[Path, typer.Argument(help="Where to put the files.")],
+    as_json: Json = False,
 ) -> None:
     """Write all that is kept of a person to files, for one of whom more is kept than Discord takes."""
     from cli import admin
 
-    for line in run_async(admin.export(load_settings(), user_id, folder)):
-        typer.echo(line)
+    files = run_async(admin.export(load_settings(), user_id, folder))
+    show({"files": [str(file) for file in files]}, (f"{file} is written." for file in files))
 
 
 @app.command()
-def backup(file: Annotated[Path, typer.Argument(help="A new file.")]) -> None:
+def backup(file: Annotated[Path, typer.Argument(help="A new file.")], as_json: Json = False) -> None:
     """Write a checked copy of the database, also while the bot runs. Copy the folder of pictures after it."""
     from cli import admin
 
-    typer.echo(run_guarded(lambda: admin.back_up(load_settings(), file)))
+    settings = load_settings()
+    run_guarded(lambda: admin.back_up(settings, file))
+    pictures = settings.pictures_dir
+    show(
+        {"file": str(file), "bytes": file.stat().st_size, "pictures": str(pictures)},
+        [f"{file} holds the database. The pictures are files of their own: copy {pictures} after it."],
+    )
 
 
 @app.command()
-def restore(file: Annotated[Path, typer.Argument(help="What `backup` wrote.")]) -> None:
+def restore(file: Annotated[Path, typer.Argument(help="What `backup` wrote.")], as_json: Json = False) -> None:
     """Put a backup in the place of the database, which is kept beside it. The bot must be stopped."""
     from cli import admin
 
-    typer.echo(run_guarded(lambda: admin.restore(load_settings(), file)))
+    restored = run_guarded(lambda: admin.restore(load_settings(), file))
+    beside = "; what was there is beside it, as *.before-restore" if restored.kept else ""
+    show(
+        {"database": restored.database, "file": str(file), "kept": restored.kept and str(restored.kept)},
+        [f"{restored.database} is now what {file} holds{beside}."],
+    )
 
 
 @database_app.command("move")
 def database_move(
     file: Annotated[Path | None, typer.Argument(help="The SQLite file; by default that in the data folder.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Move a SQLite database to the empty PostgreSQL database of ATELIER_DATABASE_URL, and check its books there."""
     from cli import admin
 
     settings = load_settings()
-    typer.echo(run_guarded(lambda: admin.move(settings, file)))
-    _say_books(settings, repair=False)
+    moved = run_guarded(lambda: admin.move(settings, file))
+    found = run_async(admin.reconcile_quotas(settings, repair=False))
+    show(
+        {"rows": moved.rows, "tables": moved.tables, "books": admin.list_facts(found, repaired=False)},
+        [admin.describe_move(settings, file, moved), *admin.describe(found, repaired=False)],
+    )
+    raise typer.Exit(0 if found.is_exact else 1)
 
 
 @quota_app.command("reconcile")
 def quota_reconcile(
     repair: Annotated[bool, typer.Option("--repair", help="Put right what differs, by new postings only.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Prove that the ledger's sums are the balances: exit status 0 only if everything was exact."""
-    _say_books(load_settings(), repair=repair)
-
-
-def _say_books(settings: Settings, *, repair: bool) -> NoReturn:
     from cli import admin
 
-    found = run_async(admin.reconcile_quotas(settings, repair=repair))
-    for line in admin.describe(found, repaired=repair):
-        typer.echo(line)
+    found = run_async(admin.reconcile_quotas(load_settings(), repair=repair))
+    show(admin.list_facts(found, repaired=repair), admin.describe(found, repaired=repair))
     raise typer.Exit(0 if found.is_exact else 1)
 
 

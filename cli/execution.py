@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
+from cli.output import show_error
 from generation.errors import AtelierError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 PROGRAM = Path(__file__).resolve().parents[1] / "bot.py"
 """What a child process runs. It lies beside this package in the source tree and in an installation."""
-PLAIN: dict[str, Any] = {"no_args_is_help": True, "add_completion": False, "rich_markup_mode": None}
+PLAIN: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}
 """Of every `Typer`. Without rich: it takes three times as long to import as all the rest of `--help`."""
 T = TypeVar("T")
 log = logging.getLogger("atelier")
@@ -28,8 +29,11 @@ chosen_home: ContextVar[Path | None] = ContextVar("home", default=None)
 """The value of `--home`."""
 
 
-def load_settings(**overrides: str | None) -> Settings:
-    """Return the settings and prepare the process for them: failpoints, proxy, logging. End the command on errors."""
+def load_settings(*, is_service: bool = False, **overrides: str | None) -> Settings:
+    """Return the settings and prepare the process for them: failpoints, proxy, logging. End the command on errors.
+
+    A command that ends logs warnings only, unless the settings say otherwise; a service logs what it does.
+    """
     import config
     from cli.logging_setup import configure_logging
     from cli.network import settle_proxy
@@ -41,7 +45,8 @@ def load_settings(**overrides: str | None) -> Settings:
         secrets = settle_proxy(settings.proxy.get_secret_value() if settings.proxy else None)
     except ConfigurationError as error:
         fail(error)
-    configure_logging(settings.log_level, secrets=(*settings.secrets, *secrets))
+    is_chosen = is_service or "log_level" in settings.model_fields_set
+    configure_logging(settings.log_level if is_chosen else "WARNING", secrets=(*settings.secrets, *secrets))
     return settings
 
 
@@ -54,9 +59,12 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
 def run_guarded(work: Callable[[], T]) -> T:
     """Return what `work` returns. End the command with one sentence, not a traceback, on what a person can correct."""
+    from cli import bars
+
     _resume_collecting()
     try:
-        return work()
+        with bars.shown():
+            return work()
     except AtelierError as error:
         fail(error)
     except BrokenPipeError:
@@ -90,7 +98,7 @@ def _explain(error: OSError) -> ConfigurationError:
 
 def fail(error: AtelierError) -> NoReturn:
     """End with a sentence: status 2 for what the operator has to change, as for words that are no command; else 1."""
-    typer.echo(f"atelier: {error}", err=True)
+    show_error(error)
     raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1)
 
 

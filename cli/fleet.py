@@ -190,7 +190,7 @@ async def ask(settings: Settings, question: str) -> FleetReport:
 
 
 async def drain(settings: Settings, name: str, *, undo: bool) -> list[str]:
-    """Have a member, or all of a machine, take nothing new, or work again. Return what to print.
+    """Have a member, or all of a machine, take nothing new, or work again. Return which these are.
 
     Raise `ConfigurationError` if there is none of that name.
     """
@@ -199,9 +199,11 @@ async def drain(settings: Settings, name: str, *, undo: bool) -> list[str]:
     if not meant:
         known = ", ".join(sorted({*report.members, *report.unused, *report.refused})) or "none"
         raise ConfigurationError(problem=f"No member is called “{name}”.", remedy=f"There are: {known}.")
-    if undo:
-        return [f"{each} works again." for each in meant]
-    return [
-        f"{each} takes nothing new. It ends what it paints, then gives its memory back; `fleet status` says when."
-        for each in meant
-    ]
+    return meant
+
+
+def describe_drain(meant: Iterable[str], *, undo: bool) -> Iterator[str]:
+    """Yield what `drain` did, a line each."""
+    then = "It ends what it paints, then gives its memory back; `fleet status` says when."
+    for each in meant:
+        yield f"{each} works again." if undo else f"{each} takes nothing new. {then}"

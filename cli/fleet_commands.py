@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.execution import PLAIN, load_settings, run_async, run_guarded
+from cli.output import Json, show
 
 fleet_app = typer.Typer(**PLAIN, help="Workers on other machines: docs/fleet.md.")
 _FIREWALLED = typer.Option(
@@ -54,16 +55,18 @@ def fleet_join(
 
 
 @fleet_app.command("status")
-def fleet_status() -> None:
+def fleet_status(as_json: Json = False) -> None:
     """Show every member: its version, card, models and clock, and what it lacks. Exit status 0 if all can work."""
+    from msgspec import to_builtins
+
     from cli import fleet
     from cli.fleet_table import describe
     from generation.fleet.version import find_version
 
     settings = load_settings()
-    status = describe(run_async(fleet.ask(settings, "status")), find_version())
-    for line in status.lines:
-        typer.echo(line)
+    report = run_async(fleet.ask(settings, "status"))
+    status = describe(report, find_version())
+    show({"report": to_builtins(report), "concerns": status.concerns}, status.lines)
     raise typer.Exit(1 if status.concerns else 0)
 
 
@@ -71,10 +74,11 @@ def fleet_status() -> None:
 def fleet_drain(
     name: Annotated[str, typer.Argument(help="A member, or a machine for all of its members.")],
     undo: Annotated[bool, typer.Option("--undo", help="Have it work again.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Let a member end what it paints and take nothing new, before its machine is stopped."""
     from cli import fleet
 
     settings = load_settings()
-    for line in run_async(fleet.drain(settings, name, undo=undo)):
-        typer.echo(line)
+    meant = run_async(fleet.drain(settings, name, undo=undo))
+    show({"members": meant, "is_draining": not undo}, fleet.describe_drain(meant, undo=undo))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import typer
+from typing import Any
 
 from cli import offline
+from cli.output import describe_error, note, show
 from cli.serve import App, open_app
 from config import Settings
+from generation.errors import AtelierError
 from generation.images.replay import Agreement, ReplayVerdict
-from generation.jobs.job import Job
+from generation.jobs.job import Job, Status
 from generation.models.sizes import parse_size
 from generation.requests.drawing import draw_prompts, write_prompts
 from generation.requests.prompt import clean_prompt
@@ -36,20 +38,32 @@ class ImagineOptions:
     clip_skip: int | None
 
 
-def imagine(settings: Settings, options: ImagineOptions, *, out: Path, count: int) -> None:
-    """Paint `count` pictures and write them to `out`. Blocks. Raise `AtelierError` if one was not made."""
+def imagine(settings: Settings, options: ImagineOptions, *, out: Path, count: int) -> bool:
+    """Paint `count` pictures, write them to `out` and print which they are. Blocks. Return whether all were made.
+
+    Raise `AtelierError` if none was.
+    """
     offline.require_writable(out)
-    asyncio.run(_imagine(settings, options, out, count))
+    pictures, missing = asyncio.run(_imagine(settings, options, out, count))
+    if missing and not pictures:
+        raise next(iter(missing.values()))
+    for index, error in missing.items():
+        note(f"atelier: Picture {index + 1} is missing. {error}")
+    lacking = [{"number": index + 1, **describe_error(error)} for index, error in missing.items()]
+    show({"pictures": pictures, "missing": lacking}, (picture["file"] for picture in pictures))
+    return not missing
 
 
-async def _imagine(settings: Settings, options: ImagineOptions, out: Path, count: int) -> None:
+async def _imagine(
+    settings: Settings, options: ImagineOptions, out: Path, count: int
+) -> tuple[list[dict[str, Any]], dict[int, AtelierError]]:
     async with open_app(settings, is_single=True) as app:
         spec = _build_spec(app, options)
         request = draw_prompts(GenerationRequest(spec=spec, count=count), app.generation.catalog.default, {})
-        for note in list_prompt_notes(*(request.specs[1:] or request.specs)):
-            typer.echo(note, err=True)
+        for said in list_prompt_notes(*(request.specs[1:] or request.specs)):
+            note(str(said))
         job = await offline.paint(app.generation, app.running, request)
-        _write_images(app, job, out)
+        return list(_write_images(app, job, out)), offline.find_failures(app.generation, job)
 
 
 def _build_spec(app: App, options: ImagineOptions) -> ImageSpec:
@@ -68,11 +82,13 @@ def _build_spec(app: App, options: ImagineOptions) -> ImageSpec:
     )
 
 
-def _write_images(app: App, job: Job, out: Path) -> None:
+def _write_images(app: App, job: Job, out: Path) -> Iterator[dict[str, Any]]:
+    """Write every picture that was made, and yield what it is."""
     for image in job.images:
-        target = out if len(job.images) == 1 else out.with_stem(f"{out.stem}-{image.index + 1}")
-        target.write_bytes(offline.read_png(app.generation, image))
-        typer.echo(target)
+        if image.status is Status.DONE:
+            target = out if len(job.images) == 1 else out.with_stem(f"{out.stem}-{image.index + 1}")
+            target.write_bytes(offline.read_png(app.generation, image))
+            yield {"file": str(target), "job": job.id, "seed": image.spec.seed, "sha256": image.file_sha256}
 
 
 def replay(settings: Settings, source: str) -> bool:
@@ -86,12 +102,12 @@ def replay(settings: Settings, source: str) -> bool:
             return await offline.replay(app.generation, app.running, originals)
 
     verdict = asyncio.run(paint_again())
-    typer.echo(json.dumps(asdict(verdict)))
+    show(asdict(verdict), [json.dumps(asdict(verdict))])
     return verdict.verdict is Agreement.IDENTICAL
 
 
 def verify(file: Path) -> bool:
     """Print what a picture file says of itself. Return whether a machine made it and it is unchanged."""
     disclosure = offline.verify_file(file)
-    typer.echo(json.dumps(asdict(disclosure)))
+    show(asdict(disclosure), [json.dumps(asdict(disclosure))])
     return disclosure.is_sound

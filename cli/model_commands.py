@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from cli.completion import complete_added, complete_kind, complete_samplers, complete_words
 from cli.execution import PLAIN, load_settings, run_guarded
+from cli.output import Json, note, show, tell
 
+T = TypeVar("T")
 models_app = typer.Typer(**PLAIN, help="Models, LoRA, textual inversions and VAE: which there are.")
 
 
 @models_app.command("list")
-def models_list() -> None:
+def models_list(as_json: Json = False) -> None:
     """Show what there is, from where, and under which licence."""
-    from cli import models
+    from cli.model_list import list_all
     from generation.models.failed_loads import FailedLoads
 
     settings = load_settings()
     failed = FailedLoads(settings.engine.failed_loads)
-    for line in run_guarded(lambda: list(models.list_models(settings.folder_of_models, failed.of))):
-        typer.echo(line)
+    found = run_guarded(lambda: list(list_all(settings.folder_of_models, failed.of)))
+    show([each.list_facts() for each in found], (line for each in found for line in each.list_lines()))
 
 
 @models_app.command("add")
@@ -32,20 +36,40 @@ def models_add(
     revision: Annotated[str | None, typer.Option(help="Of the hub: branch, tag or commit; pinned as a commit.")] = None,
     config: Annotated[str | None, typer.Option(help="For one file: a model folder or name; a word list.")] = None,
     vae: Annotated[
-        str | None, typer.Option(metavar="NAME|PATH", help="For a model: the VAE to use instead of its own.")
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH",
+            help="For a model: the VAE to use instead of its own.",
+            autocompletion=complete_kind("vae"),
+        ),
     ] = None,
     text_encoder: Annotated[
         str | None,
-        typer.Option(metavar="NAME|PATH", help="For Z-Image and FLUX.2: the same of its text encoder."),
+        typer.Option(
+            metavar="NAME|PATH",
+            help="For Z-Image and FLUX.2: the same of its text encoder.",
+            autocompletion=complete_kind("text-encoder"),
+        ),
     ] = None,
     prediction: Annotated[
-        str | None, typer.Option(metavar="v|epsilon", help="For a model that does not say what it predicts.")
+        str | None,
+        typer.Option(
+            metavar="v|epsilon",
+            help="For a model that does not say what it predicts.",
+            autocompletion=complete_words("v", "epsilon"),
+        ),
     ] = None,
     storage: Annotated[
-        str | None, typer.Option(metavar="fp8|whole", help="For Z-Image and FLUX.2: keep its weights in fp8.")
+        str | None,
+        typer.Option(
+            metavar="fp8|whole",
+            help="For Z-Image and FLUX.2: keep its weights in fp8.",
+            autocompletion=complete_words("fp8", "whole"),
+        ),
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Of the hub: half precision where it is offered.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Of the same name and kind: it gives way.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check a model, LoRA, textual inversion or VAE, fetch it if need be, and offer it: a running bot takes it up."""
     from cli import models
@@ -56,28 +80,34 @@ def models_add(
     options |= {"text_encoder": text_encoder, "storage": storage}
     options |= {"prediction": prediction, "half": half, "replaces": replace}
     options["civitai_token"] = token.get_secret_value() if token is not None else ""
-    _change_models(folder, lambda: models.add(folder, what, say=typer.echo, **options))
+    told: list[str] = []
+    entry = _change_models(folder, lambda: models.add(folder, what, say=note, tell=told.append, **options))
+    show(models.list_facts(folder, entry), told)
 
 
 @models_app.command("scan")
 def models_scan(
     path: Annotated[str, typer.Argument(help="The folder that another program keeps its models in.")],
+    as_json: Json = False,
 ) -> None:
     """Add all checkpoints, LoRA, textual inversions and VAE below a folder. They stay where they are."""
     from cli import models
 
     folder = load_settings().folder_of_models
-    _change_models(folder, lambda: models.scan(folder, path, say=typer.echo))
+    show(asdict(_change_models(folder, lambda: models.scan(folder, path, say=tell))), ())
 
 
 @models_app.command("set")
 def models_set(
-    name: Annotated[str, typer.Argument(help="What `models list` calls it.")],
+    name: Annotated[str, typer.Argument(help="What `models list` calls it.", autocompletion=complete_added)],
     steps: Annotated[int | None, typer.Option(help="1 to 150.")] = None,
     guidance: Annotated[
         float | None, typer.Option(help="0 to 30; at 1 or below a negative prompt does nothing.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="As in /imagine, for example `Euler SGM Uniform`.")] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="As in /imagine, for example `Euler SGM Uniform`.", autocompletion=complete_samplers),
+    ] = None,
     size: Annotated[int | None, typer.Option(metavar="PIXELS", help="The side of a square picture.")] = None,
     clip_skip: Annotated[int | None, typer.Option(help="1 uses the last layer of the text encoder.")] = None,
     rescale: Annotated[
@@ -91,6 +121,7 @@ def models_set(
         typer.Option(metavar="fp8|whole", help="For Z-Image and FLUX.2: how its weights are kept in memory."),
     ] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Forget what was set, and guess again.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Set what a model is painted with where a request leaves it open. A running bot takes it up."""
     from cli import model_defaults
@@ -106,35 +137,47 @@ def models_set(
         "resets": reset,
     }
     chosen["storage"] = storage
-    _change_models(folder, lambda: model_defaults.set_defaults(folder, name, say=typer.echo, **chosen))
+    told: list[str] = []
+    _change_models(folder, lambda: model_defaults.set_defaults(folder, name, say=told.append, **chosen))
+    show({"name": name, "is_now": " ".join(told)}, told)
 
 
 @models_app.command("remove")
-def models_remove(name: Annotated[str, typer.Argument(help="What `models list` calls it.")]) -> None:
+def models_remove(
+    name: Annotated[str, typer.Argument(help="What `models list` calls it.", autocompletion=complete_added)],
+    as_json: Json = False,
+) -> None:
     """Offer it no more, also in a running bot. Its files stay where they are."""
     from cli import models
 
     folder = load_settings().folder_of_models
-    _change_models(folder, lambda: models.remove(folder, name, say=typer.echo))
+    told: list[str] = []
+    entry = _change_models(folder, lambda: models.remove(folder, name, say=told.append))
+    show({"name": name, "kind": entry.kind, "files": str(entry.place(folder))}, told)
 
 
 @models_app.command("verify")
-def models_verify() -> None:
+def models_verify(as_json: Json = False) -> None:
     """Hash every file again and apply today's rules: exit status 0 only if all is as it was added."""
     from generation.models.verify import verify
 
     found = run_guarded(lambda: list(verify(load_settings().folder_of_models)))
-    for each in found:
-        typer.echo(f"{'BAD ' if each.problem else 'ok  '} {each.name}{': ' if each.problem else ''}{each.problem}")
+    show(
+        [asdict(each) for each in found],
+        (
+            f"{'BAD ' if each.problem else 'ok  '} {each.name}{': ' if each.problem else ''}{each.problem}"
+            for each in found
+        ),
+    )
     raise typer.Exit(1 if any(each.problem for each in found) else 0)
 
 
-def _change_models(models_dir: Path, work: Callable[[], object]) -> None:
+def _change_models(models_dir: Path, work: Callable[[], T]) -> T:
     """Run a command that changes the register of models: one at a time, or the slower would undo the other."""
     from db.lock import ModelsLock
 
-    def work_locked() -> None:
+    def work_locked() -> T:
         with ModelsLock(models_dir):
-            work()
+            return work()
 
-    run_guarded(work_locked)
+    return run_guarded(work_locked)

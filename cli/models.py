@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from cli.model_defaults import describe_guess, describe_words
+from cli.model_defaults import describe_guess
+from cli.model_list import list_all
 from cli.model_sources import fetch_config, fetch_source
 from cli.previews import take_preview
 from generation.errors import ConfigurationError
 from generation.models.add import add_path
-from generation.models.catalog import Catalog
 from generation.models.failed_loads import Loadable
 from generation.models.families import FAMILIES
 from generation.models.layout import read_file_statement, read_scheduler
@@ -22,7 +24,6 @@ from generation.models.scan import scan as scan_folder
 from generation.models.scheduler_config import V_PREDICTION, Stated
 from generation.models.single_file_settings import SETTINGS_DIR
 from generation.program import format_command
-from generation.requests.prompt_addons import BASES, PromptAddon, name_family
 from generation.workers.trial_load import require_fitting, require_loadable
 
 Say = Callable[[str], None]
@@ -45,30 +46,8 @@ def list_models(
 
     `failed` says why models did not load.
     """
-    catalog = Catalog.open("paintbox", models_dir)
-    register = ModelRegistry.read(models_dir)
-    for model in catalog.models:
-        entry = register.get(model.name)
-        yield f"model      {model.name}  ({model.family}; licence: {model.licence}; {_origin(entry)})"
-        yield f"{'':<10} {describe_words(model.defaults)}"
-    for kind, extras in (("lora", catalog.default.loras), ("embedding", catalog.default.embeddings)):
-        for extra in extras:
-            yield f"{kind:<10} {extra.name}  ({_base(extra)}; licence: {extra.licence or 'unknown'}; " + (
-                f"{_origin(register.get(extra.name))})"
-            )
-    for upscaler in catalog.default.upscalers:
-        origin = _origin(register.get(upscaler.name))
-        yield f"upscaler   {upscaler.name}  ({upscaler.scale}x; licence: {upscaler.licence or 'unknown'}; {origin})"
-    for control in catalog.controls:
-        base = _control_base(control.family, control.context_width)
-        origin = _origin(register.get(control.name))
-        kind = f"{control.kind}, " if control.kind else ""
-        yield f"controlnet {control.name}  ({kind}for {base}; licence: {control.licence or 'unknown'}; {origin})"
-    for entry in register.entries:
-        if entry.kind in (Kind.VAE, Kind.TEXT_ENCODER, Kind.CHECKER):
-            yield f"{entry.kind.value:<10} {entry.name}  (licence: {entry.licence or 'unknown'}; {_origin(entry)})"
-    for name, why in {**catalog.left_out, **(failed(catalog.loadable) if failed is not None else {})}.items():
-        yield f"BAD        {name}: {why}"
+    for each in list_all(models_dir, failed):
+        yield from each.list_lines()
 
 
 def add(
@@ -86,8 +65,12 @@ def add(
     half: bool = False,
     replaces: bool = False,
     civitai_token: str = "",
+    tell: Say | None = None,
 ) -> Entry:
-    """Add a path, or fetch from the hub or Civitai and add. Raise `ConfigurationError`; then nothing was entered."""
+    """Add a path, or fetch from the hub or Civitai and add. Raise `ConfigurationError`; then nothing was entered.
+
+    `say` hears of each step, and of the result too unless `tell` does.
+    """
     source = fetch_source(
         models_dir,
         what,
@@ -116,13 +99,22 @@ def add(
     )
     entry = keep_preview(models_dir, entry, take_preview)
     remove_unused(models_dir)
-    return _tell(models_dir, entry, say)
+    return _tell(models_dir, entry, tell or say)
 
 
-def scan(models_dir: Path, root: str, *, say: Say) -> bool:
-    """Add all below a folder. Return whether anything in it can be used. Raise `ConfigurationError` for no folder."""
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What was found below a folder: what was added, how many were there already, and why some were left out."""
+
+    added: dict[str, str]
+    num_known: int
+    left_out: dict[str, str]
+
+
+def scan(models_dir: Path, root: str, *, say: Say) -> Scanned:
+    """Add all below a folder. Raise `ConfigurationError` for no folder."""
     folder, quiet = Path(root).expanduser(), lambda line: None
-    counts = {"added": 0, "there already": 0, "left out": 0}
+    added, left_out, num_known = dict[str, str](), dict[str, str](), 0
 
     def add_one(path: Path) -> Entry:
         entry = add_path(
@@ -133,20 +125,22 @@ def scan(models_dir: Path, root: str, *, say: Say) -> bool:
     for found in scan_folder(models_dir, folder, add_one):
         shown = found.path.relative_to(folder)
         if found.entry is not None:
-            counts["added"] += 1
+            added[found.entry.name] = str(shown)
             say(f"added      {label(found.entry.kind)} {found.entry.name}  ({shown})")
         elif found.problem:
-            counts["left out"] += 1
+            left_out[str(shown)] = found.problem
             say(f"left out   {shown}: {found.problem}")
         else:
-            counts["there already"] += 1
-    say("; ".join(f"{number} {word}" for word, number in counts.items()) + ".")
-    return counts["added"] + counts["there already"] > 0
+            num_known += 1
+    say(f"{len(added)} added; {num_known} there already; {len(left_out)} left out.")
+    return Scanned(added, num_known, left_out)
 
 
-def remove(models_dir: Path, name: str, *, say: Say) -> None:
-    """Take a name out of the register; no file is touched. Raise `ConfigurationError` if there is none, or it is in
-    use."""
+def remove(models_dir: Path, name: str, *, say: Say) -> Entry:
+    """Take a name out of the register and return what it was; no file is touched.
+
+    Raise `ConfigurationError` if there is none, or it is in use.
+    """
     register = ModelRegistry.read(models_dir)
     entry = register.get(name)
     if entry is None:
@@ -164,6 +158,14 @@ def remove(models_dir: Path, name: str, *, say: Say) -> None:
         say(f"{name} is offered no more; a running bot follows within seconds.")
         say("Without it, what it painted cannot be reproduced.")
     say(f"Its files were left where they are: {entry.place(models_dir)}")
+    return entry
+
+
+def list_facts(models_dir: Path, entry: Entry) -> dict[str, Any]:
+    """Return what a program wants to know of something that was added."""
+    known = {"kind": entry.kind, "name": entry.name, "family": entry.family, "licence": entry.licence}
+    known |= {"source": entry.source, "revision": entry.revision, "page": entry.page}
+    return known | {"path": str(entry.place(models_dir)), "files": entry.files, "trigger_words": entry.trigger_words}
 
 
 def _tell(models_dir: Path, entry: Entry, say: Say) -> Entry:
@@ -208,22 +210,3 @@ def _prediction(models_dir: Path, entry: Entry) -> str:
             f" Should its pictures be noise, add it again with --prediction {other}."
         )
     return f"It is painted as predicting {predicts}{zero_snr}, {source}."
-
-
-def _origin(entry: Entry | None) -> str:
-    if entry is None:
-        return "built in"
-    return entry.page or (f"{entry.source}@{entry.revision[:12]}" if entry.revision else entry.path)
-
-
-def _control_base(family: str, width: int) -> str:
-    """Return what a ControlNet is for: one that reads no prompt of a certain width is for all models of its family."""
-    if width == 0 and family in FAMILIES:
-        return FAMILIES[family].title
-    return BASES.get(width, f"{family}, width {width}")
-
-
-def _base(extra: PromptAddon) -> str:
-    if named := name_family(extra):
-        return f"for {named}"
-    return f"for models of width {extra.context_width}" if extra.context_width else "for a model it does not name"

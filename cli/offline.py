@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from generation import errors, local_files
+from generation import errors, local_files, progress
 from generation.errors import AtelierError, ConfigurationError, InvalidRequestError
 from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe
@@ -36,18 +36,28 @@ class NoFinishedPictureError(InvalidRequestError):
 
 
 _MAX_PICTURE_BYTES = 2**28
+_WHOLE = 1000
 OWNER = Owner(guild_id=0, user_id=0)
 """Of pictures from the shell: no user of Discord."""
 
 
 async def paint(generation: GenerationService, running: asyncio.Task[None], request: GenerationRequest) -> Job:
-    """Submit, and wait for the end. Raise the error of the first image that was not made, or of the service."""
-    accepted = await _while_running(running, generation.submit(request, OWNER, may_use_all=True))
-    job = await _while_running(running, generation.finished(accepted.id))
-    for image in job.images:
-        if image.status is not Status.DONE:
-            raise _build_error(image)
-    return job
+    """Submit, and wait for the end. Raise the error of the service; an image that was not made is not raised."""
+    with progress.task("Painting", _WHOLE) as task:
+        generation.on_change = lambda job_id: _show_progress(generation, job_id, task)
+        accepted = await _while_running(running, generation.submit(request, OWNER, may_use_all=True))
+        return await _while_running(running, generation.finished(accepted.id))
+
+
+def _show_progress(generation: GenerationService, job_id: str, task: progress.Task) -> None:
+    if (view := generation.view(job_id)) is not None:
+        task.move(round(view.progress * _WHOLE))
+
+
+def find_failures(generation: GenerationService, job: Job) -> dict[int, AtelierError]:
+    """Return why images of a job were not made, by their index."""
+    missing = [image for image in job.images if image.status is not Status.DONE]
+    return {image.index: _build_error(generation, image) for image in missing}
 
 
 async def _while_running(running: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
@@ -125,11 +135,19 @@ async def _replay_one(
     generation.catalog.get(recipe.spec.model)
     again = GenerationRequest(spec=replace(recipe.spec), replay=recipe.build_replay())
     job = await paint(generation, running, again)
+    for error in find_failures(generation, job).values():
+        raise error
     made = job.images[0].recipe
     pixels, _ = decode_png(read_png(generation, job.images[0]))
     return judge(recipe, pixels, made.fingerprint if made else Fingerprint({}), original=original)
 
 
-def _build_error(image: Image) -> AtelierError:
-    """Return the error an image ended with, with the details that are still known."""
-    return errors.failure_class(image.error)(attempts=image.attempt)
+def _build_error(generation: GenerationService, image: Image) -> AtelierError:
+    """Return the error an image ended with, with the details that are still known.
+
+    Who sits at the shell is the operator: where a model does not load, it is said why.
+    """
+    kind = errors.failure_class(image.error)
+    if kind is errors.ModelUnusableError and (why := generation.list_unusable_models().get(image.spec.model)):
+        return ConfigurationError(problem=f"The model {image.spec.model} cannot be used: {why}", remedy="")
+    return kind(attempts=image.attempt)

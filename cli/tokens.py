@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from cli.api import LOCAL
 from config import Settings
 from db.engine import Database
-from db.stores.api_keys import ApiKeyStore
+from db.stores.api_keys import ApiKey, ApiKeyStore
 from generation.clock import utc_now
 
 
-async def create(settings: Settings, name: str) -> list[str]:
-    """Make a key. Return what to print: it is shown once. Raise `InvalidRequestError`."""
+async def create(settings: Settings, name: str) -> str:
+    """Make a key and return it: it is shown once. Raise `InvalidRequestError`."""
     async with _opened(settings) as keys:
-        return [await keys.create(LOCAL, name)]
+        return await keys.create(LOCAL, name)
 
 
-async def list_all(settings: Settings) -> list[str]:
-    """Return a line for each key that has not ended."""
+async def list_all(settings: Settings) -> Sequence[ApiKey]:
+    """Return the keys that have not ended."""
     async with _opened(settings) as keys:
-        live = await keys.fetch_live(LOCAL)
-    lines = [
-        f"{each.name}: made {each.created_at:%Y-%m-%d}, "
-        + (f"last used {each.used_at:%Y-%m-%d %H:%M} UTC" if each.used_at is not None else "never used")
-        for each in live
-    ]
-    return lines or ["There are no keys."]
+        return await keys.fetch_live(LOCAL)
 
 
-async def revoke(settings: Settings, name: str) -> list[str]:
+def describe(key: ApiKey) -> str:
+    used = f"last used {key.used_at:%Y-%m-%d %H:%M} UTC" if key.used_at is not None else "never used"
+    return f"{key.name}: made {key.created_at:%Y-%m-%d}, {used}"
+
+
+def list_facts(key: ApiKey) -> dict[str, str | None]:
+    """Return what a program reads of a key."""
+    used = key.used_at.isoformat() if key.used_at is not None else None
+    return {"name": key.name, "created_at": key.created_at.isoformat(), "used_at": used}
+
+
+async def revoke(settings: Settings, name: str) -> None:
     """End a key. Raise `UnknownKeyError`."""
     async with _opened(settings) as keys:
         await keys.revoke(LOCAL, name)
-    return [f"{name} opens nothing any more."]
 
 
 @asynccontextmanager

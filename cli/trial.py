@@ -40,6 +40,7 @@ def run_trial(port: int, data_dir: Path | None) -> int:
             "ATELIER_DATA_DIR": str(folder),
             "ATELIER_DATABASE_URL": f"sqlite:///{folder / 'atelier.db'}",  # never that of a bot that is at work
             "ATELIER_HEALTH_PORT": "0",
+            "TTY_INTERACTIVE": "0",  # its bars would meet our lines
             "ATELIER_LOG_LEVEL": os.environ.get("ATELIER_LOG_LEVEL", "WARNING"),
         }
 

@@ -7,7 +7,6 @@ outside any transaction, which is why this speaks to SQLite directly. Every func
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import sys
 import time
@@ -19,10 +18,14 @@ from sqlalchemy.engine import URL
 
 from db.file_permissions import create_private
 from db.lock import lock_all
+from generation import progress
 from generation.errors import ConfigurationError
 
 _PART = ".atelier.part"
 _DAY_S = 24 * 3600.0
+_PIECE_BYTES = 2**20
+_SIZES = ("page_count", "freelist_count", "page_size")
+_STEPS_BETWEEN_LOOKS = 100_000
 _BESIDE = ("-wal", "-shm")
 """What SQLite may leave beside a database that was not closed: its log, and an index of that."""
 
@@ -40,9 +43,22 @@ def backup(url: URL, target: Path) -> None:
     with told(f"The backup {target} could not be written"), part_of(target) as part:
         with closing(sqlite3.connect(source)) as connection:
             connection.isolation_level = None
-            connection.execute("VACUUM INTO ?", (str(part),))
+            with _growing(part, connection):
+                connection.execute("VACUUM INTO ?", (str(part),))
         check(part)
         put_in_place(part, target)
+
+
+@contextmanager
+def _growing(part: Path, connection: sqlite3.Connection) -> Iterator[None]:
+    """Have a task of copying the database of this connection to `part`, which grows meanwhile."""
+    pages, free, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _SIZES)
+    with progress.task("Copying the database", (pages - free) * size, is_bytes=True) as task:
+        connection.set_progress_handler(lambda: task.move(part.stat().st_size), _STEPS_BETWEEN_LOOKS)
+        try:
+            yield
+        finally:
+            connection.set_progress_handler(None, 0)
 
 
 def put_in_place(part: Path, target: Path) -> None:
@@ -59,7 +75,8 @@ def check(path: Path) -> str:
         raise ConfigurationError(problem=f"There is no backup at {path}.", remedy=remedy)
     address = f"{path.resolve().as_uri()}?mode=ro"
     with told(f"{path} is not a sound backup"), closing(sqlite3.connect(address, uri=True)) as copy:
-        findings = [str(row[0]) for row in copy.execute("PRAGMA integrity_check")]
+        with progress.task("Checking the copy"):
+            findings = [str(row[0]) for row in copy.execute("PRAGMA integrity_check")]
         orphans = copy.execute("PRAGMA foreign_key_check").fetchall()
         version = copy.execute("SELECT version_num FROM alembic_version").fetchone()
     if findings != ["ok"] or orphans or version is None:
@@ -80,12 +97,23 @@ def restore(path: Path, url: URL, data_dir: Path) -> None:
         if not is_there(target):
             target.unlink()  # the lock made it
         with told(f"{path} could not be put safely in the place of {target}"), part_of(target) as part:
-            shutil.copyfile(path, part)
+            _copy(path, part)
             _sync(part)
             with _set_aside(target):
                 _sync(target.parent)  # a new database must not come to lie beside the old one's log
                 part.replace(target)
             _sync(target.parent)
+
+
+def _copy(path: Path, part: Path) -> None:
+    with (
+        path.open("rb") as source,
+        part.open("wb") as target,
+        progress.task("Copying the backup", path.stat().st_size, is_bytes=True),
+    ):
+        while piece := source.read(_PIECE_BYTES):
+            target.write(piece)
+            progress.advance(len(piece))
 
 
 def is_there(database: Path) -> bool:

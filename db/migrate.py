@@ -15,7 +15,8 @@ from db import postgres
 from db.address import file_of
 from db.backup import find_kept_beside, is_there
 from db.integrity import Ask, explain, require_references, require_usable
-from db.revisions import find_migrations, newest_revision
+from db.revisions import find_migrations, list_newer, newest_revision
+from generation import progress
 from generation.errors import ConfigurationError
 from generation.program import format_command
 
@@ -88,15 +89,17 @@ def migrate_server(writing: Engine, url: URL, *, revision: str = "head") -> None
 
 def upgrade_server(connection: Connection, url: URL, *, revision: str = "head") -> None:
     """Upgrade a database on a server in the transaction of this connection."""
-    if postgres.require_usable(url, _asking(connection)) != newest_revision() or revision != "head":
-        _run(connection, revision)
+    current = postgres.require_usable(url, _asking(connection))
+    if current != newest_revision() or revision != "head":
+        _run(connection, current, revision)
 
 
 def _upgrade(connection: Connection, file: Path, revision: str) -> None:
     ask = _asking(connection)
-    if require_usable(file, ask) == newest_revision() and revision == "head":
+    current = require_usable(file, ask)
+    if current == newest_revision() and revision == "head":
         return
-    _run(connection, revision)
+    _run(connection, current, revision)
     require_references(ask)
 
 
@@ -104,7 +107,9 @@ def _asking(connection: Connection) -> Ask:
     return lambda statement: list(connection.exec_driver_sql(statement))
 
 
-def _run(connection: Connection, revision: str) -> None:
+def _run(connection: Connection, current: str | None, revision: str) -> None:
     config = alembic_config()
     config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    with progress.task("Upgrading the database", len(list_newer(current))) as task:
+        config.attributes["on_version_apply"] = lambda **_: task.move(task.done + 1)
+        command.upgrade(config, revision)

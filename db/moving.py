@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Text, create_engine, insert, select, text
+from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Text, create_engine, func, insert, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
@@ -28,6 +28,7 @@ from db.dump import WAIT_S, require_empty
 from db.lock import lock_all
 from db.migrate import migrate, upgrade_server
 from db.models import Base
+from generation import progress
 from generation.errors import ConfigurationError
 from generation.program import format_command
 
@@ -80,20 +81,29 @@ def _move_copy(copy: URL, target: URL) -> Moved:
 
 def _move_rows(old: Connection, new: Connection, target: URL) -> Moved:
     tables = [_as_stored(table) for table in Base.metadata.sorted_tables]
-    num_rows = sum(_move_table(old, new, table) for table in tables)
-    for table in tables:
-        if _digest(old, table) != _digest(new, table):
-            problem = f"The table {table.name} is not the same in {describe(target)}: nothing was moved."
-            raise ConfigurationError(problem=problem, remedy="Run the command again, with no other program at work.")
-        _continue_numbers(new, table)
+    with progress.task("Moving rows", _count(old, tables)) as task:
+        num_rows = sum(_move_table(old, new, table, task) for table in tables)
+    with progress.task("Comparing tables", len(tables)) as task:
+        for done, table in enumerate(tables, 1):
+            if _digest(old, table) != _digest(new, table):
+                problem = f"The table {table.name} is not the same in {describe(target)}: nothing was moved."
+                remedy = "Run the command again, with no other program at work."
+                raise ConfigurationError(problem=problem, remedy=remedy)
+            _continue_numbers(new, table)
+            task.move(done)
     return Moved(num_rows, len(tables))
 
 
-def _move_table(old: Connection, new: Connection, table: Table) -> int:
+def _count(old: Connection, tables: Sequence[Table]) -> int:
+    return sum(old.scalar(select(func.count()).select_from(table)) or 0 for table in tables)
+
+
+def _move_table(old: Connection, new: Connection, table: Table, task: progress.Task) -> int:
     number = 0
     for rows in _read(old, table):
         new.execute(insert(table), [dict(zip(table.columns.keys(), row, strict=True)) for row in rows])
         number += len(rows)
+        task.move(task.done + len(rows))
     return number
 
 

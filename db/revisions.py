@@ -40,6 +40,16 @@ def newest_revision() -> str:
     return heads[0]
 
 
+def list_newer(current: str | None) -> list[str]:
+    """Return the revisions that a database with this schema lacks, newest first; all of them for an empty one."""
+    found, before = list[str](), read_revisions()
+    revision: str | None = newest_revision()
+    while revision is not None and revision != current:
+        found.append(revision)
+        revision = before[revision]
+    return found
+
+
 def _read_constants(path: Path) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for statement in ast.parse(path.read_text(encoding="utf-8")).body:

@@ -16,11 +16,14 @@ from pathlib import Path
 
 import torch
 
+from generation import progress
 from generation.engine.error_classes import is_out_of_memory
 
 _PLATEAU = 0.95
 _MUCH_FASTER = 0.8
 _PATIENCE_S = 5.0
+ROUNDS = 3
+"""How often each is tried that counts."""
 
 
 class MeasurementCache:
@@ -40,7 +43,8 @@ class MeasurementCache:
             return None
         kept = self.find(name)
         if kept is None:
-            kept = measure()
+            with progress.task("Measuring number formats, once on this machine"):
+                kept = measure()
             self.keep(name, kept)
         return kept
 
@@ -64,7 +68,7 @@ def find_best_bucket(seconds: Mapping[int, float]) -> int:
 
 
 def time_buckets(
-    forwards: Mapping[int, Callable[[], None]], *, rounds: int = 3, longest_s: float = math.inf
+    forwards: Mapping[int, Callable[[], None]], *, rounds: int = ROUNDS, longest_s: float = math.inf
 ) -> Generator[None, None, dict[int, float]]:
     """Return seconds of a forward by bucket: the best of a few, interleaved, after one that does not count.
 

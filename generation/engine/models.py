@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import UnsetType
 
+from generation import progress
 from generation.engine.buckets import name_network
 from generation.engine.checkers.clip import ClipChecker
 from generation.engine.control.networks import ControlNetwork, ControlNetworks
@@ -178,7 +179,7 @@ class Models:
         fault."""
         try:
             self._require_unchanged(model)
-            with refusing(model.path, "it cannot be loaded"):
+            with refusing(model.path, "it cannot be loaded"), progress.task(f"Loading {model.name}"):
                 self._num_loads += 1
                 known = self.sha256.get(model.name, "")
                 options: dict[str, Any] = {"sha256": known, "serial": self._num_loads, "beside": self._beside}

@@ -12,7 +12,8 @@ from collections.abc import Callable, Generator
 
 import torch
 
-from generation.engine.autotune import find_best_bucket, time_buckets
+from generation import progress
+from generation.engine.autotune import ROUNDS, find_best_bucket, time_buckets
 from generation.engine.batch import Batch
 from generation.engine.buckets import Buckets, MeasurementTarget
 from generation.engine.devices import Device
@@ -40,8 +41,10 @@ class Tuner:
     def run_whole(self) -> None:
         """Measure the first wanted shape, however long a forward takes."""
         if self._begin(longest_s=float("inf")):
-            while self._wanted is not None:
-                self._advance()
+            with progress.task("Measuring which batches pay, once on this machine", self._most_forwards()) as task:
+                while self._wanted is not None:
+                    self._advance()
+                    task.move(task.done + 1)
 
     def run_once(self) -> bool:
         """Run one forward of a trial. False if nothing is to be measured."""
@@ -53,6 +56,10 @@ class Tuner:
     def drop(self) -> None:
         """End the present trial and free what it holds; it begins again at idle time."""
         self._wanted = self._trial = None
+
+    def _most_forwards(self) -> int | None:
+        family = self._family_of(self._wanted.model) if self._wanted is not None else None
+        return None if family is None else (ROUNDS + 1) * len(family.ladder)
 
     def _begin(self, *, longest_s: float) -> bool:
         self._wanted = self._buckets.next_wanted

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from generation import paintbox
+from generation import paintbox, progress
 from generation.errors import ConfigurationError
 from generation.models.add_settings import Wanted, make_relative, name_parts, open_settings, resolve
 from generation.models.catalog import PAINTBOX, Catalog, Model, model_of
@@ -20,7 +20,7 @@ from generation.models.controls import control_of
 from generation.models.families import FAMILIES
 from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.guess import guess_for
-from generation.models.hashing import Stamp, digest_file, hash_config, list_files, take_stamp
+from generation.models.hashing import Stamp, count_bytes, digest_file, hash_config, list_files, take_stamp
 from generation.models.inspect import Description, describe, read_context_width, stated_px
 from generation.models.json_file import read_json
 from generation.models.layout import check_file, check_model, check_part
@@ -83,7 +83,8 @@ def add_path(
         for note in filter(None, (found.note, _read_training_scale(path, found))):
             say(note)
         say(f"{name}: {label_one(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
-        files, stamps = _read_all(path)
+        with progress.task(f"Reading {name}", count_bytes(path), is_bytes=True):
+            files, stamps = _read_all(path)
         entry = Entry(
             name=name,
             kind=found.kind,
@@ -115,7 +116,8 @@ def _try_entry(
     """Load what can be loaded by itself, and try a LoRA. Raise `ConfigurationError` if it does not work."""
     if (tried := _find_trial(register, entry, models_dir)) is not None:
         say("Loading it once, to see that it loads …")
-        require_loadable(tried)
+        with progress.task(f"Loading {entry.name}"):
+            require_loadable(tried)
     if entry.kind is Kind.LORA:
         _try_lora(register, entry, models_dir, require_fitting)
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from tqdm import tqdm
 
+from generation import progress
 from generation.characters import make_line
 from generation.errors import ConfigurationError
 from generation.models.hashing import digest_file
@@ -210,11 +210,12 @@ async def _download_rest(session: aiohttp.ClientSession, file: CivitaiFile, path
         total = had + (response.content_length or 0) or None
         with (
             path.open("ab" if had else "wb") as kept,
-            tqdm(total=total, initial=had, unit="B", unit_scale=True, desc=file.name[:40], miniters=1) as bar,
+            progress.task(f"Fetching {file.name[:40]}", total, is_bytes=True) as task,
         ):
+            task.move(had)
             async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
                 kept.write(chunk)
-                bar.update(len(chunk))
+                task.move(task.done + len(chunk))
 
 
 def _count_bytes(path: Path) -> int:

@@ -18,6 +18,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from generation.progress import advance
+
 SUFFIX = ".gguf"
 _MAGIC = b"GGUF"
 _MAX_HEADER_BYTES = 64 * 1024 * 1024
@@ -116,6 +118,7 @@ def check_gguf(path: Path) -> str:
             for left in range(tensor.size, 0, -piece):
                 data = file.read(min(piece, left))
                 whole.update(data)
+                advance(len(data))
                 if not _is_finite(data, tensor.kind):
                     raise ValueError(f"holds numbers that are not finite ({name})")
         while rest := file.read(_PIECE_BYTES):

@@ -41,6 +41,11 @@ def list_files(path: Path) -> dict[str, Path]:
     return {file.relative_to(path).as_posix(): file for file in files_read(path)}
 
 
+def count_bytes(path: Path) -> int:
+    """Return how much is read of a file or folder; 0 if it is not there."""
+    return sum(file.stat().st_size for file in list_files(path).values()) if path.exists() else 0
+
+
 def digests(path: Path, known: Iterable[KnownFile] = ()) -> dict[str, str]:
     """Return the SHA-256 of every one of `list_files`. Those in `known` that are still the same are not read."""
     kept = {each.path: each for each in known}

@@ -25,7 +25,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoSibling
+from tqdm import tqdm
 
+from generation import progress
 from generation.characters import is_printable
 from generation.errors import AtelierError, ConfigurationError
 from generation.models.hashing import digest_file
@@ -83,8 +85,8 @@ def fetch(
     """Download a model, a part of one or one file of a repository into `models_dir / name`.
 
     The word list of a text encoder comes with it. With `half`, half-precision weights are taken where there are some.
-    `replaces`: into a folder of its own beside that of the same name, which stays. The library draws the progress
-    bars. Raise `ConfigurationError` on failure.
+    `replaces`: into a folder of its own beside that of the same name, which stays. Raise `ConfigurationError` on
+    failure.
     """
     repo, wanted = _split(hub_id)
     target, staging = models_dir / name, models_dir / f".{name}{_STAGING}"
@@ -156,8 +158,25 @@ def _look(repo: str, revision: str | None) -> _Snapshot:
 
 def _download(shot: _Snapshot, files: Iterable[RepoSibling], folder: Path) -> None:
     for each in files:
-        hf_hub_download(shot.repo, each.rfilename, revision=shot.commit, local_dir=folder)
-        _check_hash(folder / each.rfilename, each)
+        with progress.task(f"Fetching {each.rfilename}", each.size, is_bytes=True) as task:
+            bar = _make_bar(task)
+            hf_hub_download(shot.repo, each.rfilename, revision=shot.commit, local_dir=folder, tqdm_class=bar)
+        with progress.task(f"Checking {each.rfilename}", each.size, is_bytes=True):
+            _check_hash(folder / each.rfilename, each)
+
+
+def _make_bar(task: progress.Task) -> type[tqdm]:
+    """Return a class by which the library tells how far it is. It draws nothing itself."""
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *_: Any, initial: int = 0, **__: Any) -> None:
+            super().__init__(disable=True)
+            task.move(initial)
+
+        def update(self, n: float | None = 1) -> None:
+            task.move(task.done + int(n or 0))
+
+    return Bar
 
 
 def _is_text_encoder(file: Path) -> bool:

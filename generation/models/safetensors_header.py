@@ -18,6 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from generation.models.gguf_header import SUFFIX, WHOLE, check_gguf, read_gguf
+from generation.progress import advance
 
 _PIECE_BYTES = 64 * 1024 * 1024
 _EXPONENTS = {
@@ -77,6 +78,7 @@ def check_numbers(path: Path) -> str:
             for piece in range(begin, end, _PIECE_BYTES):
                 data = file.read(min(_PIECE_BYTES, end - piece))
                 whole.update(data)
+                advance(len(data))
                 _require_finite(name, tensor["dtype"], data)
     return whole.hexdigest()
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from generation import progress
 from generation.errors import ConfigurationError
 from generation.models.add import check_safety
-from generation.models.hashing import digests, hash_config
+from generation.models.hashing import count_bytes, digests, hash_config
 from generation.models.inspect import describe
 from generation.models.named_parts import find_parts
 from generation.models.registry import Entry, ModelRegistry
@@ -27,7 +28,9 @@ def verify(models_dir: Path) -> Iterator[Finding]:
     read."""
     for entry in ModelRegistry.read(models_dir).entries:
         try:
-            yield Finding(entry.name, _problem(entry, models_dir))
+            with progress.task(f"Reading {entry.name}", count_bytes(entry.place(models_dir)), is_bytes=True):
+                problem = _problem(entry, models_dir)
+            yield Finding(entry.name, problem)
         except ConfigurationError as refused:
             yield Finding(entry.name, str(refused))
         except (OSError, ValueError) as error:

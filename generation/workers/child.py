@@ -40,6 +40,7 @@ from generation.workers.environment import worker_environment
 from generation.workers.frames import SIGN_OF_LIFE, StartupFailed, decode_command, decode_config, encode
 from generation.workers.pipes import Wire, claim_stdout, die_with_parent, open_stdin, read_frame
 from generation.workers.sign_of_life import SignOfLife
+from generation.workers.starting import reported_by
 
 Send = Callable[[list[Event | ModelsReport]], None]
 EXIT_UNFIT = 3
@@ -163,7 +164,8 @@ def main() -> int:
 
     with SignOfLife(lambda: wire.write(SIGN_OF_LIFE), every_s=config.sign_s):
         try:
-            engine = _build(config.engine, config.models, config.settings)
+            with reported_by(lambda said: wire.write(encode(said))):
+                engine = _build(config.engine, config.models, config.settings)
         except ConfigurationError as error:
             wire.write(encode(StartupFailed(str(error))))
             return EXIT_UNFIT

@@ -1,7 +1,8 @@
 """Frames between the bot and a worker process: four bytes of length (big endian), then msgpack.
 
 The first frame to the child is its `WorkerConfig`; every later one is a `Command`. Every frame from the child is a
-list of events (none of them is a sign of life), or, before the first, `StartupFailed` if the engine cannot be built.
+list of events (none of them is a sign of life); before the first, `Starting`, or `StartupFailed` if the engine cannot
+be built.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from generation.models.catalog import Model
 from generation.models.shared_additions import AddedChecker
 from generation.requests.prompt_addons import PromptAddon
 from generation.workers.engine_settings import EngineSettings
+from generation.workers.starting import Starting
 
 HEADER = struct.Struct(">I")
 MAX_FRAME_BYTES = 256 * 1024 * 1024
@@ -61,7 +63,7 @@ class StartupFailed(msgspec.Struct, frozen=True, tag=True):
     message: str
 
 
-Frame = list[Event | ModelsReport] | StartupFailed
+Frame = list[Event | ModelsReport] | StartupFailed | Starting
 """What one frame from a worker process holds."""
 
 

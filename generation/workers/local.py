@@ -40,6 +40,7 @@ from generation.workers.frames import (
     encode,
     read_frame_length,
 )
+from generation.workers.starting import StartWatch
 
 log = logging.getLogger(__name__)
 _SIGNS = 10
@@ -216,7 +217,7 @@ class LocalWorker:
         """Pass on events until the process ends; return the reason, if the exit status does not give it."""
         assert process.stdout is not None
         self._heard_at = asyncio.get_running_loop().time()
-        watchdog = asyncio.create_task(self._watch(process), name="worker watchdog")
+        watchdog, starting = asyncio.create_task(self._watch(process), name="worker watchdog"), StartWatch()
         try:
             while True:
                 header = await process.stdout.readexactly(HEADER.size)
@@ -224,13 +225,14 @@ class LocalWorker:
                 if isinstance(said, StartupFailed):
                     raise EngineStartError(why=said.message)
                 self._heard_at = asyncio.get_running_loop().time()
-                for event in said:
+                for event in starting.watch(said):
                     self._hear(event)
         except asyncio.IncompleteReadError:
             return f"it was silent for {self._patience_s:g} s" if watchdog.done() else None
         except ValueError as error:
             return f"it spoke nonsense ({error})"
         finally:
+            starting.end()
             watchdog.cancel()
             await asyncio.wait([watchdog])
 
