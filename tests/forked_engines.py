@@ -12,15 +12,19 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import forkserver
 from multiprocessing.reduction import DupFd
+from pathlib import Path
 from typing import Any, NoReturn
 
 import psutil
+import pytest
 
 from generation.workers import child
 from generation.workers.environment import worker_environment
 from generation.workers.pipes import die_with_parent
 
+ROOT = Path(__file__).resolve().parents[1]
 _SERVED = "from multiprocessing."
 """In the command of multiprocessing's own processes."""
 
@@ -54,7 +58,7 @@ class ForkedProcess:
 async def fork() -> ForkedProcess:
     """Start an engine process, as `spawn` does."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.preloaded_engine", __name__])
+    _start_server()
     (child_in, ours_in), (ours_out, child_out) = os.pipe(), os.pipe()
     pipes = _Passed(child_in), _Passed(child_out)
     process = context.Process(target=_run, args=(*pipes, worker_environment(os.environ)))
@@ -79,6 +83,14 @@ def list_children() -> Iterator[psutil.Process]:
             yield from process.children() if is_server else (process,)
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
+
+
+def _start_server() -> None:
+    """Start it unless it runs. It passes over what it cannot import, so that it must find it from wherever a test is."""
+    forkserver.set_forkserver_preload(["tests.preloaded_engine", __name__])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        forkserver.ensure_running()
 
 
 class _Passed:

@@ -25,7 +25,7 @@ from db.lock import lock_all
 from db.migrate import migrate
 from discord_sandbox import Sandbox
 from generation.errors import ConfigurationError
-from tests.cli.test_offline import NOWHERE, run
+from tests.cli.shell import NOWHERE, run
 
 PAGE = 4096
 STRANGER = 12345

@@ -17,7 +17,7 @@ from config import Settings
 from generation.errors import ConfigurationError
 from generation.fleet.address import FleetAddressError
 from generation.fleet.messages import FleetReport, MemberFacts, Version
-from tests.cli.test_offline import run
+from tests.cli.shell import run
 
 OURS = Version("1.0", "aaaa")
 

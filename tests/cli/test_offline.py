@@ -1,4 +1,4 @@
-"""The commands of the shell: real processes, the built-in model, a real database."""
+"""The commands of the shell: real files, the built-in model, a real database."""
 
 from __future__ import annotations
 
@@ -19,39 +19,19 @@ from db.engine import parse_url
 from db.lock import lock_all
 from generation.images.codec import decode_png, encode_png, read_png_text
 from generation.images.metadata import PARAMETERS_KEYWORD, read_recipe
+from tests.cli.shell import NOWHERE, ROOT, run, run_process
 from tests.generation.engine.toy import save_toy
 from tests.patience import PATIENCE_S
 
-ROOT = Path(__file__).resolve().parents[2]
-NOWHERE = {"ATELIER_DISCORD_TOKEN": "a.b.c", "ATELIER_DISCORD_URL": "http://127.0.0.1:1", "ATELIER_HEALTH_PORT": "0"}
-"""A Discord that is not there: only the rest of the program can come up."""
 PROMPT = "a red circle on a blue background"
 QUICK = (PROMPT, "--steps", "4", "--seed", "7", "--out")
 """The pictures are compared byte for byte: how good they are does not matter."""
 
 
-def run(*words: str | Path, data_dir: Path, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run `bot.py WORDS`, away from any .env and with only the given settings in the environment."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("ATELIER_")}
-    environment = clean | {"ATELIER_HOME": str(data_dir), "ATELIER_DATA_DIR": str(data_dir)}
-    environment |= {"ATELIER_LOG_LEVEL": "WARNING", "ATELIER_NUM_THREADS": "1"} | extra
-    command = [sys.executable, str(ROOT / "bot.py"), *map(str, words)]
-    return subprocess.run(
-        command,
-        env=environment,
-        cwd=data_dir,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=PATIENCE_S,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shell")
-    done = run("imagine", *QUICK, folder / "a.png", data_dir=folder)
+    done = run_process("imagine", *QUICK, folder / "a.png", data_dir=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -147,7 +127,7 @@ def test_an_impossible_command_ends_with_one_sentence(
 @pytest.mark.skipif(os.name == "nt", reason="its names are text")
 @pytest.mark.parametrize(("encoding", "name"), [("ascii", "🎨“ü”"), ("cp1252", "🎨ü"), ("utf-8", "\udcff")])
 def test_an_unprintable_character_ends_no_command(encoding: str, name: str, tmp_path: Path) -> None:
-    done = run("export", "5", tmp_path / name, data_dir=tmp_path, PYTHONIOENCODING=encoding)
+    done = run("export", "5", tmp_path / name, data_dir=tmp_path, encoding=encoding)
     assert done.returncode == 0, done.stderr
     assert "my-data.json is written." in done.stdout and (tmp_path / name / "my-data.json").exists()
 
