@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -31,6 +32,8 @@ with warnings.catch_warnings():
 
 from discord_sandbox import Sandbox
 
+# jsonschema would build 38 grammars, of formats that no validator here looks at: over a second in each process.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 # A busy machine fails no test: neither what waits on the local Discord, nor examples that take their time.
 Sandbox.ack_deadline_s, Sandbox.patience_s = ACK_S, PATIENCE_S
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -74,6 +77,15 @@ def pytest_collection_finish() -> None:
     """Spare the garbage collector what is loaded by now: a look at all of torch takes longer than most tests."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Spare it as well what a file of tests leaves loaded: every test with a bot has all garbage collected."""
+    yield
+    if nextitem is not None and nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -86,7 +86,7 @@ def list_children() -> Iterator[psutil.Process]:
 
 
 def _start_server() -> None:
-    """Start it unless it runs. It passes over what it cannot import, so that it must find it from wherever a test is."""
+    """Start it unless it runs. What it cannot import it passes over, so it must find it from wherever a test is."""
     forkserver.set_forkserver_preload(["tests.preloaded_engine", __name__])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))

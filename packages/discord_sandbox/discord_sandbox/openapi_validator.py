@@ -25,6 +25,8 @@ from discord_sandbox.json_types import Json
 
 _URN = "urn:discord"
 
+_KINDS = "x-kinds"
+
 _ID = re.compile(r'"\d{17,20}"')
 _TIME = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)"')
 
@@ -52,6 +54,8 @@ class OpenApiDescription:
         strict = deepcopy(spec)
         _close(strict["components"]["schemas"])
         _let_snowflakes_be_integers(strict["components"]["schemas"])
+        for each in (spec, strict):
+            _list_kinds(each)
         self.spec = spec
         self._validators: dict[tuple[str, ...], Any] = {}
         self.found_well: set[tuple[str, tuple[str, ...], bytes]] = set()
@@ -72,13 +76,11 @@ class OpenApiDescription:
 
     def get_validator(self, side: str, pointer: tuple[str, ...]) -> Any:
         """Return a validator for the schema at a path of keys, strict for the "request" side."""
-        from jsonschema import Draft202012Validator
-
         key = (side, *pointer)
         if key not in self._validators:
             escaped = "/".join(part.replace("~", "~0").replace("/", "~1") for part in pointer)
             schema = {"$ref": f"{_URN}:{side}#/{escaped}"}
-            self._validators[key] = Draft202012Validator(schema, registry=self._registry)
+            self._validators[key] = _get_validator_class()(schema, registry=self._registry)
         return self._validators[key]
 
 
@@ -86,6 +88,23 @@ class OpenApiDescription:
 def _load(path: Path) -> OpenApiDescription:
     # A suite makes hundreds of sandboxes: read the megabyte and compile its schemas once.
     return OpenApiDescription(json.loads(path.read_text(encoding="utf-8")))
+
+
+@lru_cache(maxsize=1)
+def _get_validator_class() -> Any:
+    """Return jsonschema's validator, which looks only at those parts of a union that take the value's `type`."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    validate_union = Draft202012Validator.VALIDATORS["oneOf"]
+
+    def validate_one_of(validator: Any, parts: list[Json], value: Any, schema: Json) -> Iterator[Any]:
+        if _KINDS in schema and isinstance(value, dict) and "type" in value:
+            fitting = [part for part, kinds in zip(parts, schema[_KINDS], strict=True) if value["type"] in kinds]
+            parts = fitting or parts
+        yield from validate_union(validator, parts, value, schema)
+
+    return extend(Draft202012Validator, {"oneOf": validate_one_of})
 
 
 class OpenApiValidator:
@@ -203,6 +222,18 @@ def _walk_objects(node: Any) -> Iterator[Json]:
     elif isinstance(node, list):
         for value in node:
             yield from _walk_objects(value)
+
+
+def _list_kinds(spec: Json) -> None:
+    """Write into each union of objects which `type` each of them has: all others need not be validated, 9 of 10."""
+    schemas = spec["components"]["schemas"]
+    for schema in _walk_objects(spec):
+        names = [part.get("$ref", "").rpartition("/")[2] for part in schema.get("oneOf", ())]
+        types = [schemas.get(name, {}).get("properties", {}).get("type", {}) for name in names]
+        if names and all("enum" in each for each in types):
+            schema[_KINDS] = [each["enum"] for each in types]
+        elif names and all(part.keys() <= {"title", "description", "const"} for part in schema["oneOf"]):
+            schema["enum"] = [part["const"] for part in schema.pop("oneOf")]
 
 
 def _let_snowflakes_be_integers(schemas: Json) -> None:
