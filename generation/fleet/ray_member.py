@@ -100,7 +100,8 @@ class MemberConnection:
     _life: int = 0
     _is_attached: bool = False
     _was_attached: bool = True
-    _commands: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
+    _commands: asyncio.Queue[tuple[int, bytes]] = field(default_factory=asyncio.Queue)
+    """Each with the number of losses that its bot had heard of when it was given."""
     _released: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -136,7 +137,7 @@ class MemberConnection:
     def give(self, life: Life, body: bytes) -> None:
         """Pass on a command, unless its bot had not heard of the newest loss when it was given."""
         if self._is_attached and life == self._life:
-            self._commands.put_nowait(body)
+            self._commands.put_nowait((self._num_losses, body))
 
     def offer(self, config: DriverConfig, update: bytes) -> None:
         """Have the member offer other models, at once and whenever it is attached."""
@@ -211,9 +212,9 @@ class MemberConnection:
     async def _pass_on(self) -> None:
         """Give the commands in their order. One that does not get there is a loss: the bot counts on it."""
         while True:
-            body = await self._commands.get()
+            num_losses, body = await self._commands.get()
             within_s = 2 * self.config.wait_s
-            await call(self._actor.command, self.config.epoch, self._num_losses, body, within_s=within_s)
+            await call(self._actor.command, self.config.epoch, num_losses, body, within_s=within_s)
 
     def _tell(self, body: bytes, state: MemberState | None, *, shift_s: float = 0.0) -> None:
         seen, life = self.place.seen, Life(self._life)
