@@ -60,10 +60,11 @@ def count_memory_kills() -> int:
     return 0
 
 
-def describe_exit(returncode: int | None, *, memory_kills: int = 0) -> str:
-    """Return why a process ended, from its exit status. `memory_kills`: what was counted before it."""
+def describe_exit(returncode: int | None, *, memory_kills: int | None = None) -> str:
+    """Return why a process ended, from its exit status. `memory_kills`: what was counted before it started; without
+    it nothing is said of memory."""
     if returncode is not None and returncode < 0:
-        is_full = -returncode == signal.SIGKILL and count_memory_kills() > memory_kills
+        is_full = -returncode == signal.SIGKILL and memory_kills is not None and count_memory_kills() > memory_kills
         why = ": memory ran out. ATELIER_MEMORY and --storage fp8 need less" if is_full else ""
         return f"its process was ended by {signal.Signals(-returncode).name}{why}"
     return f"its process ended with status {returncode}"
