@@ -57,7 +57,8 @@ def prepare_head(settings: Settings, on: str, *, is_firewalled: bool) -> Start:
         require_no_public_address(_own_addresses())
     token_file = settings.data_dir / _TOKEN_FILE
     _make_token(token_file)
-    words = ["--head", f"--node-ip-address={host}", f"--port={port}", "--include-dashboard=false", "--num-gpus=0"]
+    words = ["--head", f"--node-ip-address={host}", f"--port={port}", "--num-gpus=0", "--include-dashboard=false"]
+    words.append("--no-monitor")  # which would add machines of a cloud
     address = FleetAddress(host, port, "").text
     says = (
         f"The token is in {token_file}: anyone who has it may run anything on every machine. Copy it safely, then type",
@@ -125,7 +126,9 @@ def _start(words: Iterable[str], token_file: Path, settings: Settings, says: tup
         "ATELIER_MODELS_DIR": str(settings.folder_of_models.absolute()),
     }
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    return Start([*words, "--num-cpus=0", f"--object-store-memory={_STORE_BYTES}", "--block"], environment, says)
+    # Without a process that sends the logs of every machine to a driver that wants none.
+    common = ("--num-cpus=0", f"--object-store-memory={_STORE_BYTES}", "--include-log-monitor=false", "--block")
+    return Start([*words, *common], environment, says)
 
 
 def require_no_public_address(addresses: Iterable[str]) -> None:
