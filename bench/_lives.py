@@ -28,6 +28,11 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 HANG_S = 6.0
 """How long a light worker may be silent before it counts as hanging."""
+_LAST_WORDS = 20
+
+
+class CannotStartError(Exception):
+    """A bot that nothing was done to has ended with an error."""
 
 
 class Lives:
@@ -73,8 +78,13 @@ class Lives:
         assert self._process.stdin is not None
         order = {"environment": environment, "folder": str(folder), "log": str(log)}
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        pid = await self._started.get()
-        return Life(pid, self._ends[pid])
+        starting = asyncio.create_task(self._started.get())
+        await asyncio.wait((starting, self._listening), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            raise CannotStartError(f"what forks the bots ended with status {await self._process.wait()}")
+        pid = starting.result()
+        return Life(pid, self._ends[pid], log)
 
     async def close(self) -> None:
         assert self._process.stdin is not None
@@ -96,9 +106,9 @@ class Lives:
 class Life:
     """One bot, and its child, the worker."""
 
-    def __init__(self, pid: int, end: asyncio.Future[int]) -> None:
+    def __init__(self, pid: int, end: asyncio.Future[int], log: Path) -> None:
         self.pid = pid
-        self._end = end
+        self._end, self._log = end, log
 
     @property
     def is_over(self) -> bool:
@@ -122,6 +132,12 @@ class Life:
                 children[index % len(children)].send_signal(number)
                 return True
         return False
+
+    def require_no_error(self) -> None:
+        """Raise `CannotStartError`, with its last words, if it ended by itself with an error."""
+        if self.is_over and self._end.result() > 0:
+            words = "".join(self._log.read_text(errors="replace").splitlines(keepends=True)[-_LAST_WORDS:])
+            raise CannotStartError(f"the bot ended with status {self._end.result()}:\n{words}")
 
     async def kill(self) -> None:
         self.send(signal.SIGKILL)
