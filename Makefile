@@ -105,7 +105,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench $(ARGS)
 
-# make reliability ARGS="chaos --kills 100 --seed 7"; chaos, soak, stops or storm
+# make reliability ARGS="chaos --kills 100 --seed 7"; chaos, fleet_chaos, soak, stops or storm
 reliability: $(VENV)/.dev
 	@$(BIN)/python -m tests.reliability.$(ARGS)
 

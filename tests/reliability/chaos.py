@@ -24,7 +24,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -39,6 +38,7 @@ from tests.reliability.crowd import Crowd
 from tests.reliability.database_faults import END_SESSIONS, RESTART, strike
 from tests.reliability.figures import add_database, chosen_server, make_parser, report
 from tests.reliability.oracle import Judgement, Witness, judge
+from tests.reliability.waiting import until
 
 REAL_START_S = 400.0
 """A real worker imports and loads for seconds, on a busy machine for minutes."""
@@ -123,12 +123,8 @@ class Chaos:
         async with Sandbox(bot_name="Atelier", journal_limit=self.remembers, openapi="") as self._discord:
             self._witness = Witness(self._discord)
             self._crowd = Crowd(self._discord, self._witness, self._chance)
-            changed_by = "tests.reliability.naive:spoil" if self._is_naive else ""
-            counters = self._folder / "counters"
-            counters.mkdir()
-            self._lives = await Lives.open(
-                engine=None if self._is_real else ENGINE, changed_by=changed_by, counters=counters
-            )
+            (counters := self._folder / "counters").mkdir()
+            self._lives = await self._open_lives(counters)
             try:
                 await self._faults()
                 await self._peace()
@@ -140,6 +136,10 @@ class Chaos:
         self._books.close()
         agreed = {"counted": dict(counted), "uncounted": uncounted, "unfounded": sum(unfounded.values())}
         return self._figures(judged, seconds=time.monotonic() - started) | agreed
+
+    async def _open_lives(self, counters: Path) -> Lives:
+        spoil = "tests.reliability.naive:spoil" if self._is_naive else ""
+        return await Lives.open(engine=None if self._is_real else ENGINE, changed_by=spoil, counters=counters)
 
     # With faults.
 
@@ -186,6 +186,7 @@ class Chaos:
         life = await self._lives.start(self._environment(failpoint), self._folder, self._log)
         self._seen = len(self._witness.told())
         await until(lambda: life.is_over or self._discord.gateway.is_connected, timeout_s=SURE_S)
+        life.require_no_error()
         return life
 
     def _has_news(self) -> bool:
@@ -293,13 +294,6 @@ class Chaos:
         figures["failpoints"] = {name: struck[name] for name in NAMES}
         figures["database_strikes"] = dict(self._database_strikes)
         return figures | {"unanswered": self._crowd.num_thinking, "seconds": round(seconds, 1)}
-
-
-async def until(predicate: Callable[[], bool], *, timeout_s: float, every_s: float = 0.01) -> None:
-    """Wait for something that says nothing when it comes: a process, a file."""
-    until = time.monotonic() + timeout_s
-    while not predicate() and time.monotonic() < until:  # noqa: ASYNC110
-        await asyncio.sleep(every_s)
 
 
 if __name__ == "__main__":

@@ -36,12 +36,14 @@ class Crowd:
         """Return how many commands were answered with nothing but “thinking…”."""
         return sum(asked.original_message is not None and asked.original_message.is_loading for asked in self.asked)
 
-    def ask(self) -> None:
-        who, count, steps = self._chance.choice(self._people), self._chance.randint(1, 2), self._chance.randint(1, 3)
+    def ask(self, *, steps: tuple[int, int] = (1, 3)) -> None:
+        """Have one of them ask for one or two pictures. `steps`: how many at least and at most."""
+        who, count = self._chance.choice(self._people), self._chance.randint(1, 2)
+        of_each = self._chance.randint(*steps)
 
         async def ask() -> None:
             with suppress(Exception):  # the commands may not be registered yet
-                asked = await who.slash("imagine", prompt=PROMPT, count=count, steps=steps, size="64x64")
+                asked = await who.slash("imagine", prompt=PROMPT, count=count, steps=of_each, size="64x64")
                 self.asked.append(asked)
 
         task = asyncio.create_task(ask())

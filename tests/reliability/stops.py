@@ -16,9 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.reliability.chaos import TO_BE_ZERO, Chaos, until
+from tests.reliability.chaos import TO_BE_ZERO, Chaos
 from tests.reliability.figures import add_database, chosen_server, make_parser, report
 from tests.reliability.oracle import Judgement
+from tests.reliability.waiting import until
 
 GRACE_S, MARGIN_S = 2.0, 10.0
 
