@@ -32,7 +32,7 @@ _LAST_WORDS = 20
 
 
 class CannotStartError(Exception):
-    """A bot that nothing was done to has ended with an error."""
+    """A bot that nothing was done to has ended."""
 
 
 class Lives:
@@ -133,9 +133,9 @@ class Life:
                 return True
         return False
 
-    def require_no_error(self) -> None:
-        """Raise `CannotStartError`, with its last words, if it ended by itself with an error."""
-        if self.is_over and self._end.result() > 0:
+    def require_going_or_killed(self) -> None:
+        """Raise `CannotStartError`, with its last words, if it ended by itself."""
+        if self.is_over and self._end.result() >= 0:
             words = "".join(self._log.read_text(errors="replace").splitlines(keepends=True)[-_LAST_WORDS:])
             raise CannotStartError(f"the bot ended with status {self._end.result()}:\n{words}")
 
@@ -214,8 +214,7 @@ def _fork(order: dict[str, Any]) -> int:
             os.dup2(descriptor, number)
         os.environ.update(order["environment"])
         os.chdir(order["folder"])
-        app.app(["serve"], standalone_mode=False)
-        status = 0
+        status = app.app(["serve"], standalone_mode=False) or 0
     finally:
         os._exit(status)
 

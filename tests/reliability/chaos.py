@@ -186,7 +186,7 @@ class Chaos:
         life = await self._lives.start(self._environment(failpoint), self._folder, self._log)
         self._seen = len(self._witness.told())
         await until(lambda: life.is_over or self._discord.gateway.is_connected, timeout_s=SURE_S)
-        life.require_no_error()
+        life.require_going_or_killed()
         return life
 
     def _has_news(self) -> bool:

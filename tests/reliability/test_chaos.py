@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from bench._lives import CannotStartError
 from generation.failpoints import NAMES
 from tests.reliability.chaos import TO_BE_ZERO, Chaos
 
@@ -19,3 +22,15 @@ async def test_killed_at_every_failpoint_nothing_is_lost_doubled_or_charged_twic
     strikes = figures["failpoints"]
     assert isinstance(strikes, dict)
     assert [name for name in NAMES if not strikes[name]] == []
+
+
+class Unfit(Chaos):
+    """Its bots have a setting that there is not."""
+
+    def _environment(self, failpoint: str) -> dict[str, str]:
+        return super()._environment(failpoint) | {"ATELIER_UNHEARD_OF": "1"}
+
+
+async def test_a_bot_that_cannot_start_ends_the_run_with_its_words(tmp_path: Path) -> None:
+    with pytest.raises(CannotStartError, match="ATELIER_UNHEARD_OF"):
+        await Unfit(tmp_path, kills=1, seed=6).run()
