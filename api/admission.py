@@ -7,7 +7,7 @@ checker flags is kept back and refunded; nothing is posted, for the one who asks
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from api.context import PLACE, ApiContext
@@ -59,7 +59,11 @@ class Accepted:
     """A job, and the rules that warn of its words."""
 
     job: Job
-    warnings: tuple[Rule, ...] = field(default=())
+    warnings: tuple[Rule, ...] = ()
+
+    def list_warnings(self) -> list[str]:
+        """Return the reasons that those rules have."""
+        return [rule.reason or "A rule of this server warns of these words." for rule in self.warnings]
 
 
 Finish = Callable[[Typed, Loans], Awaitable[tuple[GenerationRequest, Collection[str]]]]

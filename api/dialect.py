@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -26,6 +26,8 @@ class Dialect:
     challenge: str = "Bearer"
     """What WWW-Authenticate says; “Basic” makes browsers ask for a password."""
     max_body_bytes: int = MIB
+    large_bodies: Mapping[str, int] = field(default_factory=dict)
+    """In place of it, by the path after the prefix: for addresses that take pictures."""
     is_open: bool = False
     """Whether it is answered without a key: pages, which ask in their own way who it is."""
     answer_error: Callable[[ErrorReply], Response] | None = None
@@ -33,6 +35,10 @@ class Dialect:
 
     def covers(self, path: str) -> bool:
         return path == self.prefix or path.startswith(f"{self.prefix}/")
+
+    def get_max_body(self, path: str) -> int:
+        """Return how many bytes the body of a request to that path may have."""
+        return self.large_bodies.get(path.removeprefix(self.prefix), self.max_body_bytes)
 
     def answer(self, error: BaseException) -> Response:
         """Return the answer that says what went wrong."""

@@ -73,7 +73,7 @@ class BodyTooSlowError(ApiError):
 
 
 class BodyLengthError(ApiError):
-    """The header Content-Length is no number."""
+    """The head says more than one length of the body, or one that is no number."""
 
 
 class TooManyOpenError(ApiError):
@@ -86,6 +86,22 @@ class UnreadableBodyError(ApiError):
 
 class PictureBase64Error(ApiError):
     """A picture must be base64 of a PNG, JPEG or WebP."""
+
+
+class StartError(ApiError):
+    """Start from a `picture`, with or without a `mask`, or from a `job` of yours: one of the two."""
+
+
+class BeforeError(ApiError):
+    """`before` is a time such as 2026-01-31T12:00:00+00:00, as the last page gave it."""
+
+
+class NoPictureError(ApiError):
+    """Send a picture to start from."""
+
+
+class MaskSizeError(ApiError):
+    """The mask must be as large as the picture, {width} x {height}."""
 
 
 class NotSupportedError(ApiError):
@@ -205,4 +221,4 @@ def write_plain(text: str) -> str:
 
 
 def to_snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -48,12 +48,13 @@ class Gate:
             elif dialect is None:
                 raise UnknownPathError
             elif dialect.is_open:
-                await self._answer(scope, receive, send, max_bytes=dialect.max_body_bytes)
+                await self._answer(scope, receive, send, max_bytes=dialect.get_max_body(scope["path"]))
             else:
                 await self._answer_owner(scope, receive, send, dialect)
         except AtelierError as error:
             answer = (dialect or self._dialects[-1]).answer(error)
-            answer.headers["Connection"] = "close"  # what is left of the body is not read
+            if isinstance(error, BodyLengthError):  # who knows where the next request begins
+                answer.headers["Connection"] = "close"
             await answer(scope, receive, send)
 
     def find_dialect(self, path: str) -> Dialect | None:
@@ -66,7 +67,7 @@ class Gate:
         self._open[caller.owner] += 1
         try:
             scope["atelier.caller"] = caller
-            await self._answer(scope, receive, send, max_bytes=dialect.max_body_bytes)
+            await self._answer(scope, receive, send, max_bytes=dialect.get_max_body(scope["path"]))
         finally:
             self._open[caller.owner] -= 1
             if not self._open[caller.owner]:
@@ -115,10 +116,11 @@ class _Held:
 
 def _read_length(scope: Scope) -> int:
     """Return what the request says of the length of its body; 0 where it says nothing. Raise `BodyLengthError`."""
-    said = [value for name, value in scope["headers"] if name.lower() == b"content-length"]
+    said = [value for name, value in scope["headers"] if name == b"content-length"]
+    is_chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
     if not said:
         return 0
-    if len(said) > 1 or not said[0].isdigit() or len(said[0]) > 18:
+    if is_chunked or len(said) > 1 or not said[0].isdigit() or len(said[0]) > 18:
         raise BodyLengthError
     return int(said[0])
 

@@ -53,10 +53,19 @@ class PatientProtocol(H11Protocol):
         else:
             self._stop_timer()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.is_waiting and not self.transport.is_closing():
+            self._await_head()
+
     @property
     def is_waiting(self) -> bool:
-        """Whether the head of a request has not come yet, and none is being answered."""
-        return self.conn.their_state is h11.IDLE and (self.cycle is None or self.cycle.response_complete)
+        """Whether none is being answered, and the head of the next request has not come.
+
+        The rest of a body that was refused may come before it, and is dropped.
+        """
+        is_idle = self.cycle is None or self.cycle.response_complete
+        return is_idle and self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
 
     def _await_head(self) -> None:
         if self._timer is None:
@@ -100,7 +109,7 @@ async def serve_api(app: FastAPI, bound: socket.socket) -> AsyncIterator[int]:
             date_header=False,
             proxy_headers=False,
             h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-            timeout_keep_alive=30,
+            timeout_keep_alive=int(HEAD_S),
             timeout_graceful_shutdown=GRACE_S,
         )
     )

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
-
 from api.context import ApiContext
+from api.errors import PictureHiddenError, write_plain
+from api.jobs.schemas import ImageState, JobState
 from api.pictures import list_shown
 from generation.errors import failure_class
 from generation.jobs.job import Image, Job, Status
-
-
-class ImageState(BaseModel):
-    index: int
-    status: str
-    seed: int
-    path: str | None = None
-    """Where its file is, once it is done and may be shown."""
-    error: str | None = None
-
-
-class JobState(BaseModel):
-    id: str
-    status: str
-    progress: float
-    images_ahead: int | None = None
-    wait_s: float | None = None
-    prompt: str
-    model: str
-    images: list[ImageState]
 
 
 async def build_state(context: ApiContext, job: Job) -> JobState:
@@ -48,8 +28,15 @@ async def build_state(context: ApiContext, job: Job) -> JobState:
 
 
 def _build_image(job: Job, image: Image, *, is_shown: bool) -> ImageState:
-    error = str(failure_class(image.error)(attempts=image.attempt)) if image.error else None
-    if image.status is Status.DONE and not is_shown:
-        error = "This picture may not be shown here."
     path = f"/api/v1/jobs/{job.id}/images/{image.index}" if is_shown else None
+    error = _describe_failure(image, is_shown=is_shown)
     return ImageState(index=image.index, status=image.status.value, seed=image.spec.seed, path=path, error=error)
+
+
+def _describe_failure(image: Image, *, is_shown: bool) -> str | None:
+    if image.status is Status.DONE:
+        return None if is_shown else str(PictureHiddenError())
+    if image.status not in (Status.FAILED, Status.WITHHELD):
+        return None
+    code = image.error or ("Withheld" if image.status is Status.WITHHELD else None)
+    return write_plain(str(failure_class(code)(attempts=image.attempt)))

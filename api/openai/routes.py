@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 
 from api.admission import Accepted, Asked, fetch_context, submit
-from api.dialect import Dialect, get_caller, get_context
-from api.errors import ErrorReply, NotSupportedError
-from api.openai.schemas import DEFAULT_MODEL, FOREIGN_MODELS, GenerateBody, ImageData, Images, ModelCard, Models
+from api.dialect import MIB, Dialect, get_caller, get_context
+from api.errors import ErrorReply, NoPictureError, NotSupportedError
+from api.openai.schemas import (
+    DEFAULT_MODEL,
+    FOREIGN_MODELS,
+    Asking,
+    EditForm,
+    GenerateBody,
+    ImageData,
+    Images,
+    ModelCard,
+    Models,
+)
 from api.pictures import Picture, read_pictures
+from api.uploads import Upload, keep_start
 from api.waiting import wait_for_end
+from generation.admission.typed import Typed, build_request, choose_size
 from generation.errors import UnknownModelError
+from generation.images.codec import MAX_UPLOAD_BYTES
+from generation.images.colours import Reading
+from generation.images.loans import Loans
 from generation.jobs.job import Job
 from generation.policy.policy import Policy
+from generation.requests.spec import GenerationRequest
 
+MAX_FORM_BYTES = 2 * MAX_UPLOAD_BYTES + MIB
+"""A picture and its mask."""
 router = APIRouter(tags=["OpenAI"])
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
@@ -30,6 +50,39 @@ async def generate_images(request: Request, body: GenerateBody) -> Images:
     accepted = await submit(context, caller, read_asked(body))
     job = await wait_for_end(context, request, accepted.job.id)
     return build_images(accepted, job, await read_pictures(context, job))
+
+
+@router.post("/images/edits")
+async def edit_image(request: Request, form: Annotated[EditForm, Form()]) -> Images:
+    """Paint from a picture: all of it, or what is transparent in its mask."""
+    context, caller = get_context(request), get_caller(request)
+    require_supported(form.response_format, form.output_format, form.background, is_stream=bool(form.stream))
+    picture, mask = await _read_picture(form), await _read_mask(form)
+
+    async def start(typed: Typed, loans: Loans) -> tuple[GenerationRequest, frozenset[str]]:
+        begun, size_px = await keep_start(
+            context, caller.owner, loans, picture, mask, strength=form.strength, choose_size=partial(choose_size, typed)
+        )
+        request = build_request(typed, start_size_px=size_px)
+        request = replace(request, spec=replace(request.spec, start=begun))
+        return request, request.spec.files
+
+    accepted = await submit(context, caller, read_asked(form), start)
+    job = await wait_for_end(context, request, accepted.job.id)
+    return build_images(accepted, job, await read_pictures(context, job))
+
+
+async def _read_picture(form: EditForm) -> Upload:
+    files = [*form.image, *form.images]
+    if not files:
+        raise NoPictureError
+    if len(files) > 1:
+        raise NotSupportedError(name="image", value=f"{len(files)} pictures", remedy="Send one.")
+    return Upload(await files[0].read())
+
+
+async def _read_mask(form: EditForm) -> Upload | None:
+    return None if form.mask is None else Upload(await form.mask.read(), Reading.HOLES)
 
 
 @router.get("/models")
@@ -47,7 +100,7 @@ async def show_model(request: Request, name: str) -> ModelCard:
     models = await list_models(request)
     found = next((each for each in models.data if each.id == name), None)
     if found is None:
-        raise UnknownModelError(name=name[:60], available=", ".join(each.id for each in models.data))
+        raise UnknownModelError(model=name[:60], available=", ".join(each.id for each in models.data))
     return found
 
 
@@ -82,7 +135,7 @@ def read_size(size: str | None) -> str | None:
     return None if size in (None, "", "auto") else size
 
 
-def read_asked(body: GenerateBody) -> Asked:
+def read_asked(body: Asking) -> Asked:
     return Asked(
         prompt=body.prompt,
         negative=body.negative_prompt,
@@ -107,7 +160,7 @@ def build_images(accepted: Accepted, job: Job, pictures: list[Picture]) -> Image
         size=f"{width}x{height}",
         job_id=job.id,
         seeds=[each.image.spec.seed for each in pictures],
-        warnings=[rule.reason or "a rule of this server warns of these words" for rule in accepted.warnings],
+        warnings=accepted.list_warnings(),
     )
 
 
@@ -117,4 +170,4 @@ def write_error(reply: ErrorReply) -> Mapping[str, Any]:
     return {"error": {"message": reply.message, "type": kind, "param": reply.param, "code": code}}
 
 
-OPENAI = Dialect(prefix="/v1", router=router, write_error=write_error)
+OPENAI = Dialect(prefix="/v1", router=router, write_error=write_error, large_bodies={"/images/edits": MAX_FORM_BYTES})

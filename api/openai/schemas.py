@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 DEFAULT_MODEL = "default"
@@ -12,8 +13,8 @@ FOREIGN_MODELS = ("dall-e-", "gpt-image-", "chatgpt-image-")
 """What clients name by default: it stands for the same."""
 
 
-class GenerateBody(BaseModel):
-    """`POST /v1/images/generations`. `seed` and what follows it are of Atelier, in `extra_body` of OpenAI's client."""
+class Asking(BaseModel):
+    """What both kinds of request have. From `seed` on it is Atelier's own, in `extra_body` of OpenAI's client."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -32,6 +33,22 @@ class GenerateBody(BaseModel):
     sampler: str | None = Field(None, max_length=60)
     lora: str | None = Field(None, max_length=500)
     clip_skip: int | None = None
+
+
+class GenerateBody(Asking):
+    """`POST /v1/images/generations`."""
+
+
+class EditForm(Asking):
+    """`POST /v1/images/edits`, as a form. `image` and `image[]` are the same."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    image: list[UploadFile] = []
+    images: list[UploadFile] = Field([], alias="image[]")
+    mask: UploadFile | None = None
+    strength: float = 0.8
+    """How much may change, 0.05 to 1; Atelier's own."""
 
 
 class ImageData(BaseModel):

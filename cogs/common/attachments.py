@@ -13,6 +13,7 @@ from cogs.common.forms import Attached
 from cogs.context import Interaction, get_owner
 from generation.errors import FileTooLargeError
 from generation.images.codec import MAX_UPLOAD_BYTES
+from generation.images.colours import Reading
 from generation.images.loans import Loans, hold_loans
 from generation.images.untrusted_decoder import Size, fit_upright
 from generation.owner import DM_TENANT, Owner
@@ -100,8 +101,9 @@ class Lent(Loans):
 
         Return its SHA-256 and its size. Raise `InvalidRequestError` or `Refused`.
         """
+        reading = Reading.MASK if is_mask else Reading.PICTURE
         async with open_attachment(self._interaction, file) as data:
-            png, size_px = await fit_upright(data, file.size_px, fit, get_owner(self._interaction), is_mask=is_mask)
+            png, size_px = await fit_upright(data, file.size_px, fit, get_owner(self._interaction), reading=reading)
         return await self.keep(png), size_px
 
 

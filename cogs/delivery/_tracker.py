@@ -65,6 +65,8 @@ class DeliveryTracker:
         self._reopening = ReopenSchedule(self._reopen)
         self._rounds: dict[str, TrackedJob] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._unwanted: set[str] = set()
+        """Live jobs that no one on Discord waits for: each is looked up once."""
         self._is_open = False
         self._kept: defaultdict[int, list[str]] = defaultdict(list)
         self._orders = count()
@@ -103,7 +105,7 @@ class DeliveryTracker:
 
     def on_job_changed(self, job_id: str) -> None:
         """Note that something about a job changed. Return at once."""
-        if not self._is_open:
+        if not self._is_open or self._is_unwanted(job_id):
             return
         if job_id not in self._tasks:
             self._rounds[job_id] = TrackedJob(next(self._orders))
@@ -113,6 +115,13 @@ class DeliveryTracker:
         self._rounds[job_id].changed.set()
         if not self._services.generation.is_live(job_id):
             self._rounds[job_id].end()
+
+    def _is_unwanted(self, job_id: str) -> bool:
+        if job_id not in self._unwanted:
+            return False
+        if not self._services.generation.is_live(job_id):
+            self._unwanted.discard(job_id)
+        return True
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
@@ -157,6 +166,8 @@ class DeliveryTracker:
         going = self._rounds[job_id]
         reply_to = going.reply_to or await _retry_until_it_works(job_id, lambda: self._fetch(job_id))
         if reply_to is None:
+            if self._services.generation.is_live(job_id):
+                self._unwanted.add(job_id)
             return
         set_language(reply_to.locale)
         while self._services.generation.is_live(job_id):

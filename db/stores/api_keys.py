@@ -87,6 +87,10 @@ class ApiKeyStore:
         if not await self._database.write(write):
             raise UnknownKeyError(name=name[:MAX_NAME])
 
+    async def end(self, key_id: int) -> None:
+        """End one key."""
+        await self._database.write(lambda session: end_keys(session, ApiKeyRow.id == key_id, at=self._clock()))
+
     async def end_all(self, owner: Owner) -> None:
         """End every key of a member in that guild."""
         await self._database.write(lambda session: end_keys_of(session, owner, at=self._clock()))

@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 from PIL.WebPImagePlugin import WebPImageFile
 
 from generation.errors import FileTooLargeError
-from generation.images.colours import convert_to_mask, on_white, plain
+from generation.images.colours import Reading, plain, read_as
 from generation.images.errors import (
     EmptyFileError,
     NotAPictureError,
@@ -75,7 +75,7 @@ class SizeMismatchError(Exception):
         self.size_px = size_px
 
 
-def read_upload(data: bytes, *, is_mask: bool = False) -> PillowImage.Image:
+def read_upload(data: bytes, *, reading: Reading = Reading.PICTURE) -> PillowImage.Image:
     """Return a user's picture as sRGB on white, upright, without metadata; a mask as black and white.
 
     Size and kind are judged by the header alone; only then are pixels decoded. Raise `InvalidRequestError` saying
@@ -89,7 +89,7 @@ def read_upload(data: bytes, *, is_mask: bool = False) -> PillowImage.Image:
     try:
         picture = _open(needed.data)
         _check_size(picture.size)
-        return (convert_to_mask if is_mask else on_white)(plain(picture, needed.exif))
+        return read_as(plain(picture, needed.exif), reading)
     except UnidentifiedImageError:
         raise NotAPictureError from None
     except PillowImage.DecompressionBombError:
@@ -107,13 +107,13 @@ def _open(data: bytes) -> PillowImage.Image:
 
 
 def fit_upload(
-    data: bytes, size_px: tuple[int, int], *, said_px: tuple[int, int] | None = None, is_mask: bool = False
+    data: bytes, size_px: tuple[int, int], *, said_px: tuple[int, int] | None = None, reading: Reading = Reading.PICTURE
 ) -> bytes:
     """Return a user's picture cropped and scaled to `size_px`, as a plain PNG. Raise as `read_upload` does.
 
     `said_px` is the size that `size_px` was chosen for: `SizeMismatchError` is raised if that is not its size upright.
     """
-    upright = read_upload(data, is_mask=is_mask)
+    upright = read_upload(data, reading=reading)
     if said_px is not None and upright.size != said_px:
         raise SizeMismatchError(upright.size)
     picture = ImageOps.fit(upright, size_px, PillowImage.Resampling.LANCZOS)

@@ -9,6 +9,7 @@ import contextlib
 import io
 import struct
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import NamedTuple
 
 from PIL import Image as PillowImage
@@ -41,6 +42,25 @@ class Plain(NamedTuple):
     alpha: Image | None
 
 
+class Reading(StrEnum):
+    """What a user's picture is to become."""
+
+    PICTURE = "picture"  # itself, on white
+    MASK = "mask"  # black and white: as `convert_to_mask` says
+    HOLES = "holes"  # black and white: as `convert_holes` says
+
+
+def read_as(plain: Plain, reading: Reading) -> Image:
+    """Return what a picture is to become."""
+    match reading:
+        case Reading.MASK:
+            return convert_to_mask(plain)
+        case Reading.HOLES:
+            return convert_holes(plain)
+        case _:
+            return on_white(plain)
+
+
 def plain(picture: Image, exif: bytes | None = None) -> Plain:
     """Return an opened file's first picture. Raise what Pillow raises for one that cannot be decoded."""
     tile = getattr(picture, "tile", None)
@@ -71,6 +91,13 @@ def convert_to_mask(plain: Plain) -> Image:
         if seen.getbbox() is not None and ImageChops.subtract(seen, light).getbbox() is None:
             return seen.convert("RGB")
     return on_white(plain).convert("L").point(_HALVES).convert("RGB")
+
+
+def convert_holes(plain: Plain) -> Image:
+    """Return a mask as OpenAI's clients draw it: what is transparent is white. An opaque one is as any other mask."""
+    if plain.alpha is None:
+        return convert_to_mask(plain)
+    return ImageChops.invert(plain.alpha.point(_HALVES)).convert("RGB")
 
 
 def _convert_to_eight_bits(picture: Image) -> Image:

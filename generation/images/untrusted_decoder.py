@@ -25,6 +25,7 @@ import msgspec
 from generation.errors import InvalidRequestError, unpack_error
 from generation.fair_turns import FairTurns
 from generation.images.codec import SizeMismatchError, decode_png, fit_upload
+from generation.images.colours import Reading
 from generation.images.errors import PictureDamagedError, PictureTooCostlyError
 from generation.images.interchange import ForeignSettings, read_foreign
 from generation.images.interchange.texts import read_texts
@@ -57,27 +58,32 @@ async def fit_picture(
     size_px: tuple[int, int],
     *,
     said_px: tuple[int, int] | None = None,
-    is_mask: bool = False,
+    reading: Reading = Reading.PICTURE,
     owner: Owner = NO_MEMBER,
 ) -> bytes:
     """Return a user's picture cropped and scaled to `size_px`, as a plain PNG. Files are decoded in turns by `owner`.
 
     Raise `InvalidRequestError`, and `SizeMismatchError` for one that is not, upright, of the size `said_px`.
     """
-    return await _decode(data, owner, "mask" if is_mask else "fit", *map(str, (*size_px, *(said_px or ()))))
+    return await _decode(data, owner, reading, *map(str, (*size_px, *(said_px or ()))))
 
 
 async def fit_upright(
-    data: bytes, said_px: Size | None, fit: Callable[[Size | None], Size], owner: Owner, *, is_mask: bool = False
+    data: bytes,
+    said_px: Size | None,
+    fit: Callable[[Size | None], Size],
+    owner: Owner,
+    *,
+    reading: Reading = Reading.PICTURE,
 ) -> tuple[bytes, Size | None]:
     """Return a picture as a PNG of the size that `fit` makes of its own, and that size. Raise `InvalidRequestError`.
 
     Discord says how large it is, `said_px`; but a photograph may lie on its side, and what counts is what people see.
     """
     try:
-        return await fit_picture(data, fit(said_px), said_px=said_px, is_mask=is_mask, owner=owner), said_px
+        return await fit_picture(data, fit(said_px), said_px=said_px, reading=reading, owner=owner), said_px
     except SizeMismatchError as upright:
-        return await fit_picture(data, fit(upright.size_px), is_mask=is_mask, owner=owner), upright.size_px
+        return await fit_picture(data, fit(upright.size_px), reading=reading, owner=owner), upright.size_px
 
 
 def fit_picture_now(data: bytes, size_px: tuple[int, int]) -> bytes:
@@ -85,7 +91,7 @@ def fit_picture_now(data: bytes, size_px: tuple[int, int]) -> bytes:
     `InvalidRequestError`."""
     try:
         done = subprocess.run(
-            [*_COMMAND, "fit", *map(str, size_px)],
+            [*_COMMAND, Reading.PICTURE, *map(str, size_px)],
             input=data,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -199,7 +205,7 @@ def _work(data: bytes, words: list[str]) -> bytes:
         return msgspec.json.encode(_read_settings(data))
     width, height, *said = map(int, words[1:])
     said_px = (said[0], said[1]) if said else None
-    return fit_upload(data, (width, height), said_px=said_px, is_mask=words[0] == "mask")
+    return fit_upload(data, (width, height), said_px=said_px, reading=Reading(words[0]))
 
 
 def _read_settings(data: bytes) -> _Settings:

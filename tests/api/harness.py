@@ -1,4 +1,4 @@
-"""The API over loopback: the real application, service, SQLite and worker process; only the painting is light."""
+"""The API over loopback: the real application, service and SQLite; only the painting is light, in this process."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from api.app import DIALECTS, build_app
 from api.context import ApiContext, ApiLimits
 from api.dialect import Dialect
 from api.server import serve_api
-from bench.light_engine import ENGINE
 from cli.api import LOCAL, bind
 from cli.serve import Parts, build_services
 from cogs.services import Services
 from config import Settings
+from generation.models.catalog import Catalog
 from generation.owner import Owner
 from generation.retry import Problems
 from generation.rules.screening import Screener
-from tests.generation.service_harness import Place, opened
+from generation.scheduling.worker_pool import Member, WorkerPool
+from tests.generation.in_process_worker import InProcessWorker
+from tests.generation.service_harness import Place, opened_with
 from tests.patience import PATIENCE_S
 
 ADA, BO = Owner(1001, 100), Owner(2002, 200)
@@ -65,14 +67,15 @@ async def opened_api(
     folder: Path,
     blank_database: Path,
     *,
-    engine: str = ENGINE,
     dialects: Sequence[Dialect] = DIALECTS,
     limits: ApiLimits = ApiLimits(),  # noqa: B008 - frozen
 ) -> AsyncIterator[Api]:
     """Serve the API of a new service in that folder."""
     shutil.copy(blank_database, folder / "atelier.db")
     async with AsyncExitStack() as stack:
-        place = await stack.enter_async_context(opened(folder, engine=engine))
+        catalog = Catalog.open("paintbox")
+        pool = WorkerPool([Member(name="one", worker=InProcessWorker(catalog.models))])
+        place = await stack.enter_async_context(opened_with(folder, pool, catalog=catalog))
         screener = Screener()
         stack.callback(screener.close)
         parts = Parts(

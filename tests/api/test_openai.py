@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import io
 
 import openai
 import pytest
+from PIL import Image
 
 from cli.api import LOCAL
 from generation.images.codec import decode_png
@@ -53,3 +55,31 @@ async def test_openais_client_lists_models_and_reads_errors(api: Api) -> None:
     wrong = client.with_options(api_key="atl_wrong")
     with pytest.raises(openai.AuthenticationError, match="opens nothing"):
         await wrong.models.list()
+
+
+async def test_openais_client_edits_what_is_transparent_in_the_mask(api: Api) -> None:
+    client = await connect(api, ADA)
+    picture, mask = Image.new("RGB", (96, 64), "white"), Image.new("RGBA", (96, 64), "white")
+    mask.paste((0, 0, 0, 0), (0, 0, 48, 64))
+    answer = await client.images.edit(
+        image=("a.png", as_png(picture), "image/png"),
+        mask=("mask.png", as_png(mask), "image/png"),
+        prompt="a red circle",
+        size="64x64",  # type: ignore[arg-type]
+        extra_body={"strength": 0.5, "steps": 5},
+    )
+    assert answer.data is not None and len(answer.data) == 1
+    job = await api.services.jobs.fetch_job(answer.model_extra["job_id"])
+    start = job.images[0].spec.start
+    assert start is not None and (start.strength, job.is_from_upload) == (0.5, True)
+    white = Image.open(io.BytesIO(api.services.generation.files.get(start.mask_sha256 or "") or b"")).convert("L")
+    assert (white.getpixel((8, 32)), white.getpixel((56, 32))) == (255, 0)
+    with pytest.raises(openai.BadRequestError, match="as large as the picture, 96 x 64"):
+        small = as_png(Image.new("RGBA", (64, 64)))
+        await client.images.edit(image=as_png(picture), mask=small, prompt="a red circle")
+
+
+def as_png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()

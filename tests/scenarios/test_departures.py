@@ -15,6 +15,7 @@ from db.models import Base
 from db.stores.audit_log import Entry
 from discord_sandbox import Guild, Message, Sandbox, ScriptedUser
 from generation.admission.errors import BlockedError
+from generation.owner import Owner
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Quota, Scope, Unit
@@ -49,6 +50,7 @@ async def live_in(discord: Sandbox, bot: LivingBot, guild: Guild, prompt: str) -
     await services.quotas.set_quota(guild.id, quota)
     await until_shown(discord, await lee.slash("imagine", prompt="a goblin"))
     await until_shown(discord, await lee.context_menu("Report picture", message))
+    await services.api_keys.create(Owner(guild.id, lee.user.id), "mine")
     await services.moderation.block(guild.id, lee.user.id, Entry(1, "for a test"), lasting=None)
     return lee, message
 

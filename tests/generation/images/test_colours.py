@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from generation.images.codec import read_upload
+from generation.images.colours import Reading
 from generation.images.errors import PictureDamagedError, PictureSizeError
 from generation.images.icc import profile_of
 from generation.images.untrusted_decoder import fit_picture
@@ -41,8 +42,8 @@ def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def colour_of(data: bytes, *, is_mask: bool = False) -> tuple[int, ...]:
-    picture = read_upload(data, is_mask=is_mask)
+def colour_of(data: bytes, *, reading: Reading = Reading.PICTURE) -> tuple[int, ...]:
+    picture = read_upload(data, reading=reading)
     assert picture.mode == "RGB" and picture.size == (SIDE, SIDE)
     [(_, colour)] = picture.getcolors()  # type: ignore[misc]
     return colour  # type: ignore[return-value]
@@ -484,14 +485,14 @@ def strokes(stroke: tuple[int, ...], ground: tuple[int, ...]) -> bytes:
     ],
 )
 def test_a_mask_is_black_and_white(data: bytes, halves: tuple[tuple[int, ...], ...]) -> None:
-    mask = read_upload(data, is_mask=True)
+    mask = read_upload(data, reading=Reading.MASK)
     assert (mask.getpixel((2, 5)), mask.getpixel((SIDE - 3, 5))) == halves
 
 
 def test_a_mask_that_was_saved_with_losses_has_no_grey() -> None:
     mask = read_upload(
         saved(Image.open(io.BytesIO(strokes((255,) * 4, (0, 0, 0, 255)))).convert("L"), "JPEG", quality=30),
-        is_mask=True,
+        reading=Reading.MASK,
     )
     assert sorted(colour for _, colour in mask.getcolors()) == [BLACK, WHITE]  # type: ignore[misc, type-var]
 
@@ -502,7 +503,8 @@ def test_a_mask_that_was_saved_with_losses_has_no_grey() -> None:
 async def test_values_come_through_the_process_and_masks_are_made_there() -> None:
     made = Image.open(io.BytesIO(await fit_picture(a_png(16, 0, s16(21845)), (32, 32))))
     assert made.getcolors() == [(1024, (85, 85, 85))]
-    made = Image.open(io.BytesIO(await fit_picture(strokes((255,) * 4, (0, 0, 0, 0)), (SIDE, SIDE), is_mask=True)))
+    drawn = strokes((255,) * 4, (0, 0, 0, 0))
+    made = Image.open(io.BytesIO(await fit_picture(drawn, (SIDE, SIDE), reading=Reading.MASK)))
     assert made.getpixel((2, 2)) == WHITE and made.getpixel((13, 2)) == BLACK
 
 
