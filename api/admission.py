@@ -11,19 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from api.context import PLACE, ApiContext
-from api.errors import NoChannelHereError
 from api.keys import Caller
 from generation.admission.context import RequestContext
 from generation.admission.defaults import choose_defaults
-from generation.admission.gate import require_allowed, require_welcome
+from generation.admission.gate import require_allowed, require_usable_over_http, require_welcome
 from generation.admission.typed import Typed, build_request
 from generation.errors import RefusedError
 from generation.images.loans import Loans, hold_loans
 from generation.jobs.job import Job, ReplyTo
 from generation.models.catalog import Model
-from generation.owner import is_server
 from generation.policy.defaults import Wishes, adapt_model
-from generation.policy.guild_preferences import Visibility
 from generation.policy.member_preferences import NO_PREFERENCES
 from generation.policy.policy import Requester
 from generation.requests.drawing import draw_prompts
@@ -88,9 +85,7 @@ async def require_may_request(context: ApiContext, caller: Caller) -> RequestCon
     context.rooms.generation.require_open()
     found = await fetch_context(context, caller)
     await require_welcome(context.rooms, found, now=context.rooms.clock())
-    choices = found.policy.choices
-    if is_server(caller.owner.guild_id) and (choices.channel_ids or choices.visibility is Visibility.ALWAYS_PUBLIC):
-        raise NoChannelHereError
+    require_usable_over_http(found.policy)
     found.policy.require_place(found.requester, found.place)
     return found
 

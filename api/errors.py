@@ -52,10 +52,6 @@ class KeyHeaderError(ApiError):
     """Send one Authorization header."""
 
 
-class NoChannelHereError(ApiError):
-    """The server of this key decides in which channels pictures are made or seen, and a request over HTTP has none."""
-
-
 class UnknownPathError(ApiError):
     """There is nothing at this address. /openapi.json says what there is."""
 
@@ -133,7 +129,6 @@ _STATUSES: tuple[tuple[type[AtelierError], int], ...] = (  # the first that fits
     (WrongKeyError, 401),
     (KeyHeaderError, 400),
     (MembersUnknownError, 503),
-    (NoChannelHereError, 403),
     (UnknownPathError, 404),
     (MethodError, 405),
     (BodyTooLargeError, 413),

@@ -190,6 +190,7 @@ def build_services(
         cloud=CloudStore(database, clock=clock),
         cloud_terms=find_terms(settings),
         owner_ids=settings.owners,
+        has_api=bool(settings.api_port),
         allows_dms=settings.allow_dms,
         allows_user_installs=settings.allow_user_installs,
         shows_presence=settings.presence,

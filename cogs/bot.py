@@ -55,6 +55,7 @@ EXTENSIONS: tuple[str, ...] = (
     "cogs.word_lists",
     "cogs.moderation",
     "cogs.privacy",
+    "cogs.token",
     "cogs.operator",
     "cogs.onboarding",
     "cogs.models",

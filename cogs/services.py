@@ -98,6 +98,8 @@ class Services:
     """Discord ids of those who run the bot."""
     shows_presence: bool = True
     """Whether the bot's status says how many pictures are painted and wait."""
+    has_api: bool = False
+    """Whether programs may ask over HTTP."""
     allows_dms: bool = False
     """Whether anything may be asked for in direct messages, where no server looks after what is painted."""
     allows_user_installs: bool = False

@@ -243,6 +243,10 @@ class CannotPostError(NotAllowedError):
     """I cannot post pictures here: I do not have the permission {names} in this channel."""
 
 
+class ApiOffError(NotAllowedError):
+    """The operator of this bot has not switched on the API, so a key would open nothing."""
+
+
 class ChannelsDeletedError(NotAllowedError):
     """This server lets me paint only in channels that were deleted. \
 Someone with “Manage Server” can choose others in `/settings`."""

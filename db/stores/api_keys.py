@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from db.batches import delete_some
 from db.engine import Database
 from db.models import ApiKeyRow, MemberRow, table
+from db.stores.audit_log import Entry, record
 from db.stores.members import ensure_key, find_key
 from generation.clock import Clock
 from generation.owner import Owner
@@ -52,15 +53,19 @@ class ApiKeyStore:
         self._database = database
         self._clock = clock
 
-    async def create(self, owner: Owner, name: str) -> str:
+    async def create(self, owner: Owner, name: str, entry: Entry | None = None) -> str:
         """Return a new key: the only time that it is known. Raise `InvalidRequestError`."""
         name = " ".join(name.split())
         if not 0 < len(name) <= MAX_NAME or not name.isprintable():
             raise KeyNameError(most=MAX_NAME)
         secret = PREFIX + secrets.token_urlsafe(32)
-        await self._database.write(
-            lambda session: _create(session, owner, name, digest=hash_key(secret), at=self._clock())
-        )
+
+        def write(session: Session) -> None:
+            _create(session, owner, name, digest=hash_key(secret), at=self._clock())
+            if entry is not None:
+                record(session, owner.guild_id, entry, at=self._clock())
+
+        await self._database.write(write)
         return secret
 
     async def find(self, secret: str) -> ApiKey | None:
@@ -76,13 +81,16 @@ class ApiKeyStore:
         """Return the keys of a member in that guild that have not ended, oldest first."""
         return await self._database.read(lambda session: _fetch_live(session, owner))
 
-    async def revoke(self, owner: Owner, name: str) -> None:
+    async def revoke(self, owner: Owner, name: str, entry: Entry | None = None) -> None:
         """End the member's key of that name. Raise `UnknownKeyError`."""
         mine = (ApiKeyRow.guild_id == owner.guild_id, ApiKeyRow.name == " ".join(name.split()))
 
         def write(session: Session) -> int:
             of_member = ApiKeyRow.member_key == find_key(session, owner.user_id)
-            return end_keys(session, *mine, of_member, at=self._clock())
+            ended = end_keys(session, *mine, of_member, at=self._clock())
+            if ended and entry is not None:
+                record(session, owner.guild_id, entry, at=self._clock())
+            return ended
 
         if not await self._database.write(write):
             raise UnknownKeyError(name=name[:MAX_NAME])

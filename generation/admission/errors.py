@@ -32,3 +32,8 @@ Please wait up to an hour before you make new requests. Your other pictures are 
 
 class MembersUnknownError(NotAllowedError):
     """Whether you are still a member of the server of this key cannot be asked now. Try again in a minute."""
+
+
+class NoChannelHereError(NotAllowedError):
+    """This server decides in which channels pictures are made or seen, and a request over HTTP has none. So keys do \
+not work here."""

@@ -12,6 +12,7 @@ from generation.admission.context import RequestContext
 from generation.admission.errors import (
     BlockedError,
     BlockedUntilError,
+    NoChannelHereError,
     ServersOnlyError,
     UserInstallsOffError,
     WithheldTooOftenError,
@@ -22,7 +23,8 @@ from generation.jobs.job import Image, Job
 from generation.jobs.source_access import require_sources
 from generation.owner import DM_TENANT, USER_TENANT, Owner
 from generation.policy.defaults import adapt_model, choose_server_model
-from generation.policy.policy import ChannelContext, collect_texts
+from generation.policy.guild_preferences import Visibility
+from generation.policy.policy import ChannelContext, Policy, collect_texts
 from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Rule
 from generation.safety.checker_trust import is_harmless, is_judged, is_vetted
@@ -49,6 +51,12 @@ async def require_welcome(rooms: Rooms, context: RequestContext, *, now: datetim
         withheld = await rooms.jobs.num_withheld(owner, since=now - timedelta(hours=1))
         if withheld >= choices.withheld_per_hour:
             raise WithheldTooOftenError
+
+
+def require_usable_over_http(policy: Policy) -> None:
+    """Raise `NoChannelHereError` where a guild names channels, or wants every answer public: HTTP has no channel."""
+    if policy.choices.channel_ids or policy.choices.visibility is Visibility.ALWAYS_PUBLIC:
+        raise NoChannelHereError
 
 
 def _require_open(rooms: Rooms, owner: Owner) -> None:

@@ -46,7 +46,7 @@ class TooManyKeysError(InvalidRequestError):
 
 
 class UnknownKeyError(InvalidRequestError):
-    """You have no key “{name}” here."""
+    """You have no key “{name}” here. `/token list` names those you have."""
 
 
 class GuildDeniedError(NotAllowedError):

@@ -35,8 +35,10 @@ from cogs.settings import _views as settings_view
 from cogs.settings._field_kinds import Installed
 from cogs.settings._fields import FIELDS, PAGES
 from cogs.share import _messages as share_pages
+from cogs.token import _messages as token_pages
 from cogs.usage import _messages as usage_pages
 from cogs.word_lists import _messages as list_pages
+from db.stores.api_keys import MAX_KEYS, MAX_NAME, ApiKey
 from db.stores.moderation import Refusals
 from generation import errors
 from generation.cloud.money import CloudTerms
@@ -294,6 +296,15 @@ def view_of(draw: Draw) -> Callable[[int], JobView]:
     made = job(draw)
     wait_s, preview = draw(st.sampled_from((None, 0.0, 1e7))), draw(st.sampled_from((None, b"jpeg")))
     return lambda number: JobView(job=made, progress=0.37, images_ahead=10**6, wait_s=wait_s, preview=preview)
+
+
+def keys(draw: Draw) -> MessageSpec:
+    name, used_at = text(draw, MAX_NAME, 1), draw(st.sampled_from((None, NOW)))
+
+    def key(number: int) -> ApiKey:
+        return ApiKey(id=number, owner=Owner(ID, ID), name=name, created_at=NOW, used_at=used_at, ended_at=None)
+
+    return token_pages.build_keys(many(draw, MAX_KEYS, key))
 
 
 def queue(draw: Draw) -> MessageSpec:
@@ -630,6 +641,9 @@ MESSAGES: dict[str, Callable[[Draw], MessageSpec | ui.LayoutView]] = {
     "settings._views.build_export": lambda draw: settings_view.build_export(b"{}"),
     "settings._views.build_panel_view": panel,
     "settings._views.build_setup_view": lambda draw: settings_view.build_setup_view(settings(draw)),
+    "token._messages.build_created": lambda draw: token_pages.build_created(text(draw, MAX_NAME, 1), "atl_" + "_" * 43),
+    "token._messages.build_keys": keys,
+    "token._messages.build_revoked": lambda draw: token_pages.build_revoked(text(draw, MAX_NAME, 1)),
     "usage._messages.build_own": own,
     "quota._messages.build_quotas": quotas,
     "usage._messages.build_server": members,
