@@ -15,7 +15,7 @@ _MOST_AHEAD_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class FleetStatus:
-    """The table, and below it one sentence for each thing to look at."""
+    """The table, and below it what fingerprints differ in and one sentence for each thing to look at."""
 
     lines: tuple[str, ...]
     concerns: tuple[str, ...]
@@ -32,7 +32,7 @@ def describe(report: FleetReport, ours: Version) -> FleetStatus:
     if not rows:
         concerns.append("No machine has joined: run `fleet join` on one.")
     table = tuple(_align((_HEADINGS, *rows))) if rows else ()
-    return FleetStatus((*table, *concerns), tuple(concerns))
+    return FleetStatus((*table, *_list_differences(members.values(), letters), *concerns), tuple(concerns))
 
 
 def _row(name: str, facts: MemberFacts, letters: dict[str, str]) -> tuple[str, ...]:
@@ -60,6 +60,16 @@ def _name_fingerprints(members: Iterable[MemberFacts]) -> dict[str, str]:
     """Return a short name for each fingerprint: members that share one paint the same bytes."""
     digests = sorted({facts.fingerprint for facts in members if facts.fingerprint})
     return {digest: f"{chr(ord('A') + index % 26)} {digest[:8]}" for index, digest in enumerate(digests)}
+
+
+def _list_differences(members: Iterable[MemberFacts], letters: dict[str, str]) -> Iterator[str]:
+    """Yield in what each fingerprint differs from the first: members of both do not paint the same bytes."""
+    kinds = sorted({letters[each.fingerprint]: each.painted_by for each in members if each.fingerprint}.items())
+    for name, facts in kinds[1:]:
+        first, usual = kinds[0]
+        differing = sorted(key for key in facts.keys() | usual.keys() if facts.get(key) != usual.get(key))
+        what = ", ".join(f"{key} {facts.get(key, 'none')}, not {usual.get(key, 'none')}" for key in differing)
+        yield f"Fingerprint {name[0]} is not {first[0]}: {what}."
 
 
 def _list_concerns(members: dict[str, MemberFacts], ours: Version) -> Iterator[str]:

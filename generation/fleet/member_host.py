@@ -180,12 +180,14 @@ class MemberHost:
     def build_facts(self) -> MemberFacts:
         worker = self._worker
         fingerprint = worker.fingerprint if worker is not None else None
+        painted_by = fingerprint.facts if fingerprint is not None else {}
         return MemberFacts(
             machine=self._machine,
-            device=self._device,
+            device=": ".join(filter(None, (self._device, painted_by.get("gpu")))),
             version=find_version(),
             libraries=list_libraries(),
             fingerprint=fingerprint.digest if fingerprint is not None else "",
+            painted_by=painted_by,
             num_slots=worker.num_slots if worker is not None else 0,
             models=dict(worker.model_sha256) if worker is not None else {},
             missing=dict(self._resolved.missing),

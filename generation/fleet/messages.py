@@ -89,6 +89,8 @@ class MemberFacts(msgspec.Struct, frozen=True, kw_only=True):
     libraries: dict[str, str] = {}
     fingerprint: str = ""
     """Digest; empty while no engine is up."""
+    painted_by: dict[str, str] = {}
+    """What the fingerprint is the digest of, by name."""
     num_slots: int = 0
     models: dict[str, str] = {}
     """SHA-256 by name, as its engine has read them."""

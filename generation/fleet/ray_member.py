@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from generation.fleet.messages import (
@@ -235,6 +235,10 @@ class MemberConnection:
 
 def _describe(error: RayError) -> str:
     """Return why a member was lost, in a few words."""
+    if isinstance(error, ActorUnavailableError):
+        return "its process is out of reach"
+    if isinstance(error, ActorDiedError):
+        return "its process is gone"
     if isinstance(error, RayTaskError):
         return f"{error.cause}"[:200]
     return str(error).strip().split("\n", 1)[0][:200] or type(error).__name__

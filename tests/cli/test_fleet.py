@@ -159,5 +159,20 @@ def test_the_table_says_what_differs_and_what_a_machine_lacks() -> None:
     assert "barn-0: It does not answer." in said and "loft-0" not in said
 
 
+def test_the_table_says_why_two_members_do_not_paint_the_same_bytes() -> None:
+    plain = MemberFacts(version=OURS, num_slots=4)
+    members = {
+        "attic-0": replace(plain, fingerprint="11", painted_by={"torch": "2.13", "threads": "4"}),
+        "den-0": replace(plain, fingerprint="22", painted_by={"torch": "2.12", "threads": "4", "gpu": "RTX 4090"}),
+        "loft-0": replace(plain, fingerprint="11", painted_by={"torch": "2.13", "threads": "4"}),
+        "shed-0": plain,
+    }
+    status = describe(FleetReport(members=members), OURS)
+    assert status.lines[-1] == "Fingerprint B is not A: gpu RTX 4090, not none, torch 2.12, not 2.13."
+    assert not status.concerns, "members may differ"
+    del members["den-0"]
+    assert "Fingerprint" not in "".join(describe(FleetReport(members=members), OURS).lines)
+
+
 def test_an_empty_fleet_says_how_to_join() -> None:
     assert describe(FleetReport(members={}), OURS).concerns == ("No machine has joined: run `fleet join` on one.",)
