@@ -25,9 +25,9 @@ from tests.patience import PATIENCE_S
 TOKEN = "a-token-that-only-tests-have-0123456789"
 _ROOT = Path(__file__).resolve().parents[3]
 _STORE_BYTES = 90 * 2**20
-_LEAN = Path(__file__).with_name("lean")
+LEAN = Path(__file__).with_name("lean")
 ENVIRONMENT = {
-    "PYTHONPATH": str(_LEAN),
+    "PYTHONPATH": str(LEAN),
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps everything on loopback
     "RAY_AUTH_MODE": "token",
@@ -60,7 +60,7 @@ class RayCluster:
             ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=os.environ | ENVIRONMENT | {"RAY_AUTH_TOKEN": TOKEN, "PYTHONPATH": f"{_ROOT}{os.pathsep}{_LEAN}"},
+            env=os.environ | ENVIRONMENT | {"RAY_AUTH_TOKEN": TOKEN, "PYTHONPATH": f"{_ROOT}{os.pathsep}{LEAN}"},
         )
         assert process.stdout is not None
         while not (line := (await process.stdout.readline()).decode()).startswith("address "):
