@@ -15,7 +15,7 @@ from enum import StrEnum
 from cli import cloud_check, discord_api, fleet, fleet_table
 from cli.api import require_servable
 from cli.hardware import INSTALL, describe_hardware
-from cli.http_pages import format_address, require_port
+from cli.http_pages import describe_pages, format_address
 from cli.unused_settings import find_unused
 from config import Settings
 from db.access import foreign_owner, network_file_system, require_data_folder, require_database_file
@@ -26,11 +26,10 @@ from db.migrate import require_not_half_restored
 from db.postgres import NAME_KEPT
 from db.readonly import find_holder, read_schema
 from db.revisions import newest_revision
-from generation.errors import ConfigurationError
+from generation.errors import ConfigurationError, NotNowError
 from generation.fleet.query import FleetOutOfReachError
 from generation.fleet.version import find_version
 from generation.images.c2pa import load_credentials
-from generation.loopback import is_loopback_host
 from generation.models.catalog import Catalog, Model
 from generation.models.failed_loads import FailedLoads
 from generation.program import format_command
@@ -62,6 +61,8 @@ class CheckResult:
     name: str
     outcome: Outcome
     text: str
+    may_pass: bool = False
+    """Whether another start may do, with nothing changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,10 @@ async def run_checks(settings: Settings, checks: Sequence[Check] | None = None) 
 async def require_startable(settings: Settings, *, needs_discord: bool = True) -> list[CheckResult]:
     """Return what is of concern. Raise `ConfigurationError`, in the words of `doctor`, where a check fails."""
     results = await run_checks(settings, [each for each in AT_START if needs_discord or each.run is not _discord])
-    failed = [f"{each.name}: {each.text}" for each in results if each.outcome is Outcome.FAILED]
-    if failed:
-        raise ConfigurationError(problem=" ".join(failed), remedy=f"{format_command('doctor')} shows all checks.")
+    if failed := [each for each in results if each.outcome is Outcome.FAILED]:
+        kind = NotNowError if all(each.may_pass for each in failed) else ConfigurationError
+        problem = " ".join(f"{each.name}: {each.text}" for each in failed)
+        raise kind(problem=problem, remedy=f"{format_command('doctor')} shows all checks.")
     return [each for each in results if each.outcome is Outcome.WARNING]
 
 
@@ -93,7 +95,7 @@ async def _result(check: Check, settings: Settings) -> CheckResult:
     except StartConcernError as concern:
         return CheckResult(check.name, Outcome.WARNING, str(concern))
     except ConfigurationError as wrong:
-        return CheckResult(check.name, Outcome.FAILED, str(wrong))
+        return CheckResult(check.name, Outcome.FAILED, str(wrong), isinstance(wrong, NotNowError))
     except OSError as error:
         text = f"This cannot be looked at ({error}). Check who may read it, and the disk."
         return CheckResult(check.name, Outcome.FAILED, text)
@@ -219,14 +221,8 @@ async def _credentials(settings: Settings) -> str:
 
 
 async def _port(settings: Settings) -> str:
-    if not settings.health_port:
-        return "/healthz is switched off"
-    if FolderLock(settings.data_dir).holder() is None:
-        require_port(settings.http_host, settings.health_port)
-    page = f"{format_address(settings.http_host, settings.health_port)}/healthz"
-    if is_loopback_host(settings.http_host):
-        return page
-    return f"{page}; anyone who reaches this machine on {settings.http_host} can read it (docs/monitoring.md says what)"
+    is_free = FolderLock(settings.data_dir).holder() is None
+    return describe_pages(settings.http_host, settings.health_port, is_free=is_free)
 
 
 async def _hardware(settings: Settings) -> str:

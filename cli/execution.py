@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import typer
 
 from cli.output import show_error
-from generation.errors import AtelierError, ConfigurationError
+from generation.errors import AtelierError, ConfigurationError, NotNowError
 
 if TYPE_CHECKING:
     from config import Settings
@@ -24,6 +24,9 @@ PROGRAM = Path(__file__).resolve().parents[1] / "bot.py"
 PLAIN: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}
 """Of every `Typer`. Without rich: it takes three times as long to import as all the rest of `--help`."""
 T = TypeVar("T")
+MISCONFIGURED, NOT_NOW = 2, 75
+"""Exit statuses: a service manager need not try again after the first (`deploy/systemd/atelier.service`); the second is
+EX_TEMPFAIL of sysexits.h."""
 log = logging.getLogger("atelier")
 chosen_home: ContextVar[Path | None] = ContextVar("home", default=None)
 """The value of `--home`."""
@@ -97,9 +100,12 @@ def _explain(error: OSError) -> ConfigurationError:
 
 
 def fail(error: AtelierError) -> NoReturn:
-    """End with a sentence: status 2 for what the operator has to change, as for words that are no command; else 1."""
+    """End with a sentence. Status 75 if another try may do, 2 for what the operator has to change, as for words that
+    are no command; else 1."""
     show_error(error)
-    raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1)
+    if isinstance(error, NotNowError):
+        raise typer.Exit(NOT_NOW)
+    raise typer.Exit(MISCONFIGURED if isinstance(error, ConfigurationError) else 1)
 
 
 def escape_output() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from db.engine import Database
 from generation.fleet.fleet import Fleet
@@ -25,11 +25,14 @@ class HealthStatus:
     ) -> None:
         self._generation, self._database, self._problems, self._fleet = generation, database, problems, fleet
         self._discord = "connecting"
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when the state of the connection to Discord changes."""
         self._reading: asyncio.Task[None] | None = None
 
     def set_discord(self, state: str) -> None:
         """Note the state of the connection to Discord; all but "connected" is a problem."""
         self._discord = state
+        self.on_change()
 
     def __call__(self) -> dict[str, object]:
         return {
@@ -49,6 +52,11 @@ class HealthStatus:
             "database": await self._has_database(),
             "worker": self._generation.is_ready,
         }
+
+    @property
+    def summary(self) -> str:
+        """The state in a line."""
+        return f"Discord: {self._discord}"
 
     @property
     def num_problems(self) -> int:

@@ -20,7 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from cli.loop_lag import LoopLag, LoopWatchdog
-from generation.errors import ConfigurationError
+from generation.errors import ConfigurationError, NotNowError
 from generation.loopback import is_loopback_host
 
 _log_of_pages = logging.getLogger(__name__)
@@ -159,13 +159,25 @@ def require_port(host: str, port: int) -> None:
 def _refuse_port(host: str, port: int, error: OSError) -> ConfigurationError:
     if error.errno == errno.EADDRINUSE:
         problem = f"Port {port} of this machine is in use, perhaps by another Atelier."
-        return ConfigurationError(problem=problem, remedy="Stop that one, or set ATELIER_HEALTH_PORT.")
+        return NotNowError(problem=problem, remedy="Stop that one, or set ATELIER_HEALTH_PORT.")
     if error.errno in (errno.EACCES, errno.EPERM):
         problem = f"Port {port} is kept for the system, and this user may not open it."
         return ConfigurationError(problem=problem, remedy="Set ATELIER_HEALTH_PORT to another from 1024 on.")
     problem = f"Port {port} cannot be opened on {host} ({os.strerror(error.errno or 0)})."
     remedy = "Check the network of this machine and ATELIER_HTTP_HOST, or set ATELIER_HEALTH_PORT=0."
     return ConfigurationError(problem=problem, remedy=remedy)
+
+
+def describe_pages(host: str, port: int, *, is_free: bool) -> str:
+    """Return where the pages are and who can read them. Raise `ConfigurationError` if the port should be free and is
+    not."""
+    if not port:
+        return "/healthz is switched off"
+    if is_free:
+        require_port(host, port)
+    page = f"{format_address(host, port)}/healthz"
+    seen = f"; anyone who reaches this machine on {host} can read it (docs/monitoring.md says what)"
+    return page if is_loopback_host(host) else page + seen
 
 
 def format_address(host: str, port: int) -> str:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import generate_latest
@@ -16,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from cli import __version__
 from cli.health import HealthStatus
+from cli.http_pages import Pages
 from config import Settings
 from db.address import file_of, parse_url
 from db.revisions import newest_revision
@@ -55,6 +57,21 @@ class MetricsPage:
         async with self._rendering:
             self._state.storage = await asyncio.to_thread(_measure_storage, self._settings)
             return generate_latest(REGISTRY) + generate_latest(self._registry)
+
+
+class Watched(Protocol):
+    """What the pages tell of: a `cli.serve.App`."""
+
+    @property
+    def generation(self) -> GenerationService: ...
+    @property
+    def files(self) -> ImageFiles: ...
+
+
+def build_pages(settings: Settings, app: Watched, status: HealthStatus) -> Pages:
+    """Return all that the pages show."""
+    metrics = MetricsPage(settings, app.generation, app.files, status)
+    return Pages(facts=status, list_readiness=status.list_readiness, render_metrics=metrics.render)
 
 
 class _State(Collector):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
-import signal
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,10 +20,12 @@ from cli.api import open_api_if_wanted
 from cli.cloud import find_terms, join_cloud
 from cli.doctor import require_startable
 from cli.health import HealthStatus
-from cli.http_pages import Pages, serve_pages
-from cli.metrics_collector import MetricsPage
+from cli.http_pages import serve_pages
+from cli.metrics_collector import build_pages
 from cli.network import ProxyConnector
+from cli.process import make_collections_rare, stop_on_signals
 from cli.standby import is_taken, wait_for_turn
+from cli.systemd import READY, STOPPING, Systemd
 from cli.workers import build_fleet, build_pool
 from cogs.common.pending_uploads import PendingUploads
 from cogs.connection import keep_connected
@@ -218,42 +219,42 @@ async def serve(settings: Settings, *, waits: bool = False, driver: asyncio.subp
 
     Raise `ConfigurationError` if it cannot start.
     """
-    stop = stop_on_signals()
+    stop, systemd = stop_on_signals(), Systemd.of(os.environ)
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nothing here speaks
-    if not waits:
-        await _serve(settings, stop, driver)
-    while waits and await wait_for_turn(settings, stop):
-        try:
-            await _serve(settings, stop)
-        except ConfigurationError:
-            if not await asyncio.to_thread(is_taken, settings):
-                raise  # else another one that waited was faster
-        else:
+    async with AsyncExitStack() as stack:
+        start(stack, systemd.keep_alive(), "alive")
+        if not waits:
+            await _serve(settings, stop, systemd, driver)
             return
+        systemd.tell(READY)  # a standby is as it should be
+        systemd.describe("standing by")
+        while await wait_for_turn(settings, stop):
+            try:
+                await _serve(settings, stop, systemd)
+            except ConfigurationError:
+                if not await asyncio.to_thread(is_taken, settings):
+                    raise  # else another one that waited was faster
+            else:
+                return
 
 
-async def _serve(settings: Settings, stop: asyncio.Event, driver: asyncio.subprocess.Process | None = None) -> None:
+async def _serve(
+    settings: Settings, stop: asyncio.Event, systemd: Systemd, driver: asyncio.subprocess.Process | None = None
+) -> None:
     for warning in await require_startable(settings):
         log.warning("check=%s action=warned reason=%s", warning.name, warning.text)
     async with open_app(settings, driver=driver) as app:
         make_collections_rare()
         services = build_services(app, settings)
         status = HealthStatus(app.generation, app.database, app.problems, fleet=app.fleet)
-        metrics = MetricsPage(settings, app.generation, app.files, status)
-        pages = Pages(facts=status, list_readiness=status.list_readiness, render_metrics=metrics.render)
+        status.on_change = lambda: systemd.describe(status.summary)
         async with (
-            serve_pages(settings.health_port, pages, host=settings.http_host),
+            serve_pages(settings.health_port, build_pages(settings, app, status), host=settings.http_host),
             open_api_if_wanted(settings, services, services.member_roles),
         ):
+            systemd.tell(READY)
             await _run_bot(app, services, settings, status, stop)
-
-
-def stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+            systemd.tell(STOPPING)
 
 
 async def _run_bot(app: App, services: Services, settings: Settings, status: HealthStatus, stop: asyncio.Event) -> None:
@@ -287,14 +288,3 @@ async def _run_bot(app: App, services: Services, settings: Settings, status: Hea
         task.result()
     if taken in done:
         raise taken.result()
-
-
-def make_collections_rare() -> None:
-    """Run full garbage collections a twenty-fifth as often, and exclude what the program itself consists of.
-
-    A full collection stops the event loop: a third of a second with 10,000 jobs in line, and by default every three
-    seconds while they come in. `cogs.upkeep` collects every ten minutes.
-    """
-    gc.freeze()
-    young, middle, _ = gc.get_threshold()
-    gc.set_threshold(young, middle, 250)

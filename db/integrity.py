@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from db.revisions import newest_revision, read_revisions
-from generation.errors import ConfigurationError
+from generation.errors import ConfigurationError, NotNowError
 from generation.program import format_command
 
 Ask = Callable[[str], list[Any]]
@@ -70,7 +70,7 @@ def explain(error: BaseException | None, file: Path) -> ConfigurationError:
         return damaged(file, error)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")):
         problem = f"Another program keeps the database {file} locked ({error})."
-        return ConfigurationError(problem=problem, remedy="Close it, and try again.")
+        return NotNowError(problem=problem, remedy="Close it, and try again.")
     if name.startswith("SQLITE_FULL"):
         return ConfigurationError(
             problem=f"There is no room left for the database {file}.", remedy="Make room on its disk."

@@ -20,7 +20,7 @@ from typing import BinaryIO, Self
 from sqlalchemy.engine import URL
 
 from db.address import describe, file_of
-from generation.errors import ConfigurationError
+from generation.errors import ConfigurationError, NotNowError
 
 if sys.platform == "win32":
     import msvcrt
@@ -38,7 +38,7 @@ _held: set[tuple[int, int]] = set()
 """Files this process has locked. Opening one of them again and closing it would drop SQLite's own locks on it."""
 
 
-class FolderInUseError(ConfigurationError):
+class FolderInUseError(NotNowError):
     """{problem} {remedy}"""
 
 

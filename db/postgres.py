@@ -25,7 +25,7 @@ from db.address import describe
 from db.file_watch import DatabaseLostError
 from db.integrity import Ask, require_known
 from db.lock import in_use
-from generation.errors import ConfigurationError
+from generation.errors import ConfigurationError, NotNowError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -194,7 +194,21 @@ def explain(error: BaseException | None, url: URL) -> ConfigurationError:
     """Return what to tell, and what helps, of an error of the server's or of the way to it."""
     said = " ".join(str(error).split()).removeprefix("connection failed: ")[:300]
     problem = f"{describe(url)} cannot be used ({said.rstrip('.')})."
-    return ConfigurationError(problem=problem[0].upper() + problem[1:], remedy=_remedy(said))
+    kind = NotNowError if any(each in said for each in _PASSING) else ConfigurationError
+    return kind(problem=problem[0].upper() + problem[1:], remedy=_remedy(said))
+
+
+_PASSING = (
+    "Connection refused",
+    "timeout",
+    "starting up",
+    "shutting down",
+    "recovery",
+    "closed",
+    "resolve",
+    "unreachable",
+)
+"""Of what is said of a server that is down or coming up."""
 
 
 def _remedy(said: str) -> str:

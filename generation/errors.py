@@ -28,6 +28,7 @@
 │   ├── `StartWithheldError`     the safety checker spoke against the picture it starts from
 │   └── `WithheldError`          the safety checker kept the picture back
 └── `ConfigurationError`         the bot cannot start: one sentence that says what to do
+    └── `NotNowError`            another try may do, with nothing changed
 
 Messages are templates filled from keyword details, so that a catalogue of another language can fill its own.
 """
@@ -191,6 +192,10 @@ class SourceLostError(FailedError):
 
 class ConfigurationError(AtelierError):
     """{problem} {remedy}"""
+
+
+class NotNowError(ConfigurationError):
+    """{problem} {remedy}"""  # the same again may do later: what it needs is in use, or out of reach
 
 
 def failure_class(code: str | None) -> type[FailedError]:

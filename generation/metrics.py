@@ -68,6 +68,16 @@ LOOP_STALLS = _count("loop_stalls", "Times that the event loop did not turn for 
 
 _SCOPES = ("user", "global", "shared")
 """What Discord says in `X-RateLimit-Scope`."""
+KNOWN: dict[Counter, tuple[str, ...]] = {
+    IMAGES_ENDED: ("done", "withheld", "cancelled", "failed"),
+    DELIVERIES: ("token", "own-message", "found", "new-message", "history"),
+    DISCORD_REQUESTS: ("2xx", "4xx", "429", "5xx", "lost"),
+    RATE_LIMITS: (*_SCOPES, "unknown"),
+}
+"""Values of labels that are there from the start: Prometheus sees no increase from nothing to 1."""
+for _counter, _values in KNOWN.items():
+    for _value in _values:
+        _counter.labels(_value)
 
 
 def count_step(member: str, steps: int, *, rows: int, capacity: float) -> None:

@@ -11,6 +11,8 @@ from prometheus_client.exposition import generate_latest
 
 from generation import metrics
 from generation.errors import FailedError, OutOfMemoryError
+from generation.jobs.delivery import DeliveryWay
+from generation.jobs.job import Status
 
 LABELS = {"outcome", "way", "error", "member", "kind", "status", "scope", "shard", "le"}
 """The values of each are a short list of the program's or its operator's."""
@@ -33,6 +35,14 @@ def test_no_label_but_those_that_are_allowed() -> None:
     metrics.count_answer(200, 0.1, scope=None)
     used = {label for family in metrics.REGISTRY.collect() for sample in family.samples for label in sample.labels}
     assert used <= LABELS, used - LABELS
+
+
+def test_values_that_are_known_are_there_from_the_start() -> None:
+    assert set(metrics.KNOWN[metrics.IMAGES_ENDED]) == {str(each) for each in Status if each.is_end}
+    assert set(metrics.KNOWN[metrics.DELIVERIES]) == {str(each) for each in DeliveryWay}
+    for counter, values in metrics.KNOWN.items():
+        [family] = counter.collect()
+        assert set(values) <= {value for sample in family.samples for value in sample.labels.values()}
 
 
 def value_of(name: str, **labels: str) -> float:

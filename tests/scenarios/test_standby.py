@@ -108,7 +108,7 @@ async def test_a_standby_waits_for_the_lock_or_for_its_end(tmp_path: Path) -> No
 async def test_of_two_that_waited_the_slower_one_waits_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     winner, tries = FolderLock(tmp_path), 0
 
-    async def run(settings: Settings, stop: asyncio.Event) -> None:
+    async def run(settings: Settings, stop: asyncio.Event, systemd: object) -> None:
         nonlocal tries
         tries += 1
         if tries == 1:

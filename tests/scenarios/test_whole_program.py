@@ -27,7 +27,7 @@ PROMPT = "a red circle on a blue background"
 
 @asynccontextmanager
 async def serving(
-    discord: Sandbox, data_dir: Path, log: Path, *, health_port: int = 0
+    discord: Sandbox, data_dir: Path, log: Path, *, health_port: int = 0, **more: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`python bot.py serve`, connected when the context begins."""
     environment = os.environ | {
@@ -36,6 +36,7 @@ async def serving(
         "ATELIER_DISCORD_TOKEN": discord.token,
         "ATELIER_HEALTH_PORT": str(health_port),
         "ATELIER_NUM_THREADS": "2",
+        **more,
     }
     with log.open("ab") as sink:
         process = await asyncio.create_subprocess_exec(
@@ -50,6 +51,14 @@ async def serving(
         await process.wait()
 
 
+def _receive(manager: socket.socket) -> str:
+    """Return what the bot told the service manager next, "" if nothing more."""
+    try:
+        return manager.recv(1000).decode()
+    except BlockingIOError:
+        return ""
+
+
 async def test_killed_with_jobs_in_hand_it_delivers_each_once(discord: Sandbox, people: People, tmp_path: Path) -> None:
     log = tmp_path / "log"
     async with serving(discord, tmp_path, log) as process:
@@ -58,7 +67,9 @@ async def test_killed_with_jobs_in_hand_it_delivers_each_once(discord: Sandbox, 
             await until_shown(discord, each)
         process.kill()
         await process.wait()
-    async with serving(discord, tmp_path, log) as process:
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    async with serving(discord, tmp_path, log, NOTIFY_SOCKET=str(tmp_path / "notify")) as process:
         messages = [await until_done(discord, each) for each in asked]
         assert [len(message.attachments) for message in messages] == [2, 2]
         assert len(people.general.messages_ever) == 2
@@ -71,6 +82,10 @@ async def test_killed_with_jobs_in_hand_it_delivers_each_once(discord: Sandbox, 
         assert (await until_done(discord, painted_over)).attachments
         process.terminate()
         assert await process.wait() == 0
+    with manager:
+        manager.setblocking(False)
+        told = list(iter(lambda: _receive(manager), ""))
+    assert told.index("READY=1") < told.index("STATUS=Discord: connected") < told.index("STOPPING=1")
     said = log.read_text()
     assert discord.token not in said
     assert PROMPT not in said, "prompts are nobody's business but the asker's"
