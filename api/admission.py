@@ -24,6 +24,7 @@ from generation.policy.defaults import Wishes, adapt_model
 from generation.policy.member_preferences import NO_PREFERENCES
 from generation.policy.policy import Requester
 from generation.requests.drawing import draw_prompts
+from generation.requests.edits import Hires, Variation
 from generation.requests.prompt import clean_prompt
 from generation.requests.sampler_names import read_sampler
 from generation.requests.spec import GenerationRequest
@@ -49,6 +50,14 @@ class Asked:
     sampler: str | None = None
     lora: str | None = None
     clip_skip: int | None = None
+    variation: Variation | None = None
+    hires: Hires | None = None
+
+    def apply_edits(self, request: GenerationRequest) -> GenerationRequest:
+        """Return the request with a second seed and a second pass, where they are asked for."""
+        if self.variation is None and self.hires is None:
+            return request
+        return replace(request, spec=replace(request.spec, variation=self.variation, hires=self.hires))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +107,7 @@ async def submit(context: ApiContext, caller: Caller, asked: Asked, finish: Fini
     found = await require_may_request(context, caller)
     typed = await fill_in(context, found, asked, has_picture=finish is not None)
     if finish is None:
-        return await _submit(context, found, build_request(typed))
+        return await _submit(context, found, asked.apply_edits(build_request(typed)))
     async with hold_loans(Loans(context.rooms.generation.files)) as loans:
         request, attached = await finish(typed, loans)
         return await _submit(context, found, request, attached)

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from api.a1111.routes import A1111
 from api.context import ApiContext
 from api.dialect import Dialect
 from api.errors import MethodError, UnknownPathError, UnreadableBodyError
@@ -19,7 +20,7 @@ from api.openai.routes import OPENAI
 from generation.errors import AtelierError
 
 log = logging.getLogger(__name__)
-DIALECTS: tuple[Dialect, ...] = (OPENAI, JOBS)
+DIALECTS: tuple[Dialect, ...] = (OPENAI, A1111, JOBS)
 OPENAPI = "/openapi.json"
 _MAX_REASON = 200
 

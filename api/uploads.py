@@ -6,20 +6,28 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from api.admission import Finish
 from api.context import ApiContext
+from api.dialect import MIB
 from api.errors import MaskSizeError, PictureBase64Error
+from generation.admission.typed import Typed, build_request, choose_size
 from generation.errors import FileTooLargeError
 from generation.images.codec import MAX_UPLOAD_BYTES
 from generation.images.colours import Reading
+from generation.images.interchange import ForeignSettings
 from generation.images.loans import Loans
-from generation.images.untrusted_decoder import Size, fit_upright
+from generation.images.untrusted_decoder import Size, fit_upright, read_settings
 from generation.owner import DM_TENANT, Owner
 from generation.policy.rate_limit import FILES_PER_MINUTE
 from generation.requests.edits import StartImage
+from generation.requests.recipe import Recipe
+from generation.requests.spec import GenerationRequest
 
+MAX_JSON_BYTES = 2 * MAX_UPLOAD_BYTES * 4 // 3 + MIB
+"""A picture and its mask, as base64."""
 _UNKNOWN_PX: Size = (1, 1)
 """No picture is that small, so its true size is found out."""
 _DATA_URL = re.compile(r"data:image/[\w.+-]{1,20};base64,", re.IGNORECASE)
@@ -63,36 +71,50 @@ async def keep_upload(
 
     Raise `InvalidRequestError` or `RefusedError`.
     """
-    if len(upload.data) > MAX_UPLOAD_BYTES:
-        raise FileTooLargeError(most=MAX_UPLOAD_BYTES // 2**20)
-    rooms = context.rooms
-    rooms.file_rates.take(Owner(DM_TENANT, owner.user_id), limit=FILES_PER_MINUTE)  # the same in every server
-    async with rooms.files_in_hand.turn(owner):
+    _take(context, owner, upload)
+    async with context.rooms.files_in_hand.turn(owner):
         png, size_px = await fit_upright(upload.data, expected_px, fit, owner, reading=upload.reading)
     assert size_px is not None, "its size was given"
     return await loans.keep(png), size_px
 
 
-def _ignore_size(chosen_px: Size, _: Size | None) -> Size:
-    return chosen_px
+def start_from(context: ApiContext, owner: Owner, picture: Upload, mask: Upload | None, *, strength: float) -> Finish:
+    """Return what makes the request that starts from a picture, and repaints what its mask says."""
+
+    async def finish(typed: Typed, loans: Loans) -> tuple[GenerationRequest, frozenset[str]]:
+        choose = partial(choose_size, typed)
+        sha256, size_px = await keep_upload(context, owner, loans, picture, choose)
+        start = StartImage(sha256=sha256, strength=strength)
+        if mask is not None:
+            start = replace(start, mask_sha256=await _keep_mask(context, owner, loans, mask, size_px, choose(size_px)))
+        made = build_request(typed, start_size_px=size_px)
+        made = replace(made, spec=replace(made.spec, start=start))
+        return made, made.spec.files
+
+    return finish
 
 
-async def keep_start(
-    context: ApiContext,
-    owner: Owner,
-    loans: Loans,
-    picture: Upload,
-    mask: Upload | None,
-    *,
-    strength: float,
-    choose_size: Callable[[Size | None], Size],
-) -> tuple[StartImage, Size]:
-    """Put a picture to start from, and its mask. Return both as a value, and the size of the picture."""
-    sha256, size_px = await keep_upload(context, owner, loans, picture, choose_size)
-    if mask is None:
-        return StartImage(sha256=sha256, strength=strength), size_px
-    fit = partial(_ignore_size, choose_size(size_px))
-    mask_sha256, mask_px = await keep_upload(context, owner, loans, mask, fit, expected_px=size_px)
+async def _keep_mask(
+    context: ApiContext, owner: Owner, loans: Loans, mask: Upload, size_px: Size, painted_px: Size
+) -> str:
+    def fit(_: Size | None) -> Size:
+        return painted_px
+
+    sha256, mask_px = await keep_upload(context, owner, loans, mask, fit, expected_px=size_px)
     if mask_px != size_px:
         raise MaskSizeError(width=size_px[0], height=size_px[1])
-    return StartImage(sha256=sha256, strength=strength, mask_sha256=mask_sha256), size_px
+    return sha256
+
+
+async def read_upload_settings(context: ApiContext, owner: Owner, upload: Upload) -> Recipe | ForeignSettings | None:
+    """Return how a picture was made; None where it does not say. Raise `InvalidRequestError` or `RefusedError`."""
+    _take(context, owner, upload)
+    async with context.rooms.files_in_hand.turn(owner):
+        return await read_settings(upload.data, owner=owner)
+
+
+def _take(context: ApiContext, owner: Owner, upload: Upload) -> None:
+    """Count a file of a member's. Raise `FileTooLargeError`, `TooManyFilesError`."""
+    if len(upload.data) > MAX_UPLOAD_BYTES:
+        raise FileTooLargeError(most=MAX_UPLOAD_BYTES // MIB)
+    context.rooms.file_rates.take(Owner(DM_TENANT, owner.user_id), limit=FILES_PER_MINUTE)  # the same in every server

@@ -13,17 +13,16 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from api.admission import Accepted, Asked, Finish, submit, submit_request
-from api.dialect import MIB, Dialect, get_caller, get_context
+from api.dialect import Dialect, get_caller, get_context
 from api.errors import BeforeError, ErrorReply, NotDoneError, PictureHiddenError, StartError
 from api.jobs.events import follow
 from api.jobs.schemas import JobBody, JobList, JobState, KeyState, Recipes, Start
 from api.jobs.views import build_state
 from api.keys import Caller
 from api.pictures import fetch_own_job, list_shown, read_picture
-from api.uploads import keep_start, read_base64
-from generation.admission.typed import Typed, build_request, choose_size
+from api.uploads import MAX_JSON_BYTES, read_base64, start_from
+from generation.admission.typed import Typed, build_request
 from generation.errors import UnknownJobError
-from generation.images.codec import MAX_UPLOAD_BYTES
 from generation.images.colours import Reading
 from generation.images.loans import Loans
 from generation.jobs.derive import reproduce
@@ -34,8 +33,6 @@ from generation.owner import is_server
 from generation.requests.spec import GenerationRequest
 
 router = APIRouter(tags=["Jobs"])
-MAX_BODY_BYTES = 2 * MAX_UPLOAD_BYTES * 4 // 3 + MIB
-"""A picture and its mask, as base64."""
 EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 
@@ -61,18 +58,7 @@ async def _read_start(request: Request, caller: Caller, start: Start) -> Finish:
         return partial(_start_from_own, job, image, start.strength)
     picture = read_base64(start.picture)
     mask = read_base64(start.mask, Reading.MASK) if start.mask is not None else None
-    context = get_context(request)
-
-    async def finish(typed: Typed, loans: Loans) -> tuple[GenerationRequest, frozenset[str]]:
-        choose = partial(choose_size, typed)
-        begun, size_px = await keep_start(
-            context, caller.owner, loans, picture, mask, strength=start.strength, choose_size=choose
-        )
-        made = build_request(typed, start_size_px=size_px)
-        made = replace(made, spec=replace(made.spec, start=begun))
-        return made, made.spec.files
-
-    return finish
+    return start_from(get_context(request), caller.owner, picture, mask, strength=start.strength)
 
 
 async def _require_startable(request: Request, job: Job, image: Image) -> None:
@@ -203,4 +189,4 @@ def write_error(reply: ErrorReply) -> Mapping[str, Any]:
     return {"error": reply.code, "message": reply.message}
 
 
-JOBS = Dialect(prefix="/api/v1", router=router, write_error=write_error, large_bodies={"/jobs": MAX_BODY_BYTES})
+JOBS = Dialect(prefix="/api/v1", router=router, write_error=write_error, large_bodies={"/jobs": MAX_JSON_BYTES})

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 
-from api.admission import Accepted, Asked, fetch_context, submit
+from api.admission import Accepted, Asked, submit
 from api.dialect import MIB, Dialect, get_caller, get_context
 from api.errors import ErrorReply, NoPictureError, NotSupportedError
+from api.models import fetch_models
 from api.openai.schemas import (
     DEFAULT_MODEL,
     FOREIGN_MODELS,
@@ -25,16 +24,12 @@ from api.openai.schemas import (
     Models,
 )
 from api.pictures import Picture, read_pictures
-from api.uploads import Upload, keep_start
+from api.uploads import Upload, start_from
 from api.waiting import wait_for_end
-from generation.admission.typed import Typed, build_request, choose_size
 from generation.errors import UnknownModelError
 from generation.images.codec import MAX_UPLOAD_BYTES
 from generation.images.colours import Reading
-from generation.images.loans import Loans
 from generation.jobs.job import Job
-from generation.policy.policy import Policy
-from generation.requests.spec import GenerationRequest
 
 MAX_FORM_BYTES = 2 * MAX_UPLOAD_BYTES + MIB
 """A picture and its mask."""
@@ -58,15 +53,7 @@ async def edit_image(request: Request, form: Annotated[EditForm, Form()]) -> Ima
     context, caller = get_context(request), get_caller(request)
     require_supported(form.response_format, form.output_format, form.background, is_stream=bool(form.stream))
     picture, mask = await _read_picture(form), await _read_mask(form)
-
-    async def start(typed: Typed, loans: Loans) -> tuple[GenerationRequest, frozenset[str]]:
-        begun, size_px = await keep_start(
-            context, caller.owner, loans, picture, mask, strength=form.strength, choose_size=partial(choose_size, typed)
-        )
-        request = build_request(typed, start_size_px=size_px)
-        request = replace(request, spec=replace(request.spec, start=begun))
-        return request, request.spec.files
-
+    start = start_from(context, caller.owner, picture, mask, strength=form.strength)
     accepted = await submit(context, caller, read_asked(form), start)
     job = await wait_for_end(context, request, accepted.job.id)
     return build_images(accepted, job, await read_pictures(context, job))
@@ -88,10 +75,8 @@ async def _read_mask(form: EditForm) -> Upload | None:
 @router.get("/models")
 async def list_models(request: Request) -> Models:
     """Name the models that this key may use."""
-    context, caller = get_context(request), get_caller(request)
-    policy = (await fetch_context(context, caller)).policy
-    catalog = context.rooms.generation.catalog
-    return Models(data=[_build_card(each.name) for each in catalog.models if _is_used(policy, each.name)])
+    models = await fetch_models(get_context(request), get_caller(request))
+    return Models(data=[ModelCard(id=each.name, created=0) for each in models])
 
 
 @router.get("/models/{name:path}")
@@ -102,14 +87,6 @@ async def show_model(request: Request, name: str) -> ModelCard:
     if found is None:
         raise UnknownModelError(model=name[:60], available=", ".join(each.id for each in models.data))
     return found
-
-
-def _is_used(policy: Policy, name: str) -> bool:
-    return not policy.choices.models or name in policy.choices.models
-
-
-def _build_card(name: str) -> ModelCard:
-    return ModelCard(id=name, created=0)
 
 
 def require_supported(

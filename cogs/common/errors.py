@@ -88,10 +88,6 @@ class NoPictureInMessageError(InvalidRequestError):
     """That message holds no picture that I can use."""
 
 
-class EnlargeSizeError(InvalidRequestError):
-    """The picture is {width} x {height} pixels. I enlarge pictures with sides of {least} to {most} pixels."""
-
-
 class FileNotOnDiscordError(InvalidRequestError):
     """The file is not on Discord. Attach it to your message."""
 

@@ -15,7 +15,6 @@ from msgspec import UNSET
 
 from cogs.common import transformers
 from cogs.common.attachments import lend_files, read_attachment, require_size_px
-from cogs.common.errors import EnlargeSizeError
 from cogs.common.forms import Attached
 from cogs.common.lookups import Found
 from cogs.common.lora_option import ADDITIONS, LoraOption
@@ -28,15 +27,13 @@ from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
 from cogs.imagine._cog import DEFAULT_STRENGTH, SHOWN, submit_from
 from cogs.imagine._typed import read_typed, tell_notes
-from generation.images.errors import NotAPictureError
-from generation.images.untrusted_decoder import Size
+from generation.admission.enlarge import build_enlargement, fit_sides
 from generation.jobs.derive import enlarge
 from generation.jobs.derive_edits import REGION_STRENGTH
 from generation.jobs.job import Job
 from generation.jobs.source_access import require_uploader
 from generation.models.catalog import Model
-from generation.requests.ranges import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX
-from generation.requests.spec import GenerationRequest, ImageSpec
+from generation.requests.spec import GenerationRequest
 from generation.requests.unfetched import NO_FILE
 from generation.requests.upscalers import Upscaler, build_upscale
 
@@ -208,28 +205,12 @@ async def submit_upscale(
     """
     model = await fetch_default_model(interaction)
     upscale = build_upscale(upscaler or await fetch_default_upscaler(interaction, model), NO_FILE, factor=factor)
-    check_sides = partial(_check_sides, factor=upscale.factor)
-    painted_px = check_sides(image.size_px)
-    spec = ImageSpec.for_model(
-        model,
-        prompt=transformers.clean_typed_prompt(PurePath(image.filename).stem.replace("_", " ")) or _("a picture"),
-        size_px=painted_px,
-        seed=0,
-        upscale=upscale,
+    fit = partial(fit_sides, factor=upscale.factor)
+    prompt = transformers.clean_typed_prompt(PurePath(image.filename).stem.replace("_", " ")) or _("a picture")
+    trial = GenerationRequest(
+        spec=build_enlargement(model, upscale, image.size_px, prompt=prompt), is_spoiler=True if spoiler else UNSET
     )
-    trial = GenerationRequest(spec=spec, is_spoiler=True if spoiler else UNSET)
     async with acknowledge(interaction, trial, attached={NO_FILE}) as acknowledged, lend_files(interaction) as lent:
-        sha256, size_px = await lent.keep_attached(image, check_sides)
-        width_px, height_px = check_sides(size_px)
-        spec = replace(spec, width_px=width_px, height_px=height_px, upscale=replace(upscale, sha256=sha256))
+        sha256, size_px = await lent.keep_attached(image, fit)
+        spec = build_enlargement(model, replace(upscale, sha256=sha256), size_px, prompt=prompt)
         return await submit(interaction, replace(trial, spec=spec), acknowledged, attached={sha256})
-
-
-def _check_sides(size_px: Size | None, *, factor: int) -> Size:
-    """Return a picture's size as the model takes it. Raise `InvalidRequestError` for one that cannot be enlarged."""
-    if size_px is None:
-        raise NotAPictureError
-    width, height = size_px
-    if max(size_px) * factor > MAX_SIDE_PX or min(size_px) < MIN_SIDE_PX:
-        raise EnlargeSizeError(width=width, height=height, least=MIN_SIDE_PX, most=MAX_SIDE_PX // factor)
-    return width // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX, height // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX

@@ -9,6 +9,10 @@ class AspectOrSizeError(InvalidRequestError):
     """Choose either an aspect ratio or a size, not both."""
 
 
+class EnlargeSizeError(InvalidRequestError):
+    """The picture is {width} x {height} pixels. I enlarge pictures with sides of {least} to {most} pixels."""
+
+
 class ServersOnlyError(NotAllowedError):
     """I paint in servers only, not in direct messages."""
 

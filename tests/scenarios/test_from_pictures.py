@@ -16,7 +16,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from cogs.common.errors import (
-    EnlargeSizeError,
     MaskSizeError,
     NoSettingsError,
     NotAManagerError,
@@ -31,6 +30,7 @@ from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedU
 from discord_sandbox.message_content import IS_COMPONENTS_V2
 from discord_sandbox.message_service import MessageBody
 from discord_sandbox.users import User
+from generation.admission.errors import EnlargeSizeError
 from generation.errors import UnknownJobError
 from generation.images.codec import decode_png
 from generation.images.errors import NotAPictureError

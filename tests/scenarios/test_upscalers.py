@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cogs.common.errors import EnlargeSizeError
 from cogs.results._messages import ENLARGED, IDENTICAL, RESTORED
 from cogs.settings._notes import NO_LONGER_THERE
 from discord_sandbox import Interaction, Permission, Sandbox, Upload
+from generation.admission.errors import EnlargeSizeError
 from generation.images.metadata import read_recipe
 from generation.models.add import add_path
 from generation.models.catalog import PAINTBOX, Catalog, Model
