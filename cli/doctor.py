@@ -26,6 +26,7 @@ from db.migrate import require_not_half_restored
 from db.postgres import NAME_KEPT
 from db.readonly import find_holder, read_schema
 from db.revisions import newest_revision
+from db.upgrade_copy import require_room
 from generation.errors import ConfigurationError, NotNowError
 from generation.fleet.query import FleetOutOfReachError
 from generation.fleet.version import find_version
@@ -144,7 +145,8 @@ async def _database(settings: Settings) -> str:
     if schema is None:
         return "there is none yet; the first start creates it"
     if schema != newest_revision():
-        return f"sound; the next start upgrades its tables from {schema} to {newest_revision()}"
+        require_room(file)
+        return f"sound; the next start upgrades its tables from {schema} to {newest_revision()}, after a copy of it"
     return "sound, and its tables are up to date"
 
 

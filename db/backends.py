@@ -21,6 +21,7 @@ from db.file_watch import FileWatch
 from db.integrity import explain
 from db.lock import lock_all
 from db.migrate import migrate, migrate_server, require_not_half_restored
+from db.upgrade_copy import keep_copy, keep_server_copy
 from generation.errors import ConfigurationError
 
 NUM_READERS, NUM_THREADS = 4, 2
@@ -96,6 +97,7 @@ class FileBackend:
         self._lock = lock_all(data_dir, url)
         try:
             clear_data_folder(data_dir, self._file)
+            keep_copy(self._file)
             migrate(url)
             make_private(data_dir, self._file)  # its log takes after it
         except BaseException:
@@ -162,6 +164,7 @@ class ServerBackend:
         self.writing = _or_close(self._lock.close, lambda: postgres.create_writing(url, wait_s=busy_timeout_s))
         try:
             postgres.reserve(self.writing, url)  # before anything is changed
+            keep_server_copy(self.writing, url, data_dir)
             migrate_server(self.writing, url)
             clear_data_folder(data_dir, None)
             make_private(data_dir, None)

@@ -40,6 +40,12 @@ def backup(url: URL, target: Path) -> None:
         raise ConfigurationError(problem=f"There is no database at {source}.", remedy="Check ATELIER_DATABASE_URL.")
     if target.exists():
         raise ConfigurationError(problem=f"{target} exists already.", remedy="Choose a new name for the backup.")
+    write_copy(source, target)
+
+
+def write_copy(source: Path, target: Path) -> None:
+    """Write a checked copy of the SQLite file `source`, in the place of what is at `target`. Raise
+    `ConfigurationError`."""
     with told(f"The backup {target} could not be written"), part_of(target) as part:
         with closing(sqlite3.connect(source)) as connection:
             connection.isolation_level = None

@@ -28,6 +28,10 @@ _OURS = ("--no-owner", "--no-privileges")
 """A backup may go to a server with other roles."""
 
 
+class ProgramUnfitError(ConfigurationError):
+    """{problem} {remedy}"""
+
+
 def backup(url: URL, target: Path) -> None:
     """Write a backup of the database to the new file `target`, which appears whole or not at all.
 
@@ -35,6 +39,11 @@ def backup(url: URL, target: Path) -> None:
     """
     if target.exists():
         raise ConfigurationError(problem=f"{target} exists already.", remedy="Choose a new name for the backup.")
+    write_copy(url, target)
+
+
+def write_copy(url: URL, target: Path) -> None:
+    """Write a checked backup, in the place of what is at `target`. Raise `ConfigurationError`."""
     with told(f"The backup {target} could not be written"), part_of(target) as part:
         _run("pg_dump", "--format=custom", *_OURS, f"--file={part}", url=url)
         check(part)
@@ -78,7 +87,7 @@ def _run(name: str, *options: str, url: URL | None = None) -> str:
     program = shutil.which(name)
     if program is None:
         remedy = "Install PostgreSQL's client programs (postgresql-client), or use the backups of the server itself."
-        raise ConfigurationError(problem=f"{name} is not installed.", remedy=remedy)
+        raise ProgramUnfitError(problem=f"{name} is not installed.", remedy=remedy)
     words = [program, *options, *(() if url is None else (f"--dbname={_address(url)}",))]
     done = subprocess.run(words, env=os.environ | _password(url), capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -88,10 +97,11 @@ def _run(name: str, *options: str, url: URL | None = None) -> str:
 
 def _refused(name: str, lines: Sequence[str]) -> ConfigurationError:
     said = " ".join(line.partition("error: ")[2] or line for line in lines[:3]).strip()[:300]
-    remedy = "Use the programs of the server's own version."
-    if "version mismatch" not in said and "unsupported version" not in said:
-        remedy = "Check ATELIER_DATABASE_URL, free space, and that the file is whole."
-    return ConfigurationError(problem=f"{name} refuses ({said.rstrip('.')}).", remedy=remedy)
+    problem = f"{name} refuses ({said.rstrip('.')})."
+    if "version mismatch" in said or "unsupported version" in said:
+        return ProgramUnfitError(problem=problem, remedy="Use the programs of the server's own version.")
+    remedy = "Check ATELIER_DATABASE_URL, free space, and that the file is whole."
+    return ConfigurationError(problem=problem, remedy=remedy)
 
 
 def _address(url: URL) -> str:

@@ -18,6 +18,8 @@ from db.dump import backup, check, restore
 from db.engine import Database
 from db.migrate import migrate
 from db.moving import move
+from db.readonly import read_schema
+from db.revisions import newest_revision
 from db.stores.jobs import JobStore
 from generation.errors import ConfigurationError
 from tests import postgres
@@ -136,3 +138,29 @@ def test_without_the_programs_a_backup_is_one_sentence(tmp_path: Path, monkeypat
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigurationError, match=r"pg_dump is not installed.*postgresql-client"):
         backup(parse_url("postgresql://atelier@/atelier"), tmp_path / "backup")
+
+
+@pytest.mark.parametrize("has_programs", [True, False])
+async def test_an_upgrade_on_a_server_is_dumped_before_it_or_it_is_said(
+    has_programs: bool,
+    empty: URL,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if has_programs:
+        request.getfixturevalue("programs")
+    else:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    migrate(empty, revision="0018")
+    assert read_schema(empty) == "0018", "to look upgrades nothing"
+    async with await Database.open(empty.render_as_string(hide_password=False), tmp_path):
+        pass
+    assert read_schema(empty) == newest_revision()
+    copy = tmp_path / f"{empty.database}.schema-0018"
+    assert copy.exists() is has_programs
+    if has_programs:
+        check(copy)
+    else:
+        assert "action=upgrade-without-copy reason=pg_dump is not installed." in caplog.text
