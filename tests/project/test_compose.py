@@ -113,6 +113,19 @@ def test_a_database_is_waited_for_until_it_takes_connections() -> None:
     assert wanted["condition"] == "service_healthy" and wanted["required"] is True
 
 
+def test_prometheus_asks_the_bot_and_grafana_finds_prometheus_and_the_dashboard() -> None:
+    whole, settings = services("compose.yaml"), ROOT / "deploy" / "grafana" / "provisioning"
+    scraped = read("deploy/prometheus/prometheus.yml")["scrape_configs"][0]["static_configs"][0]["targets"]
+    assert scraped == [f"atelier:{Settings.model_fields['health_port'].default}"]
+    assert whole["atelier"]["environment"]["ATELIER_HTTP_HOST"] == "0.0.0.0"
+    [source] = read(str(settings / "datasources" / "prometheus.yml"))["datasources"]
+    assert source["url"] == "http://prometheus:9090" and "prometheus" in whole
+    [provider] = read(str(settings / "dashboards" / "atelier.yml"))["providers"]
+    mounted = {each.split(":")[1] for each in whole["grafana"]["volumes"]}
+    home = whole["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home in mounted and home.startswith(provider["options"]["path"] + "/")
+
+
 def test_the_secrets_are_made_once_and_fit_each_other(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     for _ in range(2):
