@@ -73,6 +73,6 @@ async def test_a_machine_without_a_part_of_the_fleet_is_told_so(monkeypatch: pyt
         return await asyncio.create_subprocess_exec(sys.executable, "-I", "-c", lines, **pipes)
 
     monkeypatch.setattr(query, "spawn_driver", spawn)
-    config = DriverConfig(address="", epoch=0, version=Version("1", "a"), wait_s=5.0)
+    config = DriverConfig(epoch=0, version=Version("1", "a"), wait_s=5.0)
     with pytest.raises(query.FleetOutOfReachError, match=r"no part of its fleet runs on this machine.*--no-cards"):
         await query.ask_fleet(HEAD, config, "status", within_s=PATIENCE_S)
