@@ -148,7 +148,7 @@ async def answer(config: DriverConfig, send: Send) -> None:
             actor = await asyncio.to_thread(ray.get_actor, place.seen.actor, NAMESPACE)
             if what in ("drain", "undrain") and is_meant:
                 await call(actor.drain, what == "drain", within_s=config.wait_s)
-            members[place.seen.name] = await _describe(actor, config)
+            members[place.seen.name] = await describe(actor, config)
         except ValueError:
             unused.append(place.seen.name)
         except (ray.exceptions.RayError, TimeoutError) as error:
@@ -156,7 +156,7 @@ async def answer(config: DriverConfig, send: Send) -> None:
     send(FleetReport(members=members, unused=tuple(unused), refused=refused))
 
 
-async def _describe(actor: Any, config: DriverConfig) -> MemberFacts:
+async def describe(actor: Any, config: DriverConfig) -> MemberFacts:
     """Return what a member says of itself, its clock as compared with this one."""
     asked_at = time.time()
     facts = decode_facts(await call(actor.describe, within_s=config.wait_s))

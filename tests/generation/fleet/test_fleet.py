@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -16,9 +18,9 @@ pytest.importorskip("ray", reason="the extra `fleet` is not installed")
 from bench.light_engine import ENGINE
 from generation.fleet.address import FleetAddress
 from generation.fleet.driver_process import spawn_driver
-from generation.fleet.messages import DriverConfig
+from generation.fleet.messages import DriverConfig, MemberFacts, encode_body
 from generation.fleet.query import FleetOutOfReachError, ask_fleet
-from generation.fleet.version import find_version
+from generation.fleet.version import find_version, list_libraries
 from generation.jobs.protocol import Finished, Progress, Ready, WorkerLost
 from generation.workers.frames import WorkerConfig
 from tests.generation.fleet.fleet_harness import OpenFleet, open_cluster, start_bot, until
@@ -143,6 +145,30 @@ async def test_other_code_is_refused_and_the_same_code_taken(cluster: RayCluster
     await until((await bot.fetch_member()).events(), Ready)
     assert not bot.fleet.refused
     await bot.end()
+
+
+@pytest.mark.long
+async def test_the_status_of_a_member_is_what_its_bot_sees(cluster: RayCluster, bot: OpenFleet) -> None:
+    member = await bot.fetch_member()
+    await until(member.events(), Ready)
+    facts = (await ask_fleet(cluster.address, QUESTION, "status", within_s=PATIENCE_S)).members["box-0"]
+    assert (facts.machine, facts.version, facts.libraries) == ("box", find_version(), list_libraries())
+    assert member.fingerprint is not None
+    assert (facts.fingerprint, facts.painted_by) == (member.fingerprint.digest, member.fingerprint.facts)
+    assert (facts.models, facts.missing) == (dict(member.model_sha256), member.missing)
+    assert (facts.num_slots, facts.is_draining, facts.trouble) == (member.num_slots, False, "")
+
+
+@pytest.mark.long
+async def test_the_clock_of_a_machine_is_compared_with_this_ones() -> None:
+    from generation.fleet.ray_driver import describe  # loads Ray
+
+    class Method:
+        async def remote(self) -> bytes:
+            return encode_body(MemberFacts(clock_s=time.time() + 7200))
+
+    told = await describe(SimpleNamespace(describe=Method()), QUESTION)
+    assert told.clock_s == pytest.approx(7200, abs=PATIENCE_S)
 
 
 @pytest.mark.long
