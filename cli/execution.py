@@ -49,7 +49,8 @@ def load_settings(*, is_service: bool = False, **overrides: str | None) -> Setti
     except ConfigurationError as error:
         fail(error)
     is_chosen = is_service or "log_level" in settings.model_fields_set
-    configure_logging(settings.log_level if is_chosen else "WARNING", secrets=(*settings.secrets, *secrets))
+    level = settings.log_level if is_chosen else "WARNING"
+    configure_logging(level, form=settings.log_format, secrets=(*settings.secrets, *secrets))
     return settings
 
 

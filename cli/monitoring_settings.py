@@ -28,4 +28,5 @@ class MonitoringChoices(BaseModel):
         "127.0.0.1",
         description="The address they are served on. Another than a loopback one shows them to the network.",
     )
+    log_format: Literal["text", "json"] = Field("text", description="Lines of the log as text, or each as JSON.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")

@@ -28,6 +28,7 @@ from generation.admission.context import RequestContext
 from generation.admission.gate import require_allowed
 from generation.errors import RefusedError
 from generation.jobs.job import Job, ReplyTo
+from generation.log_context import about
 from generation.owner import USER_TENANT, Owner
 from generation.policy.guild_preferences import Pressers
 from generation.requests.spec import GenerationRequest
@@ -167,6 +168,7 @@ async def _submit(
     except RefusedError:
         services.rates.give_back(context.owner)
         raise
+    about(job.id)
     client.tracker.watch(job.id, acknowledged.reply_to, size_limit=interaction.filesize_limit)
     return job, warnings
 

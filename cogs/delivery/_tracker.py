@@ -40,6 +40,7 @@ from generation.errors import AtelierError, UnknownJobError
 from generation.failpoints import reached
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Job, ReplyTo, Status
+from generation.log_context import about
 from generation.retry import double_pauses
 from generation.scheduling.delivery_turns import Post
 
@@ -163,6 +164,7 @@ class DeliveryTracker:
     # One job.
 
     async def _follow(self, job_id: str) -> None:
+        about(job_id)
         going = self._rounds[job_id]
         reply_to = going.reply_to or await _retry_until_it_works(job_id, lambda: self._fetch(job_id))
         if reply_to is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cli.health import HealthStatus
+from cli.logging_setup import Redacting
 from cli.metrics_collector import MetricsPage
 from discord_sandbox import Sandbox
 from tests.reliability.agreement import compare, count_here, count_in_database
@@ -30,8 +33,10 @@ async def render(bot: LivingBot) -> str:
 
 
 async def test_after_a_crash_what_was_counted_is_what_is_stored_and_no_label_names_anyone(
-    discord: Sandbox, people: People, bot: LivingBot
+    discord: Sandbox, people: People, bot: LivingBot, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
+    caplog.handler.setFormatter(Redacting())
     at_first = count_here()
     await bot.hold_painting()
     asked = [await people.ada.slash("imagine", prompt=f"{PROMPT} {each}", steps=3, count=2) for each in range(3)]
@@ -60,7 +65,10 @@ async def test_after_a_crash_what_was_counted_is_what_is_stored_and_no_label_nam
     assert (counted["failed"], counted["withheld"], counted["cancelled"]) == (1, 1, 1)
     assert refused.ephemeral
     _tells_of_all(text)
-    _names_nobody(text, people, [(await bot.job_of(each)).id for each in asked])
+    job_ids = [(await bot.job_of(each)).id for each in asked]
+    _names_nobody(text, people, job_ids)
+    for job_id in job_ids:
+        _tells_the_story(caplog.text, job_id)
 
 
 def _tells_of_all(text: str) -> None:
@@ -78,6 +86,15 @@ def _tells_of_all(text: str) -> None:
     assert value_of(text, "atelier_queue_images") == 0
     assert value_of(text, "atelier_storage_free_bytes") > 0
     assert value_of(text, "atelier_build_info") == 1
+
+
+def _tells_the_story(log: str, job_id: str) -> None:
+    """Looking for a job finds each line about it, from its acceptance to its delivery."""
+    lines = [line for line in log.splitlines() if f"job={job_id}" in line]
+    assert len(lines) == sum(job_id in line for line in log.splitlines())
+    assert "action=accepted" in lines[0]
+    assert "action=delivered" in lines[-1]
+    assert len(lines) >= 3, "and how each picture ended"
 
 
 def _names_nobody(text: str, people: People, job_ids: list[str]) -> None:
