@@ -91,14 +91,14 @@ async def measure_atelier(plan: Plan, database_url: str = "") -> dict[str, float
         load = Load(discord, settle(discord, guilds=plan.guilds, members=MEMBERS))
         async with _atelier(discord, database_url) as (pid, health_url):
             meter = Meter(pid)
-            async with _undisturbed():
+            async with undisturbed():
                 await load.run("imagine", OPTIONS, rate=plan.rate, seconds=plan.seconds)
             delivered = sum(
                 bool(each.interaction.original_message and each.interaction.original_message.attachments)
                 for each in load.asked
             )
-            figures = _figures(load.asked) | meter.per_request(plan.requests)
-            figures["loop_lag_p99_ms"] = await _loop_lag_ms(health_url)
+            figures = summarize(load.asked) | meter.per_request(plan.requests)
+            figures["loop_lag_p99_ms"] = await read_loop_lag_ms(health_url)
         calls = load.calls
         figures |= {"edits_per_s": calls.edits / plan.seconds, "edits_most": calls.most_edits}
         figures |= {"global_most": calls.most_others, "delivered": delivered}
@@ -117,9 +117,9 @@ async def measure_plain(plan: Plan) -> dict[str, float]:
         try:
             await discord.wait_until_ready(timeout_s=READY_S)
             meter = Meter(process.pid)
-            async with _undisturbed():
+            async with undisturbed():
                 await load.run("imagine", OPTIONS, rate=plan.rate, seconds=plan.seconds)
-            figures = _figures(load.asked) | meter.per_request(plan.requests)
+            figures = summarize(load.asked) | meter.per_request(plan.requests)
         finally:
             process.terminate()
             await process.wait()
@@ -153,14 +153,14 @@ async def _atelier(discord: Sandbox, database_url: str) -> AsyncIterator[tuple[i
             life = await lives.start(environment, Path(folder), Path(folder) / "log")
             await discord.wait_until_ready(timeout_s=READY_S)
             url = f"http://127.0.0.1:{port}/healthz"
-            await _until_well(url)
+            await until_well(url)
             yield life.pid, url
             await life.kill()
     finally:
         await lives.close()
 
 
-async def _until_well(url: str) -> None:
+async def until_well(url: str) -> None:
     async with asyncio.timeout(READY_S), aiohttp.ClientSession() as session:
         while True:
             async with session.get(url) as answer:
@@ -169,13 +169,13 @@ async def _until_well(url: str) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _loop_lag_ms(url: str) -> float:
+async def read_loop_lag_ms(url: str) -> float:
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         return float((await answer.json())["loop_lag_p99_ms"])
 
 
 @asynccontextmanager
-async def _undisturbed() -> AsyncIterator[None]:
+async def undisturbed() -> AsyncIterator[None]:
     """Pause the garbage collector: the data for the judge grows for a minute and must not stop the clock."""
     gc.collect()
     gc.disable()
@@ -207,7 +207,7 @@ def _seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _figures(asked: Sequence[Asked]) -> dict[str, float]:
+def summarize(asked: Sequence[Asked]) -> dict[str, float]:
     """Return the results of the requests, and how soon they came."""
     acks = [each.interaction.ack_ms for each in asked if each.interaction.ack_ms is not None]
     told = [each.told_ms for each in asked if each.told_ms is not None]

@@ -1,0 +1,40 @@
+"""Every named error has a status and a sentence; one without a name says nothing of itself."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+
+import pytest
+
+import api
+from api.errors import UNFORESEEN, build_reply, write_plain
+from generation.errors import AtelierError, ConfigurationError, FailedError, RefusedError, TooFastError, iterate_classes
+
+
+def test_every_refusal_has_a_status_of_its_own() -> None:
+    for module in pkgutil.walk_packages(api.__path__, "api."):
+        import_module(module.name)
+    kinds = [*iterate_classes(RefusedError)]
+    assert len(kinds) > 150
+    for kind in kinds:
+        reply = build_reply(kind())  # its details are unknown here: the sentence stands as it is
+        assert 400 <= reply.status < 500 or reply.status in (503, 504), kind
+        assert reply.code == reply.code.lower() and " " not in reply.code, kind
+    for kind in iterate_classes(FailedError):
+        assert build_reply(kind()).status in (400, 500), kind
+
+
+@pytest.mark.parametrize("error", [ValueError("secret"), ConfigurationError(problem="secret", remedy=""), AtelierError()])
+def test_what_has_no_name_says_nothing(error: Exception) -> None:
+    reply = build_reply(error)
+    assert (reply.status, reply.message, reply.code) == (500, UNFORESEEN, "internal_error")
+
+
+def test_when_to_try_again_is_said() -> None:
+    assert build_reply(TooFastError(limit=1, unit="request", wait_s=7)).wait_s == 7
+
+
+def test_what_only_discord_shows_is_written_as_people_read_it() -> None:
+    said = "until <t:1764374400:f> in <#12>, <@&34>: **no**"
+    assert write_plain(said) == "until 2025-11-29 00:00 UTC in 12, 34: no"
