@@ -198,7 +198,7 @@ def build_reply(error: BaseException) -> ErrorReply:
         to_snake(error.code),
         wait_s=_find_wait_s(error),
         is_content=isinstance(error, _FORBIDDEN),
-        param=str(error.details["name"]) if isinstance(error, NotSupportedError) else None,
+        param=str(error.details.get("name")) if isinstance(error, NotSupportedError) else None,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import api
-from api.errors import UNFORESEEN, build_reply, write_plain
+from api.errors import UNFORESEEN, ApiError, build_reply, write_plain
 from generation.errors import AtelierError, ConfigurationError, FailedError, RefusedError, TooFastError, iterate_classes
 
 
@@ -25,7 +26,9 @@ def test_every_refusal_has_a_status_of_its_own() -> None:
         assert build_reply(kind()).status in (400, 500), kind
 
 
-@pytest.mark.parametrize("error", [ValueError("secret"), ConfigurationError(problem="secret", remedy=""), AtelierError()])
+@pytest.mark.parametrize(
+    "error", [ValueError("secret"), ConfigurationError(problem="secret", remedy=""), AtelierError()]
+)
 def test_what_has_no_name_says_nothing(error: Exception) -> None:
     reply = build_reply(error)
     assert (reply.status, reply.message, reply.code) == (500, UNFORESEEN, "internal_error")
@@ -38,3 +41,9 @@ def test_when_to_try_again_is_said() -> None:
 def test_what_only_discord_shows_is_written_as_people_read_it() -> None:
     said = "until <t:1764374400:f> in <#12>, <@&34>: **no**"
     assert write_plain(said) == "until 2025-11-29 00:00 UTC in 12, 34: no"
+
+
+def test_each_error_of_the_api_is_documented() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/api.md").read_text(encoding="utf-8")
+    rows = {f"| {build_reply(kind()).status} | `{build_reply(kind()).code}` |" for kind in iterate_classes(ApiError)}
+    assert [row for row in rows - {f"| 400 | `{build_reply(ApiError()).code}` |"} if row not in page] == []
