@@ -31,8 +31,8 @@ _DELETED = N_("All your data is deleted: requests, pictures, history and your ow
 _KEPT = N_(
     "**What I store about you**\n"
     "Your requests (prompts, settings, seeds), their pictures, pictures that you attach, your "
-    "favourites, your defaults (`/me`), and how much you use the bot. All of it is stored under a "
-    "random key. Only one table connects that key to you.\n"
+    "favourites, your defaults (`/me`), the names of your keys (`/token`), and how much you use the bot. All of it is "
+    "stored under a random key. Only one table connects that key to you.\n"
     "**How long I store it**\n"
     "Until you or the managers of your server delete it. {retention} Logs do not contain your "
     "prompts. Backups that the operator made earlier contain your data until they are deleted.\n"
