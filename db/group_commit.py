@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection, RootTransaction
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -27,6 +28,7 @@ from generation import metrics
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+A = TypeVar("A")
 Work = Callable[[Session], T]
 _Done = tuple[Any, Iterable[Count]]
 """What a piece of work returned or raised, and what counts it."""
@@ -45,6 +47,24 @@ class Storage(Protocol):
     def hurried(self, connection: Connection) -> AbstractContextManager[object]: ...
     def name_transaction(self, connection: Connection) -> str | None: ...
     def was_committed(self, name: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneOfMany(Generic[A]):
+    """A piece of work that is done for all that wait for it at once.
+
+    `run(session, arguments)` returns what each gets. What it returns of an `Exception` is raised there; of that one
+    nothing may be written.
+    """
+
+    run: Callable[[Session, Sequence[A]], Sequence[Any]]
+    argument: A
+
+    def __call__(self, session: Session) -> Any:
+        [result] = self.run(session, [self.argument])
+        if isinstance(result, Exception):
+            raise result
+        return result
 
 
 class _Entry:
@@ -216,13 +236,30 @@ def _run_in_transaction(
 
 def _run_together(connection: Connection, works: Sequence[Work[Any]]) -> list[_Done]:
     """Return what each work returned. Raise what the first one raised."""
-    done: list[_Done] = []
-    for work in works:
+    done: dict[int, _Done] = {}
+    for places in _group(works):
         with Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False) as session:
-            result = work(session)
+            results = _run_group(session, [works[place] for place in places])
             session.flush()
-            done.append((result, take_counts(session)))
-    return done
+            counts = [take_counts(session), *[()] * (len(places) - 1)]
+            done |= zip(places, zip(results, counts, strict=True), strict=True)
+    return [done[place] for place in range(len(works))]
+
+
+def _group(works: Sequence[Work[Any]]) -> Iterable[Sequence[int]]:
+    """Return where in the batch there are works that are done at once. They stand for different callers: any order will
+    do."""
+    groups: dict[object, list[int]] = {}
+    for place, work in enumerate(works):
+        groups.setdefault(work.run if isinstance(work, OneOfMany) else place, []).append(place)
+    return groups.values()
+
+
+def _run_group(session: Session, works: Sequence[Work[Any]]) -> Sequence[Any]:
+    first = works[0]
+    if isinstance(first, OneOfMany):
+        return first.run(session, [each.argument for each in works if isinstance(each, OneOfMany)])
+    return [first(session)]
 
 
 def _run_apart(connection: Connection, works: Sequence[Work[Any]]) -> list[_Done]:

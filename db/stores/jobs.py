@@ -17,21 +17,13 @@ from sqlalchemy.orm import Session
 from db.counting import count_when_committed
 from db.engine import Database
 from db.file_watch import DatabaseLostError
-from db.group_commit import DatabaseClosedError
+from db.group_commit import DatabaseClosedError, OneOfMany
 from db.models import CounterRow, DeliveryRow, ImageFileRow, ImageRow, JobRow, table
 from db.sql import Executor
-from db.stores.image_files import (
-    IS_ALIVE,
-    IS_RESULT,
-    forget_pictures,
-    record_result,
-    record_sources,
-    record_uploads,
-)
-from db.stores.job_rows import build_image, build_job, serialize_delivery, serialize_image, serialize_job
-from db.stores.ledger import Account, make_ending, make_reservation, post
-from db.stores.members import ensure_key
-from db.stores.quotas import check_quotas
+from db.stores.accepting import Request, accept_all
+from db.stores.image_files import IS_ALIVE, IS_RESULT, forget_pictures, record_result
+from db.stores.job_rows import build_image, build_job
+from db.stores.ledger import Account, make_ending, post
 from db.stores.reviews import keep_for_review
 from db.stores.sources import fetch_sources, keeps
 from db.stores.withheld import fetch_withheld, withhold
@@ -53,15 +45,14 @@ CLOCK_IS_SET_BY = timedelta(days=1)
 _jobs = table(JobRow)
 _images = table(ImageRow)
 _deliveries = table(DeliveryRow)
-_INSERT_JOB, _INSERT_IMAGE, _INSERT_DELIVERY = insert(_jobs), insert(_images), insert(_deliveries)
 _ACCOUNT = select(_jobs.c.guild_id, _jobs.c.member_key, _jobs.c.created_at).where(_jobs.c.id == bindparam("job_id"))
 _THIS = _images.c.id == bindparam("image_id")
 _THIS_ATTEMPT = _images.c.attempt == bindparam("of_attempt")
 _CLAIM = (
     update(_images)
-    .where(_THIS, _images.c.status == Status.WAITING)
+    .where(_images.c.id.in_(bindparam("image_ids", expanding=True)), _images.c.status == Status.WAITING)
     .values(status=Status.RUNNING, attempt=_images.c.attempt + 1)
-    .returning(_images.c.attempt)
+    .returning(_images.c.id, _images.c.attempt)
 )
 _RELEASE = (
     update(_images)
@@ -105,9 +96,7 @@ class JobStore(ports.JobStore):
     ) -> None:
         """See the port. `role_ids`: the owner's roles in the guild, for quotas by role (everyone's is implied)."""
         try:
-            await self._database.write(
-                lambda session: _accept(session, job, reply_to=reply_to, role_ids=role_ids, attached=attached)
-            )
+            await self._database.write(OneOfMany(accept_all, Request(job, reply_to, role_ids, attached)))
         except IntegrityError:  # a mistake of the program, not of the disk
             raise
         except (DatabaseError, PoolTimeoutError, DatabaseClosedError, DatabaseLostError) as error:
@@ -116,7 +105,7 @@ class JobStore(ports.JobStore):
             raise NotAcceptedError from error
 
     async def claim(self, image_id: str) -> int | None:
-        return await self._database.write(lambda session: _claim(session, image_id))
+        return await self._database.write(OneOfMany(_claim_all, image_id))
 
     async def release(self, image_id: str, attempt: int) -> bool:
         return await self._database.write(lambda session: _release(session, image_id, attempt))
@@ -219,30 +208,12 @@ def find_account(session: Executor, job_id: str) -> Account:
     return Account(guild_id=guild_id, member_key=member_key, window=find_window(created_at))
 
 
-def _accept(
-    session: Session, job: Job, *, reply_to: ReplyTo | None, role_ids: Collection[int], attached: Collection[str]
-) -> None:
-    connection = session.connection()
-    member_key = ensure_key(connection, job.owner.user_id)
-    check_quotas(connection, job, member_key=member_key, role_ids=role_ids)
-    record_uploads(connection, attached, member_key)
-    connection.execute(_INSERT_JOB, serialize_job(job, member_key))
-    connection.execute(_INSERT_IMAGE, [serialize_image(image) for image in job.images])
-    record_sources(connection, job.images, job.request.replay.original if job.request.replay else None)
-    account = Account(guild_id=job.owner.guild_id, member_key=member_key, window=find_window(job.created_at))
-    reservations = [make_reservation(image.id, image.reserved) for image in job.images]
-    post(connection, account, reservations, at=job.created_at)
-    if reply_to is not None:
-        connection.execute(_INSERT_DELIVERY, serialize_delivery(job.id, reply_to))
-    count_when_committed(session, metrics.JOBS_ACCEPTED.inc)
-    count_when_committed(session, partial(metrics.IMAGES_ACCEPTED.inc, len(job.images)))
-
-
-def _claim(session: Session, image_id: str) -> int | None:
-    attempt: int | None = session.connection().scalar(_CLAIM, {"image_id": image_id})
-    if attempt is not None:
-        count_when_committed(session, metrics.IMAGES_STARTED.inc)
-    return attempt
+def _claim_all(session: Session, image_ids: Sequence[str]) -> list[int | None]:
+    """Return the attempt of each that is claimed now. One that is named twice is claimed once."""
+    rows = session.connection().execute(_CLAIM, {"image_ids": image_ids})
+    attempts: dict[str, int] = dict(map(tuple, rows))
+    count_when_committed(session, partial(metrics.IMAGES_STARTED.inc, len(attempts)))
+    return [attempts.pop(image_id, None) for image_id in image_ids]
 
 
 def _release(session: Session, image_id: str, attempt: int) -> bool:

@@ -8,7 +8,7 @@ for in, and note the version of the cost table that its reservation went by (non
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -83,14 +83,29 @@ def make_ending(image_id: str, *, reserved: int, charged: int) -> Posting:
     return Posting(kind="settle", image_id=image_id, adds=Usage(reserved=-reserved, used=charged))
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A posting to an account, and when it was made."""
+
+    account: Account
+    posting: Posting
+    at: datetime
+
+
 def post(session: Executor, account: Account, postings: Iterable[Posting], *, at: datetime) -> None:
     """Append `postings` to the ledger, and their sum to the balances of the member and the guild."""
-    every = list(postings)
-    session.execute(_APPEND, [_posting_values(account, posting, at) for posting in every])
-    adds = add_up(posting.adds for posting in every)
-    of_guild = replace(account, member_key=GUILD_ACCOUNT)
+    post_each(session, [Entry(account, posting, at) for posting in postings])
+
+
+def post_each(session: Executor, entries: Sequence[Entry]) -> None:
+    """Do the same for postings to accounts of their own."""
+    session.execute(_APPEND, [_entry_values(entry) for entry in entries])
+    sums: dict[Account, Usage] = {}
+    for entry in entries:
+        for account in (replace(entry.account, member_key=GUILD_ACCOUNT), entry.account):
+            sums[account] = add_up((sums.get(account, Usage()), entry.posting.adds))
     session.execute(
-        insert_or_add(session, _balances, _SUMMED), [_values(each) | _values(adds) for each in (of_guild, account)]
+        insert_or_add(session, _balances, _SUMMED), [_values(account) | _values(adds) for account, adds in sums.items()]
     )
 
 
@@ -127,6 +142,8 @@ def _values(row: Account | Usage) -> dict[str, object]:
     return {name: getattr(row, name) for name in row.__slots__}
 
 
-def _posting_values(account: Account, posting: Posting, at: datetime) -> dict[str, object]:
-    values = {**_values(account), **_values(posting.adds), "kind": posting.kind, "image_id": posting.image_id, "at": at}
-    return {**values, "of_image": posting.image_id, "table": COST_VERSION if posting.kind == "reserve" else None}
+def _entry_values(entry: Entry) -> dict[str, object]:
+    posting = entry.posting
+    values = {**_values(entry.account), **_values(posting.adds), "kind": posting.kind, "image_id": posting.image_id}
+    table = COST_VERSION if posting.kind == "reserve" else None
+    return {**values, "at": entry.at, "of_image": posting.image_id, "table": table}

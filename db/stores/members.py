@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import bindparam, insert, select
 
@@ -14,6 +15,7 @@ GUILD_ACCOUNT = 0
 
 _members = table(MemberRow)
 _FIND = select(_members.c.key).where(_members.c.user_id == bindparam("user_id"))
+_FIND_ALL = select(_members.c.user_id, _members.c.key).where(_members.c.user_id.in_(bindparam("users", expanding=True)))
 _INSERT = insert(_members)
 
 
@@ -23,9 +25,25 @@ def find_key(session: Executor, user_id: int) -> int | None:
 
 
 def ensure_key(session: Executor, user_id: int) -> int:
-    """Return the key of this user, made at random (63 bits) the first time."""
+    """Return the key of this user, made the first time."""
     key = find_key(session, user_id)
     if key is None:
-        key = secrets.randbelow(2**63 - 1) + 1
-        session.execute(_INSERT, {"key": key, "user_id": user_id})
+        key = make_key()
+        insert_keys(session, {user_id: key})
     return key
+
+
+def find_keys(session: Executor, users: Collection[int]) -> dict[int, int]:
+    """Return the keys of those users who have one."""
+    return dict(map(tuple, session.execute(_FIND_ALL, {"users": list(users)})))
+
+
+def make_key() -> int:
+    """Return a key for a user who has none, made at random (63 bits)."""
+    return secrets.randbelow(2**63 - 1) + 1
+
+
+def insert_keys(session: Executor, keys: Mapping[int, int]) -> None:
+    """Write down the keys of these users."""
+    if keys:
+        session.execute(_INSERT, [{"key": key, "user_id": user_id} for user_id, key in keys.items()])

@@ -39,6 +39,7 @@ _QUOTAS = (
     .outerjoin(_members, (_members.c.key == _quotas.c.subject) & (_quotas.c.scope == Scope.USER))
     .where(_quotas.c.guild_id == bindparam("guild_id"))
 )
+_LIMITED = select(_quotas.c.guild_id).where(_quotas.c.guild_id.in_(bindparam("guilds", expanding=True))).distinct()
 _TIMEZONE = select(_settings.c.timezone).where(_settings.c.guild_id == bindparam("guild_id"))
 
 
@@ -71,6 +72,11 @@ class QuotaStore:
         return await self._database.read(
             lambda session: sum_usage(session, guild_id, member_key=GUILD_ACCOUNT, since=since)
         )
+
+
+def find_limited(session: Executor, guild_ids: Collection[int]) -> set[int]:
+    """Return those of the guilds that have quotas."""
+    return set(session.scalars(_LIMITED, {"guilds": list(guild_ids)}))
 
 
 def check_quotas(session: Executor, job: Job, *, member_key: int, role_ids: Collection[int]) -> None:
