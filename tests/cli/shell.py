@@ -57,8 +57,9 @@ def run(*words: str | Path, data_dir: Path, encoding: str = "utf-8", **extra: st
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.chdir(data_dir)
-        for name, value in {"argv": command, "stdout": out, "stderr": err}.items():
-            patch.setattr(sys, name, value)
+        patch.setattr(sys, "argv", command)
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
         patch.setitem(LocalWorker.__init__.__kwdefaults__, "spawn", fork)
         status = _run_to_the_end()
     said, complained = (stream.buffer.getvalue().decode(encoding, errors="replace") for stream in (out, err))
