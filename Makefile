@@ -35,11 +35,11 @@ SIZE := about 0.4 GB where torch comes without CUDA (macOS, Windows), about 4 GB
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev sandbox configure run test test-fast test-long coverage lint check bench reliability doctor format wheel lock texts pictures clean
+.PHONY: help setup setup-dev sandbox configure run test test-fast test-long coverage lint check bench reliability doctor format wheel docs lock texts pictures clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: setup run coverage check bench reliability doctor format wheel lock texts pictures clean'
+	@echo 'also: setup run coverage check bench reliability doctor format wheel docs lock texts pictures clean'
 
 $(VENV)/.run: pyproject.toml $(SANDBOX)/pyproject.toml constraints.txt requirements.lock
 	@echo "Setting up $(VENV) with $(PYTHON): downloads $(SIZE), once."
@@ -121,6 +121,10 @@ texts: $(VENV)/.dev
 wheel: $(VENV)/.run
 	@rm -rf build
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+
+# The documentation as a site: build/docs/site. Fails if a link is broken. To look at it: python -m http.server -d build/docs/site
+docs: $(VENV)/.dev
+	@$(BIN)/python tools/docs_site.py
 
 # Renews constraints.txt and the lock files from what is installed now.
 lock: $(VENV)/.dev
