@@ -117,7 +117,7 @@ pictures: $(VENV)/.dev
 texts: $(VENV)/.dev
 	@$(BIN)/python -m cogs.i18n.extract $(ARGS)
 
-# Builds dist/atelier_bot-*.whl, to be installed into an environment of its own: docs/operations.md.
+# Builds dist/atelier_bot-*.whl, to be installed into an environment of its own: docs/installing.md.
 wheel: $(VENV)/.run
 	@rm -rf build
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
