@@ -204,7 +204,8 @@ class Settings(ApiChoices, CloudChoices, MonitoringChoices):
         kept = (self.discord_token, self.civitai_token, self.fleet_token, self.cloud_token, self.c2pa_key)
         *tokens, key = (value.get_secret_value().strip() if value else "" for value in kept)
         lines = (line for line in key.splitlines() if not line.startswith("-----"))
-        return tuple(filter(None, (*tokens, *lines, urlsplit(self.database_url or "").password)))
+        addresses = (self.database_url, self.trace_endpoint)
+        return tuple(filter(None, (*tokens, *lines, *(urlsplit(each or "").password for each in addresses))))
 
     @property
     def owners(self) -> frozenset[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -18,6 +19,15 @@ def _check_host(host: str) -> str:
         raise ValueError("it should be an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all") from None
 
 
+def _check_url(url: str | None) -> str | None:
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it should be an address such as http://127.0.0.1:4318/v1/traces")
+    return url
+
+
 class MonitoringChoices(BaseModel):
     """See docs/monitoring.md."""
 
@@ -27,6 +37,11 @@ class MonitoringChoices(BaseModel):
     http_host: Annotated[str, AfterValidator(_check_host)] = Field(
         "127.0.0.1",
         description="The address they are served on. Another than a loopback one shows them to the network.",
+    )
+    trace_endpoint: Annotated[str | None, AfterValidator(_check_url)] = Field(
+        None,
+        repr=False,
+        description="Where OpenTelemetry traces are sent (OTLP over HTTP), with the extra `tracing`. They name no one.",
     )
     log_format: Literal["text", "json"] = Field("text", description="Lines of the log as text, or each as JSON.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")

@@ -26,6 +26,7 @@ from cli.network import ProxyConnector
 from cli.process import make_collections_rare, stop_on_signals
 from cli.standby import is_taken, wait_for_turn
 from cli.systemd import READY, STOPPING, Systemd
+from cli.trace_setup import traced
 from cli.workers import build_fleet, build_pool
 from cogs.common.pending_uploads import PendingUploads
 from cogs.connection import keep_connected
@@ -108,6 +109,7 @@ async def open_app(
     )
     catalog = watch.open()
     async with AsyncExitStack() as stack:
+        stack.enter_context(traced(settings.trace_endpoint))
         database = await stack.enter_async_context(await Database.open(settings.url_of_database, settings.data_dir))
         pool = await build_pool(settings, catalog.models, is_single=is_single)
         if not is_single:

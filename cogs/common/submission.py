@@ -8,6 +8,7 @@ checked again, unless something it was checked against has changed (docs/decisio
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from cogs.common.submission_notes import format_warnings, list_word_notes
 from cogs.context import Interaction, get_owner
 from cogs.error_handler import LOST, AnsweredError, answer, delete_answer
 from cogs.i18n.gettext import get_guild_language, match_language
-from generation import metrics
+from generation import metrics, tracing
 from generation.admission.context import RequestContext
 from generation.admission.gate import require_allowed
 from generation.errors import RefusedError
@@ -169,6 +170,9 @@ async def _submit(
         services.rates.give_back(context.owner)
         raise
     about(job.id)
+    received_s = acknowledged.reply_to.received_s
+    since_s = 0.0 if received_s is None else services.monotonic() - received_s
+    tracing.record(job.id, "accepted", time.monotonic() - since_s, images=len(job.images))
     client.tracker.watch(job.id, acknowledged.reply_to, size_limit=interaction.filesize_limit)
     return job, warnings
 

@@ -11,6 +11,8 @@ from cogs.common.discord_errors import Step
 from cogs.common.messages import MessageSpec
 from cogs.common.posting_turns import Turn
 from cogs.delivery._poster import Posted
+from generation import metrics, tracing
+from generation.jobs.delivery import DeliveryWay
 from generation.jobs.job import ReplyTo
 
 
@@ -49,6 +51,13 @@ class TrackedJob:
         self.ended.set()
         if self.edit is not None:
             self.edit.give_up()
+
+    def count_delivery(self, job_id: str, way: DeliveryWay) -> None:
+        """Count how long the result took on its way, now that people have it or never will."""
+        if way is not DeliveryWay.HISTORY:
+            metrics.DELIVERY_TIME.observe(time.monotonic() - self.ended_at_s)
+        tracing.record(job_id, "posted", self.ended_at_s, way=way)
+        tracing.end(job_id, is_posted=True)
 
 
 def settle(future: asyncio.Future[bool], value: bool) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -35,10 +34,10 @@ from cogs.error_handler import LOST
 from cogs.i18n.gettext import set_language
 from cogs.results import format_undelivered
 from cogs.services import Services
-from generation import metrics
+from generation import tracing
 from generation.errors import AtelierError, UnknownJobError
 from generation.failpoints import reached
-from generation.jobs.delivery import DeliveryState
+from generation.jobs.delivery import DeliveryState, DeliveryWay
 from generation.jobs.job import Job, ReplyTo, Status
 from generation.log_context import about
 from generation.retry import double_pauses
@@ -171,6 +170,7 @@ class DeliveryTracker:
             if self._services.generation.is_live(job_id):
                 self._unwanted.add(job_id)
             return
+        tracing.expect_post(job_id)
         set_language(reply_to.locale)
         while self._services.generation.is_live(job_id):
             try:
@@ -259,7 +259,7 @@ class DeliveryTracker:
         if await notify_subscribers(self._client, services, job_id, posted, going.told):
             await services.favourites.clear_notifications(job_id)
         if await services.deliveries.mark_posted(job_id, posted.way):
-            metrics.DELIVERY_TIME.observe(time.monotonic() - going.ended_at_s)
+            going.count_delivery(job_id, posted.way)
         self._reopening.forget(job_id)
         reached("marked_delivered")
         log.info("job=%s action=delivered", job_id)
@@ -269,6 +269,7 @@ class DeliveryTracker:
         later."""
         job = await self._services.jobs.fetch_job(job_id)
         await self._services.deliveries.mark_kept(job_id, reason)
+        self._rounds[job_id].count_delivery(job_id, DeliveryWay.HISTORY)
         is_news = any(image.status is Status.DONE for image in job.images) and not self._reopening.knows(job_id)
         if is_news and not await self._tell_owner(job, reason):
             self._kept[job.owner.user_id].append(reason)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from generation import metrics
+from generation import metrics, tracing
 from generation.jobs.job import Image, Job, Outcome, Status, split_image_id
 from generation.jobs.protocol import Progress
 from generation.requests.cost import BY_PIXELS, Work, compute_evaluations_cost, image_cost
@@ -54,15 +54,42 @@ class ActiveImage:
     """When this process put it in line (monotonic)."""
     taken_at_s: float | None = None
     """When a worker first took it (monotonic)."""
+    waits_since_s: float = field(default_factory=time.monotonic)
+    """When it last came in line (monotonic)."""
+    held_since_s: float | None = None
+    """When the worker that holds it took it (monotonic)."""
+    stepped_at_s: float | None = None
+    """When that worker last got on with it (monotonic)."""
 
     def advance(self, event: Progress, member: str) -> None:
         """Note what a worker reports of it."""
         metrics.count_step(member, max(0, event.done - self.done), rows=event.rows, capacity=event.capacity_rows)
-        self.done = event.done
+        self.done, self.stepped_at_s = event.done, time.monotonic()
+
+    def note_taken(self, attempt: int) -> None:
+        """Note that a worker takes it now."""
+        self.held_since_s, self.stepped_at_s = time.monotonic(), None
+        self.taken_at_s = self.taken_at_s or self.held_since_s
+        self._trace("queued", self.waits_since_s, attempt=attempt)
+
+    def note_return(self) -> None:
+        """Note that it waits again."""
+        self._trace("painted", self.held_since_s, outcome="lost")
+        self.waits_since_s, self.held_since_s, self.painted_at_s = time.monotonic(), None, None
+
+    def _trace(self, stage: str, began_s: float | None, ended_s: float | None = None, **facts: str | int) -> None:
+        tracing.record(self.image.job_id, stage, began_s, ended_s, image=self.image.index, **facts)
 
     def count_end(self, outcome: Outcome) -> None:
         """Count its end, by how long it took."""
         now_s = time.monotonic()
+        if self.held_since_s is None:
+            self._trace("queued", self.waits_since_s, outcome=outcome.status)
+        elif self.painted_at_s is not None:
+            stepped_s = self.stepped_at_s or self.painted_at_s
+            self._trace("painted", self.held_since_s, stepped_s, steps=self.done)
+            self._trace("checked", stepped_s, self.painted_at_s)
+            self._trace("stored", self.painted_at_s, outcome=outcome.status)
         wait_s = (self.taken_at_s or now_s) - self.queued_at_s
         metrics.count_end(outcome.status, wait_s=wait_s, whole_s=now_s - self.queued_at_s, error=outcome.error)
 
@@ -106,13 +133,13 @@ class ActiveJob:
         return cls(job, {image.id: ActiveImage(image, trace, work_of(image.spec.model)) for image in going})
 
     def started(self, image_id: str, attempt: int) -> None:
-        live = self.images[image_id]
-        live.taken_at_s = live.taken_at_s or time.monotonic()
+        self.images[image_id].note_taken(attempt)
         self._update(image_id, status=Status.RUNNING, attempt=attempt)
 
     def waits_again(self, image_id: str) -> None:
         live = self.images[image_id]
         live.done, live.preview = 0, None
+        live.note_return()
         self._update(image_id, status=Status.WAITING)
 
     def record_end(self, image_id: str, outcome: Outcome) -> None:
@@ -178,3 +205,4 @@ class ActiveJobs:
 
     def remove(self, job_id: str) -> None:
         del self._jobs[job_id]
+        tracing.end(job_id)

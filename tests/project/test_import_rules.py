@@ -33,6 +33,7 @@ BASICS = {
         "program",
         "progress",
         "retry",
+        "tracing",
         "translatable",
         "validation",
     )
@@ -238,6 +239,6 @@ def is_within_any(modules: Iterable[str], packages: set[str]) -> bool:
 
 def test_the_bot_process_loads_neither_torch_nor_what_is_an_extra() -> None:
     """The heartbeat must not wait for a GPU, so nothing the bot imports may bring torch in."""
-    heavy = {"torch", "diffusers", "transformers", "ray", "psycopg", "fastapi", "uvicorn"}
+    heavy = {"torch", "diffusers", "transformers", "ray", "psycopg", "fastapi", "uvicorn", "opentelemetry", "structlog"}
     code = f"import sys, bot, cli.serve; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
