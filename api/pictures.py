@@ -28,8 +28,7 @@ async def fetch_own_job(context: ApiContext, caller: Caller, job_id: str) -> Job
     """Return a job of the one who asks. Raise `UnknownJobError` for any other, so that not even its existence shows."""
     if len(job_id) != JOB_ID_LENGTH or not job_id.isascii() or not job_id.isalnum():
         raise UnknownJobError
-    view = context.rooms.generation.view(job_id)
-    job = view.job if view is not None else await context.rooms.jobs.fetch_job(job_id)
+    job = await context.rooms.jobs.fetch_job(job_id)
     if job.owner != caller.owner:
         raise UnknownJobError
     return job

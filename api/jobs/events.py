@@ -28,11 +28,13 @@ async def follow(context: ApiContext, job: Job) -> AsyncIterator[str]:
         while generation.is_live(job.id):
             changed.clear()
             view = generation.view(job.id)
-            state = (await build_state(context, job)).model_dump_json()
+            if view is None:
+                break
+            state = (await build_state(context, view.job, view)).model_dump_json()
             if state != said:
                 said = state
                 yield write_event("state", state)
-            if view is not None and view.preview is not None and view.preview != seen:
+            if view.preview is not None and view.preview != seen:
                 seen = view.preview
                 yield write_event("preview", base64.b64encode(seen).decode())
             await asyncio.sleep(PAUSE_S)

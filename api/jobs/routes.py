@@ -17,7 +17,7 @@ from api.dialect import Dialect, get_caller, get_context
 from api.errors import BeforeError, ErrorReply, NotDoneError, PictureHiddenError, StartError
 from api.jobs.events import follow
 from api.jobs.schemas import JobBody, JobList, JobState, KeyState, Recipes, Start
-from api.jobs.views import build_state
+from api.jobs.views import build_state, fetch_state
 from api.keys import Caller
 from api.pictures import fetch_own_job, list_shown, read_picture
 from api.uploads import MAX_JSON_BYTES, read_base64, start_from
@@ -105,7 +105,7 @@ def _read_time(text: str | None) -> datetime | None:
 async def show_job(request: Request, job_id: str) -> JobState:
     """Say how far a job is."""
     context = get_context(request)
-    return await build_state(context, await _fetch(request, job_id))
+    return await fetch_state(context, await _fetch(request, job_id))
 
 
 @router.get("/jobs/{job_id}/events", responses=EVENTS, response_class=StreamingResponse)

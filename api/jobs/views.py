@@ -8,12 +8,17 @@ from api.jobs.schemas import ImageState, JobState
 from api.pictures import list_shown
 from generation.errors import failure_class
 from generation.jobs.job import Image, Job, Status
+from generation.scheduling.active_jobs import JobView
 
 
-async def build_state(context: ApiContext, job: Job) -> JobState:
-    """Return a job as it stands now."""
+async def fetch_state(context: ApiContext, job: Job) -> JobState:
+    """Return a job as it stands now, with its place in line."""
     view = context.rooms.generation.view(job.id)
-    job = view.job if view is not None else job
+    return await build_state(context, job if view is None else view.job, view)
+
+
+async def build_state(context: ApiContext, job: Job, view: JobView | None = None) -> JobState:
+    """Return a job as it stands. The place in line is in `view`, which costs more than all the rest."""
     shown = await list_shown(context, job)
     return JobState(
         id=job.id,
