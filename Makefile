@@ -35,11 +35,11 @@ SIZE := about 0.4 GB where torch comes without CUDA (macOS, Windows), about 4 GB
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev sandbox configure run test test-fast test-long coverage lint check bench reliability doctor format wheel docs lock texts pictures clean
+.PHONY: help setup setup-dev sandbox configure run test test-fast test-long coverage lint check bench reliability doctor format wheel sbom docs lock texts pictures clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: setup run coverage check bench reliability doctor format wheel docs lock texts pictures clean'
+	@echo 'also: setup run coverage check bench reliability doctor format wheel sbom docs lock texts pictures clean'
 
 $(VENV)/.run: pyproject.toml $(SANDBOX)/pyproject.toml constraints.txt requirements.lock
 	@echo "Setting up $(VENV) with $(PYTHON): downloads $(SIZE), once."
@@ -125,6 +125,12 @@ wheel: $(VENV)/.run
 # The documentation as a site: build/docs/site. Fails if a link is broken. To look at it: python -m http.server -d build/docs/site
 docs: $(VENV)/.dev
 	@$(BIN)/python tools/docs_site.py
+
+# Lists every library of a release, with its hashes, as dist/sbom.json (CycloneDX). How a release is made: docs/releasing.md.
+sbom: $(VENV)/.dev
+	@mkdir -p dist
+	@CYCLONEDX=$(BIN)/cyclonedx-py PYTHON=$(BIN)/python .ci/sbom > dist/sbom.json
+	@echo dist/sbom.json
 
 # Renews constraints.txt and the lock files from what is installed now.
 lock: $(VENV)/.dev

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from patience import PATIENCE_S
 
+from cli import __version__
 from db.engine import parse_url
 from db.migrate import migrate
 from db.readonly import look
@@ -120,7 +121,7 @@ def test_the_source_distribution_holds_the_migrations(sdist: Path) -> None:
 
 def test_its_command_says_which_version_it_is(installed: Installed, tmp_path: Path) -> None:
     done = installed.run("atelier", "--version", cwd=tmp_path)
-    assert done.stdout.startswith(f"Atelier 0.1.0, database {newest_revision()}, Python "), done.stderr
+    assert done.stdout.startswith(f"Atelier {__version__}, database {newest_revision()}, Python "), done.stderr
     shown = installed.run("atelier", "--help", cwd=tmp_path)
     of_tree = subprocess.run(
         [sys.executable, str(ROOT / "bot.py"), "--help"], capture_output=True, text=True, check=True

@@ -13,6 +13,8 @@ from discord_sandbox.scripted_user import ScriptedUser
 from discord_sandbox.server import Sandbox
 from discord_sandbox.users import Role, User
 
+__version__ = "0.1.0"
+
 __all__ = [
     "ActionRefusedError",
     "Attachment",

@@ -19,6 +19,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from discord_sandbox import __version__
+
 HERE = Path(__file__).parent
 PROJECT = HERE.parent
 NEEDED = ("aiohttp", "discord.py")
@@ -106,7 +108,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     ours = {name for name in names if name.startswith("discord_sandbox/")}
-    assert {name.partition("/")[0] for name in set(names) - ours} == {"discord_sandbox-0.1.0.dist-info"}
+    assert {name.partition("/")[0] for name in set(names) - ours} == {f"discord_sandbox-{__version__}.dist-info"}
     source = PROJECT / "discord_sandbox"
     wanted = {f"discord_sandbox/{path.relative_to(source)}" for path in source.rglob("*") if path.is_file()}
     assert ours == {name for name in wanted if "__pycache__" not in name}
