@@ -73,7 +73,9 @@ def test_the_schema_refuses_what_kuberay_refuses(path: tuple[Any, ...], value: o
 
 
 def test_the_bot_asks_the_head_that_there_is_through_a_process_of_its_own_pod() -> None:
-    bot, beside = named("StatefulSet", "atelier")["spec"]["template"]["spec"]["containers"]
+    pod = named("StatefulSet", "atelier")["spec"]["template"]["spec"]
+    bot, beside = pod["containers"]
+    assert pod["shareProcessNamespace"] is True, "Ray drops a driver whose process number it does not find"
     head = f"{named('RayCluster', 'atelier')['metadata']['name']}-head-svc:6379"  # as KubeRay calls it
     assert {"name": "ATELIER_FLEET", "value": head} in bot["env"]
     assert beside["args"][:3] == ["fleet", "join", head] and "--no-cards" in beside["args"]
