@@ -18,7 +18,7 @@ from generation.admission.gate import require_allowed, require_usable_over_http,
 from generation.admission.typed import Typed, build_request
 from generation.errors import RefusedError
 from generation.images.loans import Loans, hold_loans
-from generation.jobs.job import Job, ReplyTo
+from generation.jobs.job import NO_CHANNEL, Job, ReplyTo
 from generation.models.catalog import Model
 from generation.policy.defaults import Wishes, adapt_model
 from generation.policy.member_preferences import NO_PREFERENCES
@@ -31,7 +31,7 @@ from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Rule
 from generation.safety.visibility import FlaggedHandling, SafetyLevel
 
-COLLECTED = ReplyTo(application_id=0, channel_id=0, is_private=True, is_collected=True)
+COLLECTED = ReplyTo(application_id=0, channel_id=NO_CHANNEL, is_private=True, is_collected=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,7 +114,7 @@ async def serve_api(app: FastAPI, bound: socket.socket) -> AsyncIterator[int]:
         )
     )
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment] # the program has its own
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # `api.app` has logged it
     serving = asyncio.create_task(server.serve(sockets=[bound]), name="api")
     try:
         yield int(bound.getsockname()[1])

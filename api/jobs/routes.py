@@ -28,7 +28,7 @@ from generation.images.loans import Loans
 from generation.jobs.derive import reproduce
 from generation.jobs.derive_edits import start_from_image
 from generation.jobs.history import HistoryFilter
-from generation.jobs.job import Image, Job, Status
+from generation.jobs.job import NO_CHANNEL, Image, Job, Status
 from generation.owner import is_server
 from generation.requests.spec import GenerationRequest
 
@@ -64,7 +64,7 @@ async def _read_start(request: Request, caller: Caller, start: Start) -> Finish:
 async def _require_startable(request: Request, job: Job, image: Image) -> None:
     """Raise `PictureHiddenError` for what may not be shown, and for what is from a channel, age-restricted or not."""
     context = get_context(request)
-    is_collected = not (await context.rooms.deliveries.fetch(job.id)).reply_to.channel_id
+    is_collected = (await context.rooms.deliveries.fetch(job.id)).reply_to.channel_id == NO_CHANNEL
     if not is_collected or image.index not in await list_shown(context, job):
         raise PictureHiddenError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import discord
 
 from cogs.context import BaseBot
-from generation.jobs.job import Image
+from generation.jobs.job import NO_CHANNEL, Image
 
 
 def is_flagged(image: Image) -> bool:
@@ -17,8 +17,10 @@ async def fetch_channel(client: BaseBot, channel_id: int) -> object | None:
     """Return the channel as it is now; of a thread, what it lies in. None if it is gone, or closed to us.
 
     The gateway names channels only some time after the start, which no result waits for, and archived threads
-    never; so what it has not named is asked for.
+    never; so what it has not named is asked for. What was asked for over HTTP is in none.
     """
+    if channel_id == NO_CHANNEL:
+        return None
     channel = client.get_channel(channel_id)
     try:
         channel = channel or await client.fetch_channel(channel_id)

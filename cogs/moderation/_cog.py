@@ -37,7 +37,7 @@ from cogs.results import MessageVariant, build_result_message
 from cogs.services import Services
 from generation.errors import UnknownJobError
 from generation.images.cleanup import remove_files
-from generation.jobs.job import Job, split_image_id
+from generation.jobs.job import NO_CHANNEL, Job, split_image_id
 from generation.policy.policy import ChannelContext
 from generation.requests.drawing import list_prompts
 from generation.translatable import Phrase
@@ -226,7 +226,7 @@ async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None
     with suppress(discord.HTTPException):
         if place.message_id is not None:
             await channel.get_partial_message(place.message_id).delete()
-    if warns:
+    if warns and place.channel_id != NO_CHANNEL:
         with suppress(discord.HTTPException):
             whom = discord.AllowedMentions(users=True, roles=False, everyone=False)
             with use_language(await fetch_language_of_server(interaction)):

@@ -108,6 +108,10 @@ class Source:
     """It was attached, or painted from what was. Of an unknown file nothing better can be said."""
 
 
+NO_CHANNEL = 0
+"""Where the answer to a job goes that was asked for over HTTP: no channel has this id."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyTo:
     """Where the answer to a job goes. Kept with the job; only the cogs fill it in and read it."""

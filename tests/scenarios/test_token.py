@@ -14,13 +14,14 @@ from cli.api import open_api
 from cogs.common.errors import ApiOffError
 from discord_sandbox import Sandbox
 from generation.admission.errors import NoChannelHereError
+from generation.errors import UnknownJobError
 from generation.owner import Owner
 from generation.policy.errors import NoPaintingRoleError, UnknownKeyError
 from generation.policy.guild_preferences import GuildPreferences, Visibility
 from generation.policy.guild_settings import GuildSettings
 from generation.rules.rule import Rule
 from tests.patience import PATIENCE_S
-from tests.scenarios.bot_harness import LivingBot, People, until_shown
+from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 RED = {"prompt": "a red circle", "size": "64x64", "steps": 2}
 
@@ -58,6 +59,17 @@ async def test_a_key_made_on_discord_paints_and_ends_there(discord: Sandbox, peo
         history = await until_shown(discord, await people.ada.slash("history"))
         assert "a red circle" in history.text
         assert all(each.is_ephemeral for each in people.general.messages), "nothing is posted"
+        opened = await until_shown(discord, await people.ada.click(history, "Open 1"))
+        assert opened.attachments
+        job_id = answer.json()["job_id"]
+        started = await until_done(
+            discord, await people.ada.slash("img2img", prompt="a blue circle", **{"from": job_id})
+        )
+        assert started.attachments, "it is a picture of theirs like any other"
+        theirs = await until_shown(
+            discord, await people.bo.slash("img2img", prompt="a blue circle", **{"from": job_id})
+        )
+        assert theirs.text.startswith(str(UnknownJobError())), "and private"
         listed = await until_shown(discord, await people.ada.slash("token list"))
         assert "laptop" in listed.text and key not in listed.text
         other = await until_shown(discord, await people.bo.slash("token list"))
