@@ -6,12 +6,14 @@ checker flags is kept back and refunded; nothing is posted, for the one who asks
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
 from api.context import PLACE, ApiContext
 from api.keys import Caller
+from generation import tracing
 from generation.admission.context import RequestContext
 from generation.admission.defaults import choose_defaults
 from generation.admission.gate import require_allowed, require_usable_over_http, require_welcome
@@ -164,7 +166,7 @@ def _find_model(context: ApiContext, found: RequestContext, name: str | None) ->
 async def _submit(
     context: ApiContext, found: RequestContext, request: GenerationRequest, attached: Collection[str] = ()
 ) -> Accepted:
-    rooms, owner = context.rooms, found.owner
+    rooms, owner, began_s = context.rooms, found.owner, time.monotonic()
     model = rooms.generation.catalog.get(request.spec.model)
     request = draw_prompts(request, model, found.policy.choices.word_lists)
     rooms.generation.check(request, owner)
@@ -184,6 +186,7 @@ async def _submit(
         except RefusedError:
             rooms.rates.give_back(owner)
             raise
+    tracing.record(job.id, "accepted", began_s, images=len(job.images))
     return Accepted(job=job, warnings=warnings)
 
 

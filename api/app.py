@@ -17,6 +17,7 @@ from api.errors import MethodError, UnknownPathError, UnreadableBodyError
 from api.gate import Gate
 from api.jobs.routes import JOBS
 from api.openai.routes import OPENAI
+from generation import metrics
 from generation.errors import AtelierError
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ def _answer_errors(app: FastAPI, dialects: Sequence[Dialect]) -> None:
         return next((each for each in ordered if each.covers(path)), ordered[-1]).answer(error)
 
     async def refuse(request: Request, error: Exception) -> Response:
+        metrics.count_refusal(error)
         return answer(request, error)
 
     async def refuse_form(request: Request, error: Exception) -> Response:
@@ -65,6 +67,7 @@ def _answer_errors(app: FastAPI, dialects: Sequence[Dialect]) -> None:
         return answer(request, MethodError() if status == 405 else UnknownPathError())
 
     async def fail(request: Request, error: Exception) -> Response:
+        metrics.INCIDENTS.inc()
         log.error("method=%s action=api-failed", request.method, exc_info=error)
         return answer(request, error)
 

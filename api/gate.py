@@ -16,6 +16,7 @@ from api.context import ApiContext
 from api.dialect import MIB, Dialect
 from api.errors import BodyLengthError, BodyTooLargeError, BodyTooSlowError, TooManyOpenError, UnknownPathError
 from api.keys import Keys
+from generation import metrics
 from generation.errors import AtelierError, CrowdedError
 from generation.owner import Owner
 
@@ -52,6 +53,7 @@ class Gate:
             else:
                 await self._answer_owner(scope, receive, send, dialect)
         except AtelierError as error:
+            metrics.count_refusal(error)
             answer = (dialect or self._dialects[-1]).answer(error)
             if isinstance(error, BodyLengthError):  # who knows where the next request begins
                 answer.headers["Connection"] = "close"

@@ -148,5 +148,5 @@ def _log(interaction: Interaction, error: BaseException, answered: Answer) -> No
         metrics.INCIDENTS.inc()
         log.error("%s incident=%s action=failed", where, answered.incident, exc_info=error)
     else:
-        metrics.REFUSALS.labels(error.code if isinstance(error, AtelierError) else type(error).__name__).inc()
+        metrics.count_refusal(error)
         log.log(answered.level, "%s action=refused error=%s", where, type(error).__name__)

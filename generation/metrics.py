@@ -11,7 +11,7 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from generation.errors import failure_class
+from generation.errors import AtelierError, failure_class
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series, and `process_start_time_seconds` says as much
 REGISTRY = CollectorRegistry()
@@ -99,6 +99,11 @@ def count_end(outcome: str, *, wait_s: float, whole_s: float, error: str | None)
     IMAGE_TIME.labels(outcome).observe(whole_s)
     if error is not None:
         FAILURES.labels(failure_class(error).code).inc()
+
+
+def count_refusal(error: Exception) -> None:
+    """Count a request that was refused, by the class of its error."""
+    REFUSALS.labels(error.code if isinstance(error, AtelierError) else type(error).__name__).inc()
 
 
 def count_answer(status: int | None, seconds: float, *, scope: str | None) -> None:

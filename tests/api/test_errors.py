@@ -11,6 +11,8 @@ import pytest
 import api
 from api.errors import UNFORESEEN, ApiError, build_reply, write_plain
 from generation.errors import AtelierError, ConfigurationError, FailedError, RefusedError, TooFastError, iterate_classes
+from generation.metrics import REGISTRY
+from tests.api.harness import Api
 
 
 def test_every_refusal_has_a_status_of_its_own() -> None:
@@ -47,3 +49,17 @@ def test_each_error_of_the_api_is_documented() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs/api.md").read_text(encoding="utf-8")
     rows = {f"| {build_reply(kind()).status} | `{build_reply(kind()).code}` |" for kind in iterate_classes(ApiError)}
     assert [row for row in rows - {f"| 400 | `{build_reply(ApiError()).code}` |"} if row not in page] == []
+
+
+async def test_refusals_are_counted_by_kind_at_the_gate_and_behind_it(api: Api) -> None:
+    def count(kind: str) -> float:
+        return REGISTRY.get_sample_value("atelier_refusals_total", {"kind": kind}) or 0.0
+
+    before = {kind: count(kind) for kind in ("NoKey", "UnknownModel")}
+    without = await api.with_key(None)
+    assert (await without.get("/v1/models")).status_code == 401
+    client = await api.client()
+    asked = await client.post("/v1/images/generations", json={"prompt": "a circle", "model": "none-of-ours"})
+    assert 400 <= asked.status_code < 500
+    kinds = {kind for kind in before if count(kind) == before[kind] + 1}
+    assert kinds == set(before)
