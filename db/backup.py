@@ -25,7 +25,7 @@ _PART = ".atelier.part"
 _DAY_S = 24 * 3600.0
 _PIECE_BYTES = 2**20
 _SIZES = ("page_count", "freelist_count", "page_size")
-_STEPS_BETWEEN_LOOKS = 100_000
+_STEPS_BETWEEN_LOOKS = 2_000
 _BESIDE = ("-wal", "-shm")
 """What SQLite may leave beside a database that was not closed: its log, and an index of that."""
 

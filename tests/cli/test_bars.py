@@ -14,7 +14,7 @@ from typing import TextIO
 import pytest
 
 from cli import bars
-from cli.output import note, tell
+from cli.output import choose, note, tell
 from generation import progress
 from generation.workers.starting import Starting, StartWatch
 from tests.cli.terminal import open_terminal
@@ -97,6 +97,7 @@ def test_lines_of_log_come_above_the_bars(screen: Screen, monkeypatch: pytest.Mo
 
 
 def test_a_result_is_printed_while_a_bar_is_up(screen: Screen, capsys: pytest.CaptureFixture[str]) -> None:
+    choose(False)
     with screen, bars.shown(), progress.task("Scanning"):
         tell("added      model harbour")
     assert capsys.readouterr().out == "added      model harbour\n"

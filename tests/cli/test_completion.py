@@ -49,7 +49,11 @@ def test_names_are_those_of_the_models_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "offered"),
-    [(("models", "remove", "s"), []), (("models", "add", "x", "--storage", "f"), ["fp8"]), (("mod",), ["models"])],
+    [
+        (("models", "remove", "s"), []),
+        pytest.param(("models", "add", "x", "--storage", "f"), ["fp8"], marks=pytest.mark.long),
+        pytest.param(("mod",), ["models"], marks=pytest.mark.long),
+    ],
 )
 def test_a_broken_register_is_no_error_at_a_prompt(words: tuple[str, ...], offered: list[str], tmp_path: Path) -> None:
     (tmp_path / "models.json").write_text("{")

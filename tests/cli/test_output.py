@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner, Result
 
 from cli import app as commands
-from cli import workers
+from cli import doctor, workers
 from generation.workers.frames import WorkerConfig
 from tests.cli.failing_engine import ENGINE
 
@@ -57,7 +57,8 @@ def test_every_command_that_prints_facts_has_json() -> None:
     assert lacking == NO_FACTS & found.keys()
 
 
-def test_facts_of_an_empty_home_are_one_document_each(folder: Path) -> None:
+def test_facts_of_an_empty_home_are_one_document_each(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "CHECKS", doctor.AT_START)  # to look at the card takes torch
     assert read(run("weight", "5", "2", "--json")) == {"guild_id": "5", "weight": 2.0}
     assert read(run("boost", "5", "77", "3", "--json")) == {"guild_id": "5", "role_id": "77", "boost": 3.0}
     books = {"is_exact": True, "number": 0, "is_repaired": False, "differences": []}
@@ -94,7 +95,7 @@ def test_facts_of_models(folder: Path) -> None:
     ("status", "words"),
     [
         (1, ("weight", "5", "0")),
-        (1, ("imagine", " ", "--out", "x.png")),
+        pytest.param(1, ("imagine", " ", "--out", "x.png"), marks=pytest.mark.long),
         (1, ("replay", "missing.png")),
         (1, ("verify", "missing.png")),
         (2, ("models", "set", "paintbox", "--steps", "4")),
@@ -127,6 +128,7 @@ def test_pictures_that_were_made_are_kept_and_the_others_have_a_reason(folder: P
         assert f"atelier: Picture {each['number']} is missing. {each['error']['message']}\n" in made.stderr
 
 
+@pytest.mark.long
 def test_a_lone_picture_that_was_not_made_has_a_reason(folder: Path) -> None:
     failed = run("imagine", "withhold-image", "--out", "x.png")
     says = "atelier: Kept back by the safety checker. It costs nothing.\n"

@@ -15,6 +15,7 @@ from db.admin.reconcile import reconcile
 from db.backup import backup, check, restore
 from db.engine import Database, parse_url
 from db.stores.jobs import JobStore
+from generation import progress
 from generation.errors import ConfigurationError
 from tests.db.some_jobs import GUILD, NOW, a_job, a_reply
 
@@ -208,3 +209,17 @@ async def test_the_start_sweeps_the_data_folder(url: str, tmp_path: Path) -> Non
     at_work = lay(tmp_path / "y.db.atelier.part", hours_ago=1)
     async with await Database.open(url, tmp_path):
         assert [path for path in (*dead, at_work) if path.exists()] == [at_work]
+
+
+def test_a_copy_is_a_task_that_moves_while_it_grows(url: str, tmp_path: Path) -> None:
+    file = Path(str(parse_url(url).database))
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE large (content)")
+        connection.executemany("INSERT INTO large VALUES (randomblob(4000))", [()] * 3000)
+        connection.commit()
+    seen: list[tuple[str, int]] = []
+    with progress.watched_by(lambda task: seen.append((task.what, task.done))):
+        backup(parse_url(url), tmp_path / "copy.db")
+    copied = [done for what, done in seen if what == "Copying the database"]
+    assert copied == sorted(copied) and len(set(copied)) > 2 and copied[-1] > 4_000_000
+    assert "Checking the copy" in dict(seen)

@@ -30,7 +30,7 @@ export class CommandEntry {
     else if (this.options.length) this.more.focus();
     else {
       this.name.focus();
-      this.popover.show({ title: "/" + this.path, note: `${this.node.description}. Press Enter to use it.` });
+      this.popover.show({ title: "/" + this.path, note: `${this.node.description.replace(/[.]?$/, ".")} Press Enter to use it.` });
     }
   }
 
