@@ -33,6 +33,8 @@ from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Rule
 from generation.safety.visibility import FlaggedHandling, SafetyLevel
 
+SHARE = 1 / 3
+"""Of the places of the limiter: a program can wait and try again, and Discord gives a person three seconds."""
 COLLECTED = ReplyTo(application_id=0, channel_id=NO_CHANNEL, is_private=True, is_collected=True)
 
 
@@ -92,7 +94,7 @@ async def fetch_context(context: ApiContext, caller: Caller) -> RequestContext:
 
 async def require_may_request(context: ApiContext, caller: Caller) -> RequestContext:
     """Return the context. Raise `RefusedError` unless this key may ask now, for whatever it is."""
-    context.rooms.admission_limiter.check_capacity(caller.owner.guild_id)
+    context.rooms.admission_limiter.check_capacity(caller.owner.guild_id, share=SHARE)
     context.rooms.generation.require_open()
     found = await fetch_context(context, caller)
     await require_welcome(context.rooms, found, now=context.rooms.clock())
@@ -170,6 +172,7 @@ async def _submit(
     model = rooms.generation.catalog.get(request.spec.model)
     request = draw_prompts(request, model, found.policy.choices.word_lists)
     rooms.generation.check(request, owner)
+    rooms.admission_limiter.check_capacity(owner.guild_id, share=SHARE)  # others were let in meanwhile
     async with rooms.admission_limiter.acquire(owner.guild_id):
         warnings = await require_allowed(rooms, found, request, attached=attached)
         rooms.rates.take(owner, limit=found.policy.choices.requests_per_minute)

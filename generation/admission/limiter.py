@@ -40,11 +40,14 @@ class AdmissionLimiter:
             async with asyncio.timeout(patience_s):
                 await self._empty.wait()
 
-    def check_capacity(self, guild_id: int) -> None:
-        """Raise `CrowdedError` where one more would have to wait too long, `DrainingError` after `close`."""
+    def check_capacity(self, guild_id: int, *, share: float = 1.0) -> None:
+        """Raise `CrowdedError` where one more would have to wait too long, `DrainingError` after `close`.
+
+        `share`: the part of all places up to which they are given to such a request.
+        """
         if self._is_closed:
             raise DrainingError
-        if self.num_inside >= PLACES or self._of_guild[guild_id] >= PLACES_OF_ONE_GUILD:
+        if self.num_inside >= PLACES * share or self._of_guild[guild_id] >= PLACES_OF_ONE_GUILD * share:
             raise CrowdedError
 
     @contextmanager

@@ -27,6 +27,18 @@ async def test_turns_come_in_order_and_a_few_at_a_time() -> None:
     assert entered == list(range(AT_ONCE + 10))
 
 
+async def test_a_share_of_the_places_is_given_to_programs() -> None:
+    reception, leave, entered = AdmissionLimiter(), asyncio.Event(), list[int]()
+    coming = [asyncio.create_task(crowd(reception, number, number, leave, entered)) for number in range(PLACES // 3)]
+    await asyncio.sleep(0)
+    with pytest.raises(CrowdedError):
+        reception.check_capacity(1000, share=1 / 3)
+    reception.check_capacity(1000)
+    leave.set()
+    await asyncio.gather(*coming)
+    reception.check_capacity(1000, share=1 / 3)
+
+
 async def test_one_guilds_crowd_leaves_room_for_others() -> None:
     reception, leave = AdmissionLimiter(), asyncio.Event()
     coming = [asyncio.create_task(crowd(reception, 1, number, leave, [])) for number in range(PLACES_OF_ONE_GUILD)]
