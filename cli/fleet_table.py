@@ -26,7 +26,7 @@ def describe(report: FleetReport, ours: Version) -> FleetStatus:
     members = dict(sorted(report.members.items()))
     letters = _name_fingerprints(members.values())
     rows = [_row(name, facts, letters) for name, facts in members.items()]
-    others = dict.fromkeys(report.unused, "no bot has used it yet") | dict.fromkeys(report.refused, "not usable")
+    others = dict.fromkeys(report.unused, "no bot has it") | dict.fromkeys(report.refused, "not usable")
     rows += [(name, *("" for _ in _HEADINGS[2:]), state) for name, state in sorted(others.items())]
     concerns = [*_list_concerns(members, ours), *(f"{name}: {why}" for name, why in sorted(report.refused.items()))]
     if not rows:

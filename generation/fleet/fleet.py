@@ -151,8 +151,7 @@ class Fleet:
             for task in watching:
                 task.cancel()
             await asyncio.wait(watching)
-        kill(process)
-        await process.wait()
+        await _end(process, within_s=self._config.wait_s)
         self._process = None
         return said or explain(self._stderr, self._address) or self._why_killed or describe_exit(process.returncode)
 
@@ -276,7 +275,10 @@ class Fleet:
 
 
 async def _end(process: asyncio.subprocess.Process, *, within_s: float) -> None:
-    """Close a driver's stdin and wait for its end; kill it if that takes too long."""
+    """Close a driver's stdin and wait for its end; kill it if that takes too long.
+
+    Not at once: to kill a process that has just ended takes its exit status from asyncio, which has 255 for it then.
+    """
     if process.stdin is not None:
         process.stdin.close()
     with contextlib.suppress(TimeoutError):

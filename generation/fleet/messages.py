@@ -149,7 +149,7 @@ class FleetReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     members: dict[str, MemberFacts]
     unused: tuple[str, ...] = ()
-    """Members that no bot has had since their machine joined."""
+    """Members without a process: no bot has them."""
     refused: dict[str, str] = {}
 
 

@@ -69,7 +69,7 @@ def make_actor(place: Place, config: DriverConfig) -> Any:
             namespace=NAMESPACE,
             get_if_exists=True,
             lifetime="detached",
-            max_restarts=-1,
+            max_restarts=0,
             max_task_retries=0,
             max_concurrency=64,
             num_cpus=0,

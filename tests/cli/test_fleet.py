@@ -152,7 +152,7 @@ def test_the_table_says_what_differs_and_what_a_machine_lacks() -> None:
     assert list(table) == ["member", "attic-0", "den-0", "desk-0", "barn-0", "loft-0"]
     assert "sdxl abababab" in table["den-0"] and table["den-0"].endswith("up, 4 slots")
     assert "A f1" in table["den-0"] and "A f1" in table["attic-0"]
-    assert table["desk-0"].endswith("drained") and table["loft-0"].endswith("no bot has used it yet")
+    assert table["desk-0"].endswith("drained") and table["loft-0"].endswith("no bot has it")
     said = "\n".join(status.concerns)
     assert "attic-0 runs Atelier 0.9 (code bbbb) and the bot 1.0 (code aaaa)" in said
     assert "attic-0 cannot paint with flux: It was not added." in said and "-90 s: set it" in said

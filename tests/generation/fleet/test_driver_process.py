@@ -69,8 +69,10 @@ async def test_a_machine_without_a_part_of_the_fleet_is_told_so(monkeypatch: pyt
     lines = f"import sys; print({said!r}, *['stack'] * 200, sep=chr(10), file=sys.stderr); sys.exit(1)"
 
     async def spawn(address: FleetAddress) -> asyncio.subprocess.Process:
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
-        return await asyncio.create_subprocess_exec(sys.executable, "-I", "-c", lines, **pipes)
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-c", lines), stdin=pipe, stdout=pipe, stderr=pipe
+        )
 
     monkeypatch.setattr(query, "spawn_driver", spawn)
     config = DriverConfig(epoch=0, version=Version("1", "a"), wait_s=5.0)

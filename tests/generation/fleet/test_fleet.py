@@ -106,7 +106,9 @@ async def test_an_actor_that_dies_or_freezes_is_given_up_and_replaced(
     await until(events, Progress)
     (actor,) = actors(cluster)
     actor.send_signal(how)
-    await until(events, WorkerLost)
+    lost = (await until(events, WorkerLost))[-1]
+    assert isinstance(lost, WorkerLost)
+    assert how is not signal.SIGKILL or lost.reason == "its process is gone", "heard of before another is there"
     await until(events, Ready)
     assert not actor.is_running() and member.pid != pid
     assert pid is not None and not psutil.pid_exists(pid), "its engine went with it"
