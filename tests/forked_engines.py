@@ -11,7 +11,9 @@ import asyncio
 import multiprocessing
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from multiprocessing import forkserver
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any, NoReturn
 import psutil
 import pytest
 
+from generation.errors import ConfigurationError
 from generation.workers import child
 from generation.workers.environment import worker_environment
 from generation.workers.pipes import die_with_parent
@@ -108,6 +111,17 @@ def _receive(handle: Any) -> int:
     return number
 
 
+def _build_or_say(build: Callable[..., Any], *arguments: Any) -> Any:
+    """Build an engine. Raise `ConfigurationError` with the words of any error: to start another would end the same
+    way, and a test would wait for it until its patience is over."""
+    try:
+        return build(*arguments)
+    except ConfigurationError:
+        raise
+    except Exception:
+        raise ConfigurationError(problem=traceback.format_exc(), remedy="") from None
+
+
 def _run(stdin: int, stdout: int, environment: Mapping[str, str]) -> NoReturn:
     os.dup2(stdin, 0)
     os.dup2(stdout, 1)
@@ -118,6 +132,7 @@ def _run(stdin: int, stdout: int, environment: Mapping[str, str]) -> NoReturn:
     os.environ.update(environment)
     # Its parent is the server, which ends with the tests.
     vars(child)["die_with_parent"] = lambda parent_pid: die_with_parent(0)
+    vars(child)["_build"] = partial(_build_or_say, vars(child)["_build"])
     status = child.main()
     sys.stderr.flush()
     os._exit(status)

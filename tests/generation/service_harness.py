@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.light_engine import ENGINE
 from db.engine import Database
@@ -27,6 +27,7 @@ from generation.workers.local import LocalWorker
 from tests.forked_engines import fork
 from tests.patience import PATIENCE_S
 
+T = TypeVar("T")
 ADA, BO = Owner(1, 100), Owner(2, 200)
 
 
@@ -62,8 +63,11 @@ class Place:
             self._changed.notify_all()
 
     async def until(self, true: Callable[[], Any]) -> None:
-        async with asyncio.timeout(PATIENCE_S), self._changed:
-            await self._changed.wait_for(true)
+        async def wait() -> None:
+            async with self._changed:
+                await self._changed.wait_for(true)
+
+        await self._unless_it_ends(wait())
 
     async def submit(self, prompt: str = "a red circle", owner: Owner = ADA, count: int = 1, **changes: Any) -> Job:
         """The files that it starts from were attached."""
@@ -71,8 +75,20 @@ class Place:
         return await self.generation.submit(request, owner, attached=request.spec.files)
 
     async def finished(self, job: Job) -> Job:
-        async with asyncio.timeout(PATIENCE_S):
-            return await self.generation.finished(job.id)
+        return await self._unless_it_ends(self.generation.finished(job.id))
+
+    async def _unless_it_ends(self, what: Coroutine[None, None, T]) -> T:
+        """Return what comes, with patience. Raise why the service ended, if it does: nothing would come any more."""
+        assert self.running is not None
+        coming = asyncio.create_task(what)
+        await asyncio.wait((coming, self.running), timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        if not coming.done():
+            coming.cancel()
+            if not self.running.done():
+                raise TimeoutError
+            await self.running
+            raise RuntimeError("the service has ended")
+        return coming.result()
 
     def is_running(self, job: Job) -> bool:
         view = self.generation.view(job.id)
