@@ -60,6 +60,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--kills", type=int, default=100, help="how many strikes")
     parser.add_argument("--seed", type=int, default=1, help="of all that is random here (not: of timing)")
     parser.add_argument("--machines", type=int, default=2, choices=range(1, len(NAMES) + 1), help="beside the bot's")
+    parser.add_argument("--minutes", type=float, default=600.0, help="strike for so long at most")
     parser.add_argument("--slack", type=float, default=3.0, help="what a busy machine is allowed, in times the limit")
     parser.add_argument("--keep", type=Path, help="a folder to leave database and logs in")
     parser.add_argument("--only", default="", help="kinds of strikes, such as engine,actor; else all")
@@ -75,7 +76,10 @@ def main(argv: list[str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         chaos = FleetChaos(folder.absolute(), kills=options.kills, seed=options.seed, server=server)
         chaos.configure(
-            machines=options.machines, slack=options.slack, only=tuple(filter(None, options.only.split(",")))
+            machines=options.machines,
+            minutes=options.minutes,
+            slack=options.slack,
+            only=tuple(filter(None, options.only.split(","))),
         )
         figures = asyncio.run(chaos.run())
     return report(figures, is_short=options.json, to_be_zero=(*TO_BE_ZERO, "stuck", "slow"), needed=("kills", "jobs"))
@@ -84,8 +88,10 @@ def main(argv: list[str]) -> int:
 class FleetChaos(Chaos):
     """One run. `kills` are strikes here."""
 
-    def configure(self, *, machines: int = 2, slack: float = 3.0, only: tuple[str, ...] = ()) -> None:
-        self._num_machines, self._only = machines, only
+    def configure(
+        self, *, machines: int = 2, minutes: float = 600.0, slack: float = 3.0, only: tuple[str, ...] = ()
+    ) -> None:
+        self._num_machines, self._only, self._longest_s = machines, only, 60 * minutes
         self._times, self._strikes_of = Times(slack), Counter[str]()
         self._spared = self._stuck = 0
         self._loads: list[float] = []
@@ -112,7 +118,7 @@ class FleetChaos(Chaos):
         self._current = await self._begin("")
         await until(self._strike.are_all_up, timeout_s=RAY_S, every_s=0.5)
         self._began_s = time.monotonic()
-        while self._kills < self._wanted:
+        while self._kills < self._wanted and time.monotonic() - self._began_s < self._longest_s:
             if self._current.is_over:
                 self._current = await self._begin(self._strike.draw_failpoint())
             elif (kind := self._strike.draw_kind_for_all()) is not None:

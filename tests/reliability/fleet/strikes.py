@@ -22,7 +22,7 @@ OF_ALL = {"driver": 3, "bot": 3, "database": 3, "head": 0.5}
 """Kinds and their weights."""
 EVERYWHERE = ("bot", "database")
 """Kinds that also concern the bot's own worker."""
-_AT_ALL = 0.25
+_AT_ALL = 0.3
 _DEADLY = 3
 """An image that was lost so often is given up: at least one of its losses is not to come from here."""
 _MOST_S, _LONGEST_S = 25.0, 90.0
@@ -30,7 +30,7 @@ _MOST_S, _LONGEST_S = 25.0, 90.0
 _IS_LONG = 0.1
 _AGAIN = 0.01
 """How often, at each of many looks, work may be struck that was lost once: it is tried alone then, which takes long."""
-_PATIENCE_S = 8.0
+_PATIENCE_S = 4.0
 """How long to wait for a machine that gets on, when only the bot's own worker does."""
 _ENGINE, _ACTOR, _DRIVER = "generation.workers.child", "ray::RayWorkerActor", "generation.fleet.ray_driver"
 
