@@ -18,7 +18,7 @@ from tests.reliability.fleet.ray_fleet import RayFleet
 from tests.reliability.fleet.trace import HERE, Trace
 
 OF_MEMBER = {"engine": 5, "actor": 5, "freeze": 2, "partition": 2, "node": 1.5}
-OF_ALL = {"driver": 3, "bot": 3, "database": 3, "head": 0.5}
+OF_ALL = {"driver": 3, "bot": 3, "database": 3, "head": 1}
 """Kinds and their weights."""
 EVERYWHERE = ("bot", "database")
 """Kinds that also concern the bot's own worker."""
