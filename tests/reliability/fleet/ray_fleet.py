@@ -126,17 +126,23 @@ class RayFleet:
         signal_all(doomed, signal.SIGKILL)
 
     async def join_again(self) -> None:
-        """Start the head again, and then the machines, as the operator is told to."""
+        """Start the head again, and then the machines, as the operator is told to.
+
+        The machines are stopped first: Ray starts no head where it sees processes that belong to one, and here it sees
+        those of all machines.
+        """
+        await self._leave()
         await self.start_head()
-        for service in self._services.values():
-            await service.stop()
         await self.join()
 
     async def stop(self) -> None:
-        for service in self._services.values():
-            await service.stop()
+        await self._leave()
         if self._head is not None and self._head.pid is not None:
             await self.kill_head()
+
+    async def _leave(self) -> None:
+        for service in self._services.values():
+            await service.stop()
 
     def _environment(self, name: str) -> dict[str, str]:
         data = self.folder / name
