@@ -14,8 +14,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from io import RawIOBase
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -43,22 +45,28 @@ from generation.workers.frames import encode
 from generation.workers.pipes import Wire, claim_stdout, die_with_parent, open_stdin, read_frame
 
 Send = Callable[[DriverMessage], None]
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
-def list_places() -> dict[str, Place]:
-    """Return every card in the fleet by the name of its member. Blocks."""
+def list_places(known: Mapping[str, str] = _NO_NAMES) -> dict[str, Place]:
+    """Return every card in the fleet by the name of its member. `known`: the names of actors so far. Blocks."""
+    return name_places((node for node in ray.nodes() if node["Alive"]), known)
+
+
+def name_places(nodes: Iterable[Mapping[str, Any]], known: Mapping[str, str]) -> dict[str, Place]:
+    """Return the cards of these nodes by name. An actor keeps its name: one that is at work must not leave the fleet
+    and join it again because another machine of the same name comes or goes."""
+    found = [place for node in sorted(nodes, key=lambda node: str(node["NodeID"])) for place in _places_of(node)]
     places: dict[str, Place] = {}
-    for node in sorted((each for each in ray.nodes() if each["Alive"]), key=lambda each: str(each["NodeID"])):
-        for place in _places_of(node):
-            name = place.seen.name
-            if name in places:  # two machines of one name
-                seen = MemberSeen(name=f"{name}-{place.node_id[:6]}", actor=place.seen.actor, device=place.seen.device)
-                place = Place(seen, place.node_id, place.machine, place.num_gpus)
-            places[place.seen.name] = place
+    for place in sorted(found, key=lambda place: place.seen.actor not in known):
+        name = known.get(place.seen.actor, place.seen.name)
+        if name in places:  # two machines of one name
+            name = f"{place.seen.name}-{place.node_id[:6]}"
+        places[name] = replace(place, seen=msgspec.structs.replace(place.seen, name=name))
     return places
 
 
-def _places_of(node: dict[str, Any]) -> Iterator[Place]:
+def _places_of(node: Mapping[str, Any]) -> Iterator[Place]:
     node_id, machine = str(node["NodeID"]), str(node["NodeName"])
     resources = node["Resources"]
     cards, processors = int(resources.get("GPU", 0)), int(resources.get(CPU_MEMBERS, 0))
@@ -85,7 +93,8 @@ class Driver:
     async def run(self) -> None:
         """Look after the members until cancelled."""
         while True:
-            places = await asyncio.wait_for(asyncio.to_thread(list_places), self._config.start_s)
+            known = {each.place.seen.actor: name for name, each in self._connections.items()}
+            places = await asyncio.wait_for(asyncio.to_thread(list_places, known), self._config.start_s)
             await self._follow(places)
             await asyncio.sleep(self._config.look_s)
 

@@ -1,4 +1,4 @@
-"""How the driver holds a member, without a cluster: what it passes on, and what it keeps back."""
+"""How the driver names and holds members, without a cluster: what it passes on, and what it keeps back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ pytest.importorskip("ray", reason="the extra `fleet` is not installed")
 
 from generation.fleet.member_host import MemberHost
 from generation.fleet.messages import DriverConfig, FromMember, Life, MemberSeen, decode_said, encode_body
+from generation.fleet.ray_driver import name_places
 from generation.fleet.ray_member import MemberConnection, Place
+from generation.fleet.ray_resources import CPU_MEMBERS
 from generation.fleet.version import find_version
 from generation.jobs.protocol import Event, Finished, GenerateCommand, Ready, WorkerLost
 from generation.workers.frames import StartupFailed, WorkerConfig
@@ -96,3 +98,25 @@ async def test_an_order_that_waits_while_its_engine_is_lost_is_dropped(monkeypat
     await asyncio.wait([running])
     await host.close()
     assert [each.image_id for each in said if isinstance(each, Finished)] == ["after-0"]
+
+
+def a_node(node_id: str, machine: str) -> dict[str, Any]:
+    return {"NodeID": node_id, "NodeName": machine, "Resources": {CPU_MEMBERS: 1.0}}
+
+
+def test_an_actor_keeps_its_name_when_machines_of_the_same_name_come_and_go() -> None:
+    """A machine that lost power is back before Ray has noticed: what it paints then is not taken from it."""
+    before, after = a_node("bbbbbbbb", "attic"), a_node("aaaaaaaa", "attic")
+    first = name_places([before], {})
+    assert list(first) == ["attic-0"]
+    known = {place.seen.actor: name for name, place in first.items()}
+    both = name_places([before, after], known)
+    assert {name: place.node_id for name, place in both.items()} == {
+        "attic-0": "bbbbbbbb",
+        "attic-0-aaaaaa": "aaaaaaaa",
+    }
+    known = {place.seen.actor: name for name, place in both.items()}
+    left = name_places([after], known)
+    assert list(left) == ["attic-0-aaaaaa"] and left["attic-0-aaaaaa"].seen.name == "attic-0-aaaaaa"
+    third = a_node("cccccccc", "attic")
+    assert set(name_places([third, after], known)) == {"attic-0", "attic-0-aaaaaa"}
