@@ -101,7 +101,7 @@ def count_end(outcome: str, *, wait_s: float, whole_s: float, error: str | None)
         FAILURES.labels(failure_class(error).code).inc()
 
 
-def count_refusal(error: Exception) -> None:
+def count_refusal(error: BaseException) -> None:
     """Count a request that was refused, by the class of its error."""
     REFUSALS.labels(error.code if isinstance(error, AtelierError) else type(error).__name__).inc()
 

@@ -81,8 +81,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "generation/admission/*.py": (
         BASICS
-        | {f"generation.{room}" for room in ("rules", "requests", "models", "safety", "jobs", "policy", "scheduling")}
-        | {"generation.admission"},
+        | {f"generation.{room}" for room in ("rules", "requests", "images", "models", "safety", "jobs", "policy")}
+        | {"generation.scheduling", "generation.admission"},
         NOT_TORCH,
     ),
     "generation/workers/*.py": (
