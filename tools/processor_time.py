@@ -1,7 +1,8 @@
 """A plugin for pytest that measures the processor time of every file of tests, with the processes they start.
 
-`make test ARGS="-p tools.processor_time"` writes `tests/processor_time.txt`, by which `tests/conftest.py` runs the
-longest files first and marks the slow ones. Time on the clock would say how busy the machine was.
+`make test ARGS="-p tools.processor_time"` writes `tests/processor_time.txt`; a run of one file of tests renews its line
+alone. By the list `tests/conftest.py` runs the longest files first and marks the slow ones. Time on the clock would say
+how busy the machine was.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def pytest_testnodedown(node: Any, error: object | None) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    longest = sorted(_SECONDS.items(), key=lambda item: -item[1])
+    before = (line.split() for line in LIST.read_text(encoding="utf-8").splitlines())
+    known = {path: float(seconds) for seconds, path in before if (LIST.parents[1] / path).is_file()} | _SECONDS
+    longest = sorted(known.items(), key=lambda item: -item[1])
     lines = [f"{seconds:6.1f} {path}\n" for path, seconds in longest if seconds >= 0.5]
     LIST.write_text("".join(lines), encoding="utf-8")
     terminalreporter.write_line(f"{sum(_SECONDS.values()):.0f} s of processor time, written to {LIST.name}")
