@@ -17,6 +17,7 @@ from api.errors import MethodError, UnknownPathError, UnreadableBodyError
 from api.gate import Gate
 from api.jobs.routes import JOBS
 from api.openai.routes import OPENAI
+from api.web.routes import WEB
 from generation import metrics
 from generation.errors import AtelierError
 
@@ -27,7 +28,9 @@ _MAX_REASON = 200
 
 
 def build_app(context: ApiContext, dialects: Sequence[Dialect] = DIALECTS) -> FastAPI:
-    """Return the application that serves the dialects, and a description of them at /openapi.json."""
+    """Return the application that serves the dialects, a description of them at /openapi.json, and pages if set up."""
+    if context.web is not None:
+        dialects = (*dialects, WEB)
     app = FastAPI(
         title="Atelier",
         description="Pictures by the queue, the rules and the quotas of a server.",

@@ -6,10 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from api.web.settings import WebSettings
 from db.stores.api_keys import ApiKeyStore
 from db.stores.deliveries import DeliveryStore
 from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
+from db.stores.operator import OperatorStore
+from db.stores.shares import ShareStore
+from db.stores.usage import UsageStore
 from generation.admission import rooms
 from generation.admission.limiter import AdmissionLimiter
 from generation.clock import Clock
@@ -18,6 +22,7 @@ from generation.images.c2pa import Credentials
 from generation.owner import Owner
 from generation.policy.policy import ChannelContext
 from generation.policy.rate_limit import RateLimiter
+from generation.retry import Problems
 
 PLACE = ChannelContext()
 """Where every request of the API is made: in no channel, so in none that is age-restricted."""
@@ -35,6 +40,14 @@ class SharedRooms(rooms.Rooms, Protocol):
     def history(self) -> HistoryStore: ...
     @property
     def deliveries(self) -> DeliveryStore: ...
+    @property
+    def operator(self) -> OperatorStore: ...
+    @property
+    def usage(self) -> UsageStore: ...
+    @property
+    def problems(self) -> Problems: ...
+    @property
+    def shares(self) -> ShareStore: ...
     @property
     def api_keys(self) -> ApiKeyStore: ...
     @property
@@ -72,3 +85,5 @@ class ApiContext:
     rooms: SharedRooms
     fetch_roles: FetchRoles
     limits: ApiLimits = ApiLimits()
+    web: WebSettings | None = None
+    """Of the pages, where there are some."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import errno
 import ipaddress
@@ -10,6 +11,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from generation.owner import Owner
 
 if TYPE_CHECKING:
     from api.context import FetchRoles, SharedRooms
+    from api.web.settings import NameServers, WebSettings
 
 LOCAL = Owner(guild_id=0, user_id=0)
 """The tenant of keys that are made at the shell: the operator."""
@@ -41,27 +44,70 @@ def require_servable(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_api(settings: Settings, rooms: SharedRooms, fetch_roles: FetchRoles | None = None) -> AsyncIterator[int]:
+async def open_api(
+    settings: Settings, rooms: SharedRooms, fetch_roles: FetchRoles | None = None, name_servers: NameServers = dict
+) -> AsyncIterator[int]:
     """Serve the API while the context lasts; yield its port. Raise `ConfigurationError`."""
     require_servable(settings)
     from api.app import build_app
     from api.context import ApiContext
     from api.server import serve_api
 
-    app = build_app(ApiContext(rooms=rooms, fetch_roles=fetch_roles or _ask_no_one))
+    web = build_web_settings(settings, name_servers) if settings.web_url else None
+    app = build_app(ApiContext(rooms=rooms, fetch_roles=fetch_roles or _ask_no_one, web=web))
     with bind(settings.api_host, settings.api_port) as bound:
         async with serve_api(app, bound) as port:
             yield port
 
 
 @asynccontextmanager
-async def open_api_if_wanted(settings: Settings, rooms: SharedRooms, fetch_roles: FetchRoles) -> AsyncIterator[None]:
+async def open_api_if_wanted(
+    settings: Settings, rooms: SharedRooms, fetch_roles: FetchRoles, name_servers: NameServers
+) -> AsyncIterator[None]:
     """Serve the API while the context lasts, where a port is set."""
     if not settings.api_port:
         yield
         return
-    async with open_api(settings, rooms, fetch_roles):
+    async with open_api(settings, rooms, fetch_roles, name_servers):
         yield
+
+
+def build_web_settings(settings: Settings, name_servers: NameServers) -> WebSettings:
+    """Return what the pages need. Raise `ConfigurationError`."""
+    from api.web.settings import WebSettings
+
+    if settings.web_client_secret is None:
+        raise ConfigurationError(
+            problem="ATELIER_WEB_URL is set, and the pages cannot sign anyone in without ATELIER_WEB_CLIENT_SECRET.",
+            remedy="Copy the client secret from the page OAuth2 of your application at Discord, and enter "
+            f"{settings.web_url}/sign-in/done there as a redirect.",
+        )
+    found = WebSettings(
+        url=settings.web_url,
+        client_id=settings.web_client_id or _read_client_id(settings),
+        client_secret=settings.web_client_secret.get_secret_value(),
+        owner_ids=frozenset(settings.owners),
+        name_servers=name_servers,
+    )
+    if not settings.discord_url:
+        return found
+    base = settings.discord_url.rstrip("/")
+    return replace(found, authorize_url=f"{base}/oauth2/authorize", discord_api_url=f"{base}/api/v10")
+
+
+def _read_client_id(settings: Settings) -> str:
+    """Return the id of the application, which is the first part of its bot's token. Raise `ConfigurationError`."""
+    token = settings.discord_token.get_secret_value() if settings.discord_token is not None else ""
+    head = token.partition(".")[0]
+    try:
+        found = base64.b64decode(head + "=" * (-len(head) % 4)).decode("ascii")
+    except ValueError:
+        found = ""
+    if not found.isdigit():
+        raise ConfigurationError(
+            problem="The pages do not know the id of the application.", remedy="Set ATELIER_WEB_CLIENT_ID."
+        )
+    return found
 
 
 async def _ask_no_one(owner: Owner) -> Sequence[int] | None:

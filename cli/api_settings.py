@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
+
+from generation.loopback import is_loopback_url
 
 
 def _check_host(host: str) -> str:
@@ -14,6 +17,17 @@ def _check_host(host: str) -> str:
     except ValueError:
         raise ValueError("it should be an address of this machine, such as 127.0.0.1 or 0.0.0.0") from None
     return host
+
+
+def _check_url(url: str) -> str:
+    """Return it without a slash at its end. Sessions travel over TLS, or do not leave the machine."""
+    url = url.rstrip("/")
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query):
+        raise ValueError("it should be an address such as https://pictures.example.org, with no path")
+    if parts.scheme == "http" and not is_loopback_url(url):
+        raise ValueError("it should begin with https://, so that no one reads along")
+    return url
 
 
 class ApiChoices(BaseModel):
@@ -26,3 +40,10 @@ class ApiChoices(BaseModel):
     api_tls: bool = Field(
         False, description="A proxy before the API speaks TLS. Without it, the API listens on loopback only."
     )
+    web_url: Annotated[str, AfterValidator(_check_url)] = Field(
+        "", description="The address at which browsers reach the web pages, such as https://pictures.example.org."
+    )
+    web_client_secret: SecretStr | None = Field(
+        None, description="The client secret of the bot's application, for the sign-in of the web pages."
+    )
+    web_client_id: str = Field("", description="The id of the bot's application, where its token does not say it.")

@@ -252,7 +252,7 @@ async def _serve(
         status.on_change = lambda: systemd.describe(status.summary)
         async with (
             serve_pages(settings.health_port, build_pages(settings, app, status), host=settings.http_host),
-            open_api_if_wanted(settings, services, services.member_roles),
+            open_api_if_wanted(settings, services, services.member_roles, services.member_roles.name_servers),
         ):
             systemd.tell(READY)
             await _run_bot(app, services, settings, status, stop)

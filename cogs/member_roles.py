@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import aiohttp
@@ -12,6 +13,8 @@ from generation.owner import Owner
 
 
 class _Client(Protocol):
+    @property
+    def guilds(self) -> Sequence[discord.Guild]: ...
     def get_guild(self, id: int, /) -> discord.Guild | None: ...
 
 
@@ -24,6 +27,10 @@ class MemberRoles:
     def use(self, client: _Client) -> None:
         """Ask this client from now on."""
         self._client = client
+
+    def name_servers(self) -> dict[int, str]:
+        """Return the servers that the bot is in, by id, with their names."""
+        return {} if self._client is None else {guild.id: guild.name for guild in self._client.guilds}
 
     async def __call__(self, owner: Owner) -> tuple[int, ...] | None:
         """Return the ids of the member's roles, None if they are not in the server.

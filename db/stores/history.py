@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.models import DeliveryRow, FavouriteRow, ImageRow, JobRow
+from db.models import DeliveryRow, FavouriteRow, ImageRow, JobRow, ShareRow
 from db.stores.job_rows import build_job
 from db.stores.members import find_key
 from generation.jobs.history import HistoryFilter, Relatives
@@ -35,6 +35,14 @@ class HistoryStore:
         A job without a delivery (a picture painted again because its file was gone) is left out.
         """
         return await self._database.read_apart(lambda session: _page(session, owner, look, limit=limit, before=before))
+
+    async def fetch_guilds(self, user_id: int) -> list[int]:
+        """Return the ids of the guilds (and tenants without one) in which the user has jobs, the newest first."""
+        return await self._database.read(lambda session: _guilds(session, user_id))
+
+    async def fetch_shared(self, guild_id: int, *, limit: int, before: datetime | None = None) -> list[Job]:
+        """Return the jobs that stand in the showcase of a guild, newest first, created before `before`."""
+        return await self._database.read(lambda session: _shared(session, guild_id, limit=limit, before=before))
 
     async def fetch_last(self, owner: Owner, channel_id: int) -> Job | None:
         """Return the owner's newest job with pictures whose message is in that channel; None if there is none."""
@@ -65,6 +73,21 @@ def _page(session: Session, owner: Owner, look: HistoryFilter, *, limit: int, be
     rows.close()
     jobs = {row.id: build_job(row) for row in session.scalars(select(JobRow).where(JobRow.id.in_(found)))}
     return [jobs[job_id] for job_id in found]
+
+
+def _guilds(session: Session, user_id: int) -> list[int]:
+    newest = func.max(JobRow.created_at)
+    mine = select(JobRow.guild_id).where(JobRow.member_key == find_key(session, user_id))
+    return list(session.scalars(mine.group_by(JobRow.guild_id).order_by(newest.desc())))
+
+
+def _shared(session: Session, guild_id: int, *, limit: int, before: datetime | None) -> list[Job]:
+    wanted = select(JobRow).join(ShareRow, ShareRow.job_id == JobRow.id)
+    wanted = wanted.where(ShareRow.guild_id == guild_id, ShareRow.message_id.is_not(None))
+    if before is not None:
+        wanted = wanted.where(JobRow.created_at < before)
+    newest = wanted.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
+    return [build_job(row) for row in session.scalars(newest)]
 
 
 def _last(session: Session, owner: Owner, channel_id: int) -> Job | None:

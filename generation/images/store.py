@@ -40,6 +40,11 @@ class ImageFiles:
         """Of new files since the start: what tells the sweep that it is due."""
         self._unfinished: set[Path] = set()
 
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self._folder
+
     def put(self, data: bytes) -> str:
         """Keep `data` and return its SHA-256. On disk when this returns: synced, then renamed into place.
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
+from fastapi import FastAPI
 
 from api.app import DIALECTS, build_app
 from api.context import ApiContext, ApiLimits
 from api.dialect import Dialect
 from api.server import serve_api
+from api.web.settings import WebSettings
 from cli.api import LOCAL, bind
 from cli.serve import Parts, build_services
 from cogs.services import Services
@@ -50,6 +52,7 @@ class Api:
     people: People
     place: Place
     stack: AsyncExitStack
+    app: FastAPI
 
     async def client(self, owner: Owner = LOCAL, name: str = "test") -> httpx2.AsyncClient:
         """Return a client with a new key of that member."""
@@ -69,6 +72,8 @@ async def opened_api(
     *,
     dialects: Sequence[Dialect] = DIALECTS,
     limits: ApiLimits = ApiLimits(),  # noqa: B008 - frozen
+    web: WebSettings | None = None,
+    port: int = 0,
 ) -> AsyncIterator[Api]:
     """Serve the API of a new service in that folder."""
     shutil.copy(blank_database, folder / "atelier.db")
@@ -88,8 +93,8 @@ async def opened_api(
         )
         services, people = build_services(parts, Settings(data_dir=folder)), People()
         await services.preferences.load()
-        app = build_app(ApiContext(rooms=services, fetch_roles=people, limits=limits), dialects)
-        bound = stack.enter_context(bind("127.0.0.1", 0))
+        app = build_app(ApiContext(rooms=services, fetch_roles=people, limits=limits, web=web), dialects)
+        bound = stack.enter_context(bind("127.0.0.1", port))
         port = await stack.enter_async_context(serve_api(app, bound))
         clients = await stack.enter_async_context(AsyncExitStack())
-        yield Api(f"http://127.0.0.1:{port}", services, people, place, clients)
+        yield Api(f"http://127.0.0.1:{port}", services, people, place, clients, app)

@@ -46,7 +46,8 @@ def test_what_only_discord_shows_is_written_as_people_read_it() -> None:
 
 
 def test_each_error_of_the_api_is_documented() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs/api.md").read_text(encoding="utf-8")
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    page = "".join((docs / name).read_text(encoding="utf-8") for name in ("api.md", "web.md"))
     rows = {f"| {build_reply(kind()).status} | `{build_reply(kind()).code}` |" for kind in iterate_classes(ApiError)}
     assert [row for row in rows - {f"| 400 | `{build_reply(ApiError()).code}` |"} if row not in page] == []
 

@@ -52,7 +52,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "cli/env_file.py": ({"generation.errors", "generation.local_files", "generation.program"}, NOT_TORCH),
     "cli/api.py": ({"api", "cli", "config", "db", "generation"}, NOT_TORCH),
     "cli/serve_api.py": ({"cli", "cogs", "config", "db", "generation"}, NOT_TORCH - {"discord"}),
-    "cli/api_settings.py": (set(), NOT_TORCH),
+    "cli/api_settings.py": ({"generation.loopback"}, NOT_TORCH),
     "cli/cloud_settings.py": ({"generation.cloud.settings"}, NOT_TORCH),
     "cli/monitoring_settings.py": (set(), NOT_TORCH),
     "cli/logging_setup.py": ({"cli.json_logs", "generation.log_context"}, NOT_TORCH),

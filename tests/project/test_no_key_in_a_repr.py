@@ -43,6 +43,9 @@ _HARMLESS = {
     "Settings.civitai_token",  # SecretStr
     "Settings.fleet_token",  # SecretStr
     "Settings.cloud_token",  # SecretStr
+    "Settings.web_client_secret",  # SecretStr
+    "Settings.web_url",  # where browsers go
+    *(f"WebSettings.{name}" for name in ("url", "authorize_url", "discord_api_url")),  # the same
     "CivitaiFile.url",  # without the token
     "TokenizedPrompt.tokens",  # of a text model
     *(f"{field}.key" for field in ("Field", "Text", "Pick", "Choice", "File")),  # names of fields of a form

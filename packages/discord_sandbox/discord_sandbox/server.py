@@ -25,6 +25,7 @@ from discord_sandbox.journal import Journal, Violation
 from discord_sandbox.load_generator import LoadGenerator
 from discord_sandbox.loopback_only import refuse_foreign_requests
 from discord_sandbox.message_service import MAX_REQUEST, MessageService
+from discord_sandbox.oauth2 import OAuth2
 from discord_sandbox.openapi_validator import OpenApiValidator
 from discord_sandbox.page_server import PageServer
 from discord_sandbox.rate_limits import RateLimits
@@ -84,6 +85,7 @@ class Sandbox:
         )
         self.faults = Faults(self.world, self.gateway, self.files)
         self.rate_limits = RateLimits(self.clock)
+        self.oauth2 = OAuth2(self.world, self.clock)
         EventDispatcher(self.world, self.gateway, self.files)
         self.clock.on_jump(self.world.wake)
         # A call that was refused changes nothing, but a waiter may wait for it.
@@ -102,6 +104,7 @@ class Sandbox:
     async def __aenter__(self) -> Sandbox:
         app = self._build_web_app()
         services = Services(self.world, self.files, self._messages, self._commands, self._interactions, self.gateway)
+        self.oauth2.add_to(app)  # before the routes that take every other path
         RestServer(services, self.faults, self.rate_limits, self.journal, self._validator).add_to(app)
         # Discord's CDN has a name of its own, so no folder.
         Cdn(self.world, self.files, prefix="" if self._tls else "/cdn").add_to(app)

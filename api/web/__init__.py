@@ -1,0 +1,1 @@
+"""The web pages: a gallery for members, and a page for operators."""

@@ -1,0 +1,143 @@
+"""The web pages: sign-in with Discord, and who sees what."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from PIL import Image
+
+from api.web.gallery import Look
+from api.web.operator import NotTheOperatorError
+from api.web.sessions import FormError, NotSignedInError
+from api.web.sign_in import SignInError, SignInStateError
+from generation.errors import UnknownJobError
+from generation.owner import Owner
+from tests.api.web_harness import SERVER, Pages, opened_pages
+
+
+@pytest.fixture
+async def pages(tmp_path: Path, blank_database: Path) -> AsyncIterator[Pages]:
+    async with opened_pages(tmp_path, blank_database) as opened:
+        yield opened
+
+
+async def test_a_member_signs_in_looks_and_signs_out(pages: Pages) -> None:
+    job = await pages.painted(pages.ada, count=2)
+    client = await pages.signed_in(pages.ada)
+    page = await client.get("/gallery")
+    assert page.status_code == 200 and "Painters" in page.text and "a red &lt;circle&gt;" in page.text
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    picture = await client.get(f"/gallery/{job.id}/1")
+    assert "Seed</dt><dd>8" in picture.text and f'src="/pictures/{job.id}/0.webp"' in picture.text
+    small = await client.get(f"/pictures/{job.id}/1.webp")
+    assert Image.open(io.BytesIO(small.content)).size == (64, 64)
+    whole = await client.get(f"/pictures/{job.id}/1.png")
+    assert Image.open(io.BytesIO(whole.content)).info["parameters"].startswith("a red <circle>")
+    recipe = await client.get(f"/gallery/{job.id}/1/recipe.json")
+    assert json.loads(recipe.text)["spec"]["seed"] == 8
+    key = page.text.partition('name="form_key" value="')[2].partition('"')[0]
+    left = await client.post("/sign-out", data={"form_key": key})
+    assert left.headers["Location"] == "/"
+    assert (await client.get("/gallery")).status_code == 401
+
+
+async def test_a_picture_is_made_again_from_its_page(pages: Pages) -> None:
+    job = await pages.painted(pages.ada)
+    client = await pages.signed_in(pages.ada)
+    page = (await client.get(f"/gallery/{job.id}/0")).text
+    key = page.partition('name="form_key" value="')[2].partition('"')[0]
+    refused = await client.post(f"/gallery/{job.id}/0/reproduce", data={"form_key": "x"})
+    assert FormError.__doc__ in refused.text
+    sent = await client.post(f"/gallery/{job.id}/0/reproduce", data={"form_key": key})
+    again = await pages.api.services.generation.finished(sent.headers["Location"].split("/")[2])
+    assert again.images[0].file_sha256 == job.images[0].file_sha256
+    assert again.owner == job.owner
+
+
+async def test_many_come_as_a_zip_and_older_ones_on_a_page(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.web.gallery.JOBS_A_PAGE", 1)
+    first, second = await pages.painted(pages.ada), await pages.painted(pages.ada, count=2)
+    client = await pages.signed_in(pages.ada)
+    answer = await client.get("/gallery/download", params={"server": SERVER})
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        names = archive.namelist()
+        assert archive.testzip() is None
+    assert [name.rpartition(first.id)[1] == first.id for name in names] == [False, False, True]
+    page = await client.get("/gallery")
+    assert second.id in page.text and first.id not in page.text
+    more = page.text.partition('hx-get="')[2].partition('"')[0].replace("&amp;", "&")
+    rest = await client.get(more, headers={"HX-Request": "true"})
+    assert first.id in rest.text and "<html" not in rest.text
+
+
+async def test_no_one_sees_what_is_anothers(pages: Pages) -> None:
+    job = await pages.painted(pages.ada)
+    client = await pages.signed_in(pages.bo)
+    paths = [f"/gallery/{job.id}/0", f"/pictures/{job.id}/0.png", f"/pictures/{job.id}/0.webp"]
+    for path in [*paths, f"/gallery/{job.id}/0/recipe.json", f"/gallery/{'x' * 22}/0", "/gallery/../../etc/0"]:
+        answer = await client.get(path)
+        assert answer.status_code == 404, path
+    assert UnknownJobError.__doc__ in (await client.get(paths[0])).text
+    assert "no pictures yet" in (await client.get("/gallery")).text
+    shares = pages.api.services.shares
+    share = await shares.reserve(job.id, guild_id=SERVER, channel_id=1, at=job.created_at)
+    await shares.set_post(share, channel_id=1, message_id=2, is_thread=False)
+    assert (await client.get(paths[1])).status_code == 200
+    shown = await client.get("/gallery", params={"server": SERVER, "kind": "showcase"})
+    assert job.id in shown.text
+    pages.api.people.roles[Owner(SERVER, pages.bo.id)] = None  # Bo leaves
+    pages.api.app.state.web.access._roles.cache_clear()  # the minute for which roles are remembered is over
+    assert (await client.get(paths[1])).status_code == 404
+
+
+async def test_nothing_is_shown_to_who_is_not_signed_in(pages: Pages) -> None:
+    job = await pages.painted(pages.ada)
+    client = await pages.browser()
+    for path in ("/gallery", f"/gallery/{job.id}/0", f"/pictures/{job.id}/0.png", "/gallery/download?server=1001"):
+        answer = await client.get(path)
+        assert answer.status_code == 401 and NotSignedInError.__doc__ in answer.text, path
+    assert (await client.get("/")).status_code == 200
+    assert (await client.get("/static/../routes.py")).status_code == 404
+
+
+async def test_a_sign_in_of_another_browser_is_refused(pages: Pages) -> None:
+    mine, other = await pages.browser(), await pages.browser()
+    ask = (await mine.get("/sign-in")).headers["Location"]
+    agreed = await mine.post(ask, data={"user": str(pages.ada.id)})
+    assert SignInStateError.__doc__ in (await other.get(agreed.headers["Location"])).text
+    assert "sign-in/done" in agreed.headers["Location"]
+    assert (await mine.get(agreed.headers["Location"])).status_code == 303
+    again = await mine.get(agreed.headers["Location"])  # a code is good once
+    assert SignInError.__doc__ in again.text
+    cancelled = await mine.post((await mine.get("/sign-in")).headers["Location"], data={"user": ""})
+    assert parse_qs(urlsplit(cancelled.headers["Location"]).query)["error"] == ["access_denied"]
+    assert SignInError.__doc__ in (await mine.get(cancelled.headers["Location"])).text
+
+
+async def test_the_operator_sees_servers_and_workers_and_pauses(pages: Pages) -> None:
+    await pages.painted(pages.bo, count=3)
+    client, other = await pages.signed_in(pages.ada), await pages.signed_in(pages.bo)
+    for answer in (await other.get("/operator"), await other.post("/operator/pause", data={"is_paused": "true"})):
+        assert answer.status_code == 403 and str(NotTheOperatorError()) in answer.text
+    page = (await client.get("/operator")).text
+    assert "Painters</th><td>0</td><td>0</td><td>3</td>" in page and "paintbox" in page
+    key = page.partition('name="form_key" value="')[2].partition('"')[0]
+    assert FormError.__doc__ in (await client.post("/operator/pause", data={"is_paused": "true"})).text
+    await client.post("/operator/pause", data={"is_paused": "true", "form_key": key})
+    assert pages.api.services.generation.is_paused and await pages.api.services.operator.is_paused()
+    assert "Paused: no new picture is started." in (await client.get("/operator")).text
+    await client.post("/operator/pause", data={"is_paused": "false", "form_key": key})
+    assert not pages.api.services.generation.is_paused
+
+
+def test_a_query_leaves_out_what_is_empty() -> None:
+    look = Look(server=1, words="a b")
+    assert look.build_query() == "server=1&kind=mine&words=a+b"
+    assert replace(look, words="").build_query(before="x") == "server=1&kind=mine&before=x"
