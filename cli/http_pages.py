@@ -27,7 +27,7 @@ _log_of_pages = logging.getLogger(__name__)
 _log_of_pages.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
 """aiohttp would log a traceback for each request that is no HTTP: a stranger could fill the disk with them."""
 MOST_CONNECTIONS = 64
-"""Open at once. One more closes the oldest: who opens many and says nothing shuts nobody out."""
+"""Open at once. One more closes the oldest: one who opens many and says nothing shuts no one out."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Of Prometheus' text format."""
 Facts = Callable[[], dict[str, object]]

@@ -85,7 +85,7 @@ class SpanRecorder:
             self._close(job_id)
 
     def shut_down(self) -> None:
-        """End what is on its way where it has got to, and send all. Blocks, for seconds where nobody listens."""
+        """End what is on its way where it has got to, and send all. Blocks, for seconds where nothing listens."""
         for job_id in list(self._open):
             self._close(job_id)
         self._provider.shutdown()

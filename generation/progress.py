@@ -13,7 +13,7 @@ _done = 0
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A piece of long work. `total` is None where nobody can know it; `is_bytes`: it counts bytes."""
+    """A piece of long work. `total` is None where it is not known; `is_bytes`: it counts bytes."""
 
     what: str
     total: int | None = None
@@ -50,7 +50,7 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
 
 
 def begin(what: str, total: int | None = None, *, is_bytes: bool = False) -> Task:
-    """Return a task that has begun. Whoever has it moves it, and ends it."""
+    """Return a task that has begun. Its holder moves it and ends it."""
     task = Task(what, total, is_bytes)
     _watch(task)
     return task

@@ -34,7 +34,7 @@ HARMLESS = frozenset(
         "firstphase_height",
     )
 )
-"""What clients always send and nobody misses."""
+"""What clients always send, and what makes no difference."""
 _NOTHING = (None, "", 0, 0.0, -1, False, "None")
 
 

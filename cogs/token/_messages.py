@@ -12,7 +12,7 @@ from db.stores.api_keys import MAX_NAME, ApiKey
 CREATED = N_("### Your key “{name}”")
 ONCE = N_("Copy it now: it is shown only this once. To end it, use `/token revoke`.")
 WARNING = N_(
-    "Whoever has it paints in your name: with your quota, under the rules of this server, and in your `/history`."
+    "Anyone who has it paints in your name: with your quota, under the rules of this server, and in your `/history`."
 )
 TITLE = N_("### Your keys here")
 NONE = N_("You have no keys here. `/token create` makes one.")

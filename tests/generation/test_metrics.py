@@ -1,4 +1,4 @@
-"""What is counted has names as Prometheus wants them, and labels that name nobody."""
+"""What is counted has names as Prometheus wants them, and labels that name no one."""
 
 from __future__ import annotations
 
