@@ -104,7 +104,14 @@ def test_the_wheel_holds_the_rooms_and_nothing_else(wheel: Path) -> None:
         expected |= python_files(ROOT / room, room)
     assert {name for name in names if name.endswith(".py")} == expected
     data = {name for name in names if not name.endswith(".py")}
-    assert {Path(name).suffix for name in data} == {".json", ".onnx", ".safetensors", ".txt", ".po", ".ttf"}
+    kinds = {".json", ".onnx", ".safetensors", ".txt", ".po", ".ttf"}
+    assert {Path(name).suffix for name in data} == kinds | {".html", ".css", ".js", ".svg"}
+    pages = {
+        path.relative_to(ROOT).as_posix()
+        for name in ("static", "templates")
+        for path in (ROOT / "api/web" / name).iterdir()
+    }
+    assert pages <= data
     assert {"generation/engine/checkers/nsfwjs.onnx", "generation/engine/checkers/nsfwjs.LICENSE.txt"} <= data
     assert {"generation/images/DejaVuSans.ttf", "generation/images/DejaVuSans.LICENSE.txt"} <= data
     weights = {path.relative_to(ROOT).as_posix() for path in (ROOT / "generation/paintbox").rglob("*.safetensors")}
