@@ -9,9 +9,12 @@ from typing import Protocol
 from api.web.settings import WebSettings
 from db.stores.api_keys import ApiKeyStore
 from db.stores.deliveries import DeliveryStore
+from db.stores.guild_policy import GuildPolicyStore
 from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
 from db.stores.operator import OperatorStore
+from db.stores.reviews import ReviewStore
+from db.stores.settings import SettingsStore
 from db.stores.shares import ShareStore
 from db.stores.usage import UsageStore
 from generation.admission import rooms
@@ -42,6 +45,12 @@ class SharedRooms(rooms.Rooms, Protocol):
     def deliveries(self) -> DeliveryStore: ...
     @property
     def operator(self) -> OperatorStore: ...
+    @property
+    def guild_policy(self) -> GuildPolicyStore: ...
+    @property
+    def guilds(self) -> SettingsStore: ...
+    @property
+    def reviews(self) -> ReviewStore: ...
     @property
     def usage(self) -> UsageStore: ...
     @property

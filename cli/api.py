@@ -15,6 +15,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from cli.logging_setup import list_recent_errors
 from config import Settings
 from generation.admission.errors import MembersUnknownError
 from generation.errors import ConfigurationError
@@ -88,6 +89,7 @@ def build_web_settings(settings: Settings, name_servers: NameServers) -> WebSett
         client_secret=settings.web_client_secret.get_secret_value(),
         owner_ids=frozenset(settings.owners),
         name_servers=name_servers,
+        list_errors=list_recent_errors,
     )
     if not settings.discord_url:
         return found

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import sys
+from collections import deque
 
 from generation.log_context import find_job
 
@@ -19,6 +20,7 @@ CHATTY = ("alembic", "httpx", "httpx2")
 """These log every step or request at INFO, and would tear a progress bar to pieces."""
 HIDDEN = "[secret]"
 TEXT, JSON = "text", "json"
+MAX_RECENT = 20
 _IN_ADDRESS = re.compile(r"((?:webhooks|interactions)/\d+/)[\w.\-]{20,}")
 
 
@@ -55,11 +57,30 @@ class Redacting(logging.Formatter):
         return _IN_ADDRESS.sub(rf"\1{HIDDEN}", line)
 
 
+class RecentErrors(logging.Handler):
+    """Keeps the last errors, each in one line, for the operator's page."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: deque[str] = deque(maxlen=MAX_RECENT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.appendleft(self.format(record).partition("\n")[0])
+
+
+def list_recent_errors() -> list[str]:
+    """Return the last errors in the log, the newest first."""
+    handlers = (each for each in logging.getLogger().handlers if isinstance(each, RecentErrors))
+    return [line for each in handlers for line in each.lines]
+
+
 def configure_logging(level: str, *, form: str = TEXT, secrets: tuple[str, ...] = ()) -> None:
     """Log to standard error from `level` on, as text or as one JSON object a line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Redacting(*secrets, inner=_build_json() if form == JSON else None))
-    logging.basicConfig(level=level, handlers=[handler])
+    recent = RecentErrors()
+    recent.setFormatter(Redacting(*secrets))
+    logging.basicConfig(level=level, handlers=[handler, recent])
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.getLevelNamesMapping()[level], logging.INFO))
     for name in CHATTY:

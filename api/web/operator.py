@@ -1,4 +1,4 @@
-"""The operator's page: what waits for whom, what works on it, what goes wrong. Its only acts are pause and resume."""
+"""The operator's page: what waits for which server, what works on it, what goes wrong; pause, resume and weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -17,8 +17,10 @@ from api.context import ApiContext
 from api.dialect import get_context
 from api.web.pages import get_web, render
 from api.web.sessions import Session, require_form_key
+from db.stores.audit_log import Entry
 from generation.errors import NotAllowedError
 from generation.owner import DM_TENANT, USER_TENANT
+from generation.policy.guild_settings import MAX_WEIGHT, MIN_WEIGHT, say_weight
 from generation.requests.cost import UNITS_PER_STEP
 from generation.scheduling.worker_status import WorkerStatus
 
@@ -35,7 +37,11 @@ class NotTheOperatorError(NotAllowedError):
 class ServerLine:
     """What a server has and had. `steps`: standard steps of the days that are looked at."""
 
+    guild_id: int
     name: str
+    weight: float = 1.0
+    num_reviews: int = 0
+    """Pictures that wait for its moderators."""
     num_running: int = 0
     num_waiting: int = 0
     num_images: int = 0
@@ -71,6 +77,8 @@ async def show_operator(request: Request, days: Annotated[int, Query(ge=1, le=30
         workers=generation.workers,
         speed=_compute_steps_a_minute,
         problems=[str(each) for each in rooms.problems],
+        errors=get_web(request).settings.list_errors(),
+        weights=(MIN_WEIGHT, MAX_WEIGHT),
         unusable=await asyncio.to_thread(generation.list_unusable_models),
         models=generation.catalog.models,
         loaded={each.name for each in generation.loaded_models},
@@ -87,6 +95,23 @@ async def pause(
     rooms = get_context(request).rooms
     await rooms.operator.set_paused(is_paused)
     rooms.generation.pause(is_paused)
+    return RedirectResponse("/operator", 303)
+
+
+@router.post("/operator/weight")
+async def set_weight(
+    request: Request,
+    server: Annotated[int, Form()],
+    weight: Annotated[float, Form()],
+    form_key: Annotated[str, Form(max_length=100)] = "",
+) -> Response:
+    """Give a server another share. Its audit log keeps who did."""
+    session = _require_operator(request)
+    require_form_key(session, form_key)
+    rooms = get_context(request).rooms
+    entry = Entry(session.person.user_id, say_weight(weight))
+    _, after = await rooms.guild_policy.change_settings(server, lambda old: replace(old, weight=weight), entry)
+    rooms.generation.set_weight(server, after.weight)
     return RedirectResponse("/operator", 303)
 
 
@@ -112,15 +137,20 @@ async def _list_servers(context: ApiContext, names: Mapping[int, str], *, days: 
             waiting[guild_id] += sum(not image.status.is_end for image in view.job.images) - num_running
     used = await context.rooms.usage.fetch_guilds(since=context.rooms.clock() - timedelta(days=days))
     usage = {each.guild_id: each.usage for each in used}
+    weights = {each.guild_id: each.weight for each in await context.rooms.guilds.fetch_all()}
+    reviews = await context.rooms.reviews.count_reviews()
     lines = [
         ServerLine(
+            each,
             _TENANTS.get(each) or names.get(each) or f"{each} (bot removed)",
+            weights.get(each, 1.0),
+            reviews.get(each, 0),
             running[each],
             waiting[each],
             usage[each].num_images if each in usage else 0,
             round(usage[each].used / UNITS_PER_STEP) if each in usage else 0,
         )
-        for each in {*running, *waiting, *usage}
+        for each in {*running, *waiting, *usage, *reviews}
     ]
     return sorted(lines, key=lambda each: (-each.num_running - each.num_waiting, -each.steps, each.name))
 

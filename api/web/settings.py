@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 NameServers = Callable[[], Mapping[int, str]]
@@ -21,6 +21,8 @@ class WebSettings:
     owner_ids: frozenset[int] = frozenset()
     """Who sees the operator's page."""
     name_servers: NameServers = dict
+    list_errors: Callable[[], Sequence[str]] = tuple
+    """Returns the last errors in the log, without tracebacks, the newest first."""
 
     @property
     def is_tls(self) -> bool:

@@ -18,19 +18,18 @@ from cogs.common.responses import send_reply, send_text
 from cogs.common.transformers import filter_choices
 from cogs.context import Interaction, ListBuilder, is_operator
 from cogs.error_handler import tell_privately
-from cogs.i18n.gettext import N_, _
+from cogs.i18n.gettext import _
 from cogs.operator import _messages
 from cogs.operator._broadcast import MAX_ANNOUNCEMENT_CHARS, broadcast
 from cogs.operator._cloud import format_spending
 from generation.errors import UnknownJobError
 from generation.owner import NO_SERVERS
 from generation.policy.guild_access import AccessDecision
-from generation.policy.guild_settings import MAX_WEIGHT, MIN_WEIGHT
+from generation.policy.guild_settings import MAX_WEIGHT, MIN_WEIGHT, say_weight
 from generation.policy.quota import MAX_WINDOW_HOURS, Quota, Scope, Unit
 from generation.scheduling.worker_status import compute_units_per_worker_s
 from generation.translatable import Phrase
 
-WEIGHT_CHANGED = N_("the operator gave this server weight {value}")
 MAX_DAYS = 90
 Hours = app_commands.Range[int, 1, MAX_WINDOW_HOURS]
 
@@ -171,9 +170,8 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
         if value is None:
             settings = await services.guilds.fetch(server)
         else:
-            said = Phrase(WEIGHT_CHANGED, value=value)
             _before, settings = await services.guild_policy.change_settings(
-                server, lambda old: replace(old, weight=value), build_audit_entry(interaction, said)
+                server, lambda old: replace(old, weight=value), build_audit_entry(interaction, say_weight(value))
             )
             services.generation.set_weight(server, settings.weight)
         await tell_privately(interaction, _messages.format_weight(server, settings.weight))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from db.batches import repeat_until_none
@@ -37,6 +37,10 @@ class ReviewStore:
     async def fetch_reviews(self, guild_id: int) -> list[Review]:
         """Return what is kept for the guild's moderators, oldest first."""
         return await self._database.read(lambda session: _fetch_reviews(session, guild_id))
+
+    async def count_reviews(self) -> dict[int, int]:
+        """Return how many pictures wait for the moderators of each guild that has some."""
+        return await self._database.read(_count_reviews)
 
     async def drop_reviewed(self) -> list[str]:
         """Forget what was kept long enough, some hundreds a transaction. Return the SHA-256 of the files to remove."""
@@ -77,6 +81,12 @@ def drop_reviews(session: Session, image_ids: Sequence[str]) -> set[str]:
 
 def _drop_some(session: Session, image_ids: Sequence[str]) -> list[str] | None:
     return sorted(drop_reviews(session, image_ids)) if image_ids else None
+
+
+def _count_reviews(session: Session) -> dict[int, int]:
+    counted = select(JobRow.guild_id, func.count()).select_from(ReviewRow)
+    counted = counted.join(ImageRow, ImageRow.id == ReviewRow.image_id).join(JobRow, JobRow.id == ImageRow.job_id)
+    return {row[0]: row[1] for row in session.execute(counted.group_by(JobRow.guild_id))}
 
 
 def _fetch_reviews(session: Session, guild_id: int) -> list[Review]:

@@ -66,3 +66,8 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise UnknownTimeZoneError(name=name[:60]) from None
+
+
+def say_weight(value: float) -> Phrase:
+    """Return what the audit log of a server keeps of its new weight."""
+    return Phrase("the operator gave this server weight {value}", value=value)

@@ -19,6 +19,7 @@ from api.web.sessions import FormError, NotSignedInError
 from api.web.sign_in import SignInError, SignInStateError
 from generation.errors import UnknownJobError
 from generation.owner import Owner
+from generation.policy.guild_settings import say_weight
 from tests.api.web_harness import SERVER, Pages, opened_pages
 
 
@@ -135,6 +136,14 @@ async def test_the_operator_sees_servers_and_workers_and_pauses(pages: Pages) ->
     assert "Paused: no new picture is started." in (await client.get("/operator")).text
     await client.post("/operator/pause", data={"is_paused": "false", "form_key": key})
     assert not pages.api.services.generation.is_paused
+    weight = {"server": str(SERVER), "weight": "2.5", "form_key": key}
+    assert (await other.post("/operator/weight", data=weight)).status_code == 403
+    assert (await client.post("/operator/weight", data=weight | {"weight": "0"})).status_code == 400
+    assert (await client.post("/operator/weight", data=weight)).status_code == 303
+    assert (await pages.api.services.guilds.fetch(SERVER)).weight == 2.5
+    assert "<td>2.5</td>" in (await client.get("/operator")).text
+    written = await pages.api.services.audit_log.fetch_changes(SERVER)
+    assert [(each.user_id, str(each.text)) for each in written] == [(pages.ada.id, str(say_weight(2.5)))]
 
 
 def test_a_query_leaves_out_what_is_empty() -> None:

@@ -9,7 +9,6 @@ import pytest
 from cogs.common.errors import ServerIdError
 from cogs.common.formatting import format_pictures
 from cogs.common.status_lines import PAUSED as BOT_PAUSED
-from cogs.operator._cog import WEIGHT_CHANGED
 from cogs.operator._messages import (
     ALL_BUT_DENIED,
     ALLOWED,
@@ -37,7 +36,7 @@ from generation.errors import ClosedError
 from generation.policy.errors import GuildDeniedError, GuildNotNamedError
 from generation.policy.guild_access import AccessDecision
 from generation.policy.guild_preferences import GuildPreferences
-from generation.policy.guild_settings import GuildSettings
+from generation.policy.guild_settings import GuildSettings, say_weight
 from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, is_going, until_done, until_shown
 
@@ -199,7 +198,7 @@ async def test_usage_over_all_weights_and_models(
     manager = discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
     panel = await told(discord, await manager.slash("settings"))
     changes = (await told(discord, await manager.click(panel, "Who changed what"))).text
-    assert is_said(WEIGHT_CHANGED, changes, value="2\\.5"), "what the operator does to a server, its managers can read"
+    assert is_said(say_weight(2.5).template, changes, value="2\\.5"), "its managers can read what the operator does"
     shown = (await told(discord, await boss.slash("operator models"))).text
     assert "**paintbox** · sd · MIT" in shown
     assert is_said(CHECKED_TWICE, shown)
