@@ -22,6 +22,7 @@ from cli.network import ProxyConnector, named, proxy_for, settle_proxy
 from cogs.common.attachments import fetch_attachment
 from cogs.common.forms import Attached
 from cogs.connection import keep_connected
+from cogs.member_roles import MemberRoles
 from generation.errors import ConfigurationError, InvalidRequestError
 
 
@@ -103,11 +104,14 @@ async def test_the_client_of_discord_goes_through_it() -> None:
     lost = asyncio.Event()
     async with proxy() as it:
         settle_proxy(f"127.0.0.1:{it.port}")  # without a scheme, as curl takes it
-        services: Any = SimpleNamespace(allows_user_installs=False)  # no login gets as far as needing more
+        # No login gets as far as needing more.
+        services: Any = SimpleNamespace(allows_user_installs=False, member_roles=MemberRoles())
         keeping = asyncio.create_task(
             keep_connected(services, "a.b.c", report=lambda _: lost.set(), connector=ProxyConnector)
         )
-        await lost.wait()
+        waiting = asyncio.create_task(lost.wait())
+        await asyncio.wait((waiting, keeping), return_when=asyncio.FIRST_COMPLETED)
+        assert waiting.done(), keeping.result()
         keeping.cancel()
         with suppress(asyncio.CancelledError):
             await keeping

@@ -54,6 +54,7 @@ SMALL = {
         "departures",
     ),  # a row a server
     *("content_rules", "styles", "quotas", "role_boosts", "queue_counters"),  # bounded in each server
+    "api_keys",  # bounded for each member, and ended ones go after 30 days
 }
 IDENTITIES = {"id", "rowid", "job_id", "image_id", "key", "user_id", "sha256"}
 """Columns of which a value names one thing: a job has a few pictures, one delivery; a file is of one picture, and of

@@ -34,6 +34,7 @@ from tests.scenarios.test_ladder import TWENTY_MINUTES_S, settled
 
 RED = "a red circle on a blue background"
 MANAGING = {"block", "defaults", "list", "purge", "quota", "review", "rules", "safety", "settings", "style", "unblock"}
+SERVERS_ONLY = {"token"}
 REPORTING = "Report picture"
 
 
@@ -70,12 +71,16 @@ async def told(discord: Sandbox, asked: Interaction) -> Message:
 async def test_members_commands_come_along_and_those_that_manage_a_server_do_not(
     discord: Sandbox, bot: LivingBot, elsewhere: ScriptedUser, group: ScriptedUser
 ) -> None:
-    assert {command["name"] for command in discord.commands if command["integration_types"] == [0]} == MANAGING | {
-        REPORTING
+    assert {command["name"] for command in discord.commands if command["integration_types"] == [0]} == {
+        *MANAGING,
+        *SERVERS_ONLY,
+        REPORTING,
     }
     for place in (elsewhere, group):
         offered = {command["name"] for command in place.list_visible_commands()}
-        assert {"imagine", "history", "privacy", "Show recipe"} <= offered and not offered & (MANAGING | {REPORTING})
+        assert {"imagine", "history", "privacy", "Show recipe"} <= offered and not offered & (
+            MANAGING | SERVERS_ONLY | {REPORTING}
+        )
 
 
 @pytest.mark.parametrize("where", ["elsewhere", "group"])

@@ -17,6 +17,7 @@ FOR_EVERYBODY = {
     *("about", "cancel", "compare", "control", "help", "history", "imagine", "img2img", "inpaint", "loras", "models"),
     *("me show", "me set", "me reset"),
     *("privacy", "queue", "recipe", "reproduce", "style list", "defaults list", "list show", "upscale", "usage"),
+    *("token create", "token list", "token revoke"),
 }
 WITHOUT_A_HINT = {"style add", "style remove", "defaults set", "defaults reset", "list add", "list remove"}
 """Discord hides groups as a whole, and everybody may look at the styles, defaults and lists."""
