@@ -122,6 +122,19 @@ def test_the_setting_chooses_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
     for form in ("text", "json"):
         logging_setup.configure_logging("INFO", form=form, secrets=(TOKEN,))
     record = logging.LogRecord("canary", logging.INFO, "", 0, f"token={TOKEN} action=up", (), None)
-    text, as_json = (each.format(record) for each in chosen)
+    text, as_json = (each.format(record) for each in chosen if isinstance(each, logging.StreamHandler))
     assert text.endswith("canary token=[secret] action=up")
     assert json.loads(as_json)["action"] == "up"
+
+
+def test_the_last_errors_are_kept_in_one_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.Logger("root")
+    monkeypatch.setattr(logging, "getLogger", lambda name=None: root)
+    monkeypatch.setattr(logging, "basicConfig", lambda level, handlers: [*map(root.addHandler, handlers)])
+    logging_setup.configure_logging("INFO", secrets=(TOKEN,))
+    root.info("calm")
+    for number in range(logging_setup.MAX_RECENT + 1):
+        root.error("token=%s number=%s\nmore", TOKEN, number)
+    found = logging_setup.list_recent_errors()
+    assert len(found) == logging_setup.MAX_RECENT and found[0].endswith("token=[secret] number=20")
+    assert not any("calm" in line or "more" in line for line in found)
