@@ -24,11 +24,17 @@ class Picture:
     png: bytes
 
 
-async def fetch_own_job(context: ApiContext, caller: Caller, job_id: str) -> Job:
-    """Return a job of the one who asks. Raise `UnknownJobError` for any other, so that not even its existence shows."""
+async def fetch_job(context: ApiContext, job_id: str) -> Job:
+    """Return a job of any member as it stands now; the caller decides who may see it. Raise `UnknownJobError`."""
     if len(job_id) != JOB_ID_LENGTH or not job_id.isascii() or not job_id.isalnum():
         raise UnknownJobError
-    job = await context.rooms.jobs.fetch_job(job_id)
+    view = context.rooms.generation.view(job_id)
+    return view.job if view is not None else await context.rooms.jobs.fetch_job(job_id)
+
+
+async def fetch_own_job(context: ApiContext, caller: Caller, job_id: str) -> Job:
+    """Return a job of the one who asks. Raise `UnknownJobError` for any other, so that not even its existence shows."""
+    job = await fetch_job(context, job_id)
     if job.owner != caller.owner:
         raise UnknownJobError
     return job

@@ -9,15 +9,15 @@ from async_lru import alru_cache
 
 from api.context import ApiContext
 from api.keys import ROLES_KEPT_S, Caller
-from api.pictures import list_shown
+from api.pictures import fetch_job, list_shown
 from api.web.settings import WebSettings
 from api.web.sign_in import Person
 from generation.errors import NotAllowedError, UnknownJobError
-from generation.jobs.job import JOB_ID_LENGTH, Image, Job
+from generation.jobs.job import Image, Job
 from generation.owner import DM_TENANT, USER_TENANT, Owner, is_server
 
 MAX_SERVERS = 100
-_TENANTS = {DM_TENANT: "Direct messages", USER_TENANT: "Elsewhere"}
+TENANTS = {DM_TENANT: "Direct messages", USER_TENANT: "Elsewhere"}
 
 
 class NotAMemberError(NotAllowedError):
@@ -50,9 +50,9 @@ class Access:
         names = self._settings.name_servers()
         found = (await self._context.rooms.history.fetch_guilds(person.user_id))[:MAX_SERVERS]
         return [
-            Server(each, _TENANTS.get(each) or names[each])
+            Server(each, TENANTS.get(each) or names[each])
             for each in found
-            if (each in _TENANTS or each in names) and await self._is_member(Owner(each, person.user_id))
+            if (each in TENANTS or each in names) and await self._is_member(Owner(each, person.user_id))
         ]
 
     async def require_member(self, person: Person, guild_id: int) -> Caller:
@@ -81,13 +81,9 @@ class Access:
 
     async def fetch_job(self, person: Person, job_id: str) -> Job:
         """Return such a job. Raise `UnknownJobError`."""
-        if len(job_id) != JOB_ID_LENGTH or not job_id.isascii() or not job_id.isalnum():
-            raise UnknownJobError
-        rooms = self._context.rooms
-        view = rooms.generation.view(job_id)
-        job = view.job if view is not None else await rooms.jobs.fetch_job(job_id)
+        job = await fetch_job(self._context, job_id)
         is_own = job.owner.user_id == person.user_id
-        if not is_own and (not is_server(job.owner.guild_id) or await rooms.shares.fetch(job_id) is None):
+        if not is_own and (not is_server(job.owner.guild_id) or await self._context.rooms.shares.fetch(job_id) is None):
             raise UnknownJobError
         try:
             await self.require_member(person, job.owner.guild_id)

@@ -15,18 +15,17 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.context import ApiContext
 from api.dialect import get_context
+from api.web.access import TENANTS
 from api.web.pages import get_web, render
 from api.web.sessions import Session, require_form_key
 from db.stores.audit_log import Entry
 from generation.errors import NotAllowedError
-from generation.owner import DM_TENANT, USER_TENANT
 from generation.policy.guild_settings import MAX_WEIGHT, MIN_WEIGHT, say_weight
 from generation.requests.cost import UNITS_PER_STEP
 from generation.scheduling.worker_status import WorkerStatus
 
 router = APIRouter(include_in_schema=False)
 DAYS = (1, 7, 30)
-_TENANTS = {DM_TENANT: "Direct messages", USER_TENANT: "Elsewhere"}
 
 
 class NotTheOperatorError(NotAllowedError):
@@ -142,7 +141,7 @@ async def _list_servers(context: ApiContext, names: Mapping[int, str], *, days: 
     lines = [
         ServerLine(
             each,
-            _TENANTS.get(each) or names.get(each) or f"{each} (bot removed)",
+            TENANTS.get(each) or names.get(each) or f"{each} (bot removed)",
             weights.get(each, 1.0),
             reviews.get(each, 0),
             running[each],
