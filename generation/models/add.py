@@ -83,8 +83,7 @@ def add_path(
         for note in filter(None, (found.note, _read_training_scale(path, found))):
             say(note)
         say(f"{name}: {label_one(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
-        with progress.task(f"Reading {name}", count_bytes(path), is_bytes=True):
-            files, stamps = _read_all(path)
+        files, stamps = _read_with_bar(name, path)
         entry = Entry(
             name=name,
             kind=found.kind,
@@ -222,6 +221,11 @@ def check_safety(
         check_file(path)
     else:
         check_part(path)
+
+
+def _read_with_bar(name: str, path: Path) -> tuple[dict[str, str], dict[str, Stamp]]:
+    with progress.task(f"Reading {name}", count_bytes(path), is_bytes=True):
+        return _read_all(path)
 
 
 def _read_all(path: Path) -> tuple[dict[str, str], dict[str, Stamp]]:
