@@ -54,6 +54,12 @@ def test_the_program_cannot_change_itself(name: str, service: dict[str, Any]) ->
     assert service["read_only"] is True and "/tmp" in service["tmpfs"] and service["init"] is True
 
 
+@pytest.mark.parametrize(("name", "service"), [each for each in WHOLE if not each[1]["image"].startswith("atelier")])
+def test_images_of_others_are_named_by_version(name: str, service: dict[str, Any]) -> None:
+    """PostgreSQL by its major version, whose data it reads; the others by their bytes."""
+    assert re.fullmatch(r"postgres:\d+|[\w/]+:v?\d+\.\d+\.\d+@sha256:[0-9a-f]{64}", service["image"])
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_nothing_is_open_to_other_machines(file: str) -> None:
     for name, service in services(file).items():

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from tests.project.test_monitoring import list_metrics, named
 from tests.project.test_versions import ROOT
@@ -28,6 +31,39 @@ def list_expressions() -> list[str]:
 
 def test_the_file_is_what_the_program_writes() -> None:
     assert FILE.read_text(encoding="utf-8") == write_dashboard(), "run python -m tools.dashboard"
+
+
+def list_unknown(given: Any, read: Any, place: str = "") -> list[str]:
+    """Return the places of values that are not there, or are others, once Grafana's types have read them."""
+    if isinstance(given, dict):
+        known = read if isinstance(read, dict) else {}
+        return [found for key in given for found in list_unknown(given[key], known.get(key), f"{place}/{key}")]
+    if isinstance(given, list) and isinstance(read, list) and len(given) == len(read):
+        both = enumerate(zip(given, read, strict=True))
+        return [found for number, (one, other) in both for found in list_unknown(one, other, f"{place}/{number}")]
+    return [] if given == read else [place]
+
+
+def read_as_grafana(dashboard: dict[str, Any]) -> Any:
+    register_default_plugins()
+    return json.loads(JSONEncoder().encode(Dashboard.from_json(dashboard)))
+
+
+def test_grafana_has_a_type_for_every_value() -> None:
+    dashboard = json.loads(write_dashboard())
+    assert list_unknown(dashboard, read_as_grafana(dashboard)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [("gridpos", "/panels/1/gridpos"), ("graphToolTip", "/graphToolTip"), ("legendformat", "/panels/1/targets/0")],
+)
+def test_a_value_that_grafana_does_not_know_is_found(key: str, place: str) -> None:
+    dashboard = json.loads(write_dashboard())
+    holder = dashboard["panels"][1] if key == "gridpos" else dashboard
+    holder = dashboard["panels"][1]["targets"][0] if key == "legendformat" else holder
+    holder[key] = "x"
+    assert any(found.startswith(place) for found in list_unknown(dashboard, read_as_grafana(dashboard)))
 
 
 async def test_it_shows_only_metrics_that_exist(tmp_path: Path) -> None:
