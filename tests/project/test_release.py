@@ -70,7 +70,7 @@ def test_what_is_unreleased_becomes_a_version_with_a_date(tree: Path, capsys: py
     assert status == 0 and f"git push origin HEAD v{NEXT}" in said
     after = (tree / "CHANGELOG.md").read_text()
     assert after.replace(f"\n## [{NEXT}] - 2027-01-02\n", "", 1) == before, "no line is lost or moved"
-    assert f"## [Unreleased]\n\n## [{NEXT}] - 2027-01-02\n\n### Added\n" in after
+    assert f"## [Unreleased]\n\n## [{NEXT}] - 2027-01-02\n\n**In short:** " in after
     assert release.read_version(tree) == NEXT
     commit(tree)
     assert run(tree, "check", f"v{NEXT}", capsys=capsys) == (0, f"The tree is {NEXT}.\n", "")
@@ -80,7 +80,9 @@ def test_the_text_of_a_tag_survives_git(tree: Path, capsys: pytest.CaptureFixtur
     assert run(tree, "cut", NEXT, capsys=capsys)[0] == 0
     commit(tree)
     notes = run(tree, "notes", NEXT, capsys=capsys)[1]
-    assert notes.startswith(f"Atelier {NEXT}\n\n### Added\n- ") and "## [0.1.0]" not in notes
+    assert (
+        notes.startswith(f"Atelier {NEXT}\n\n**In short:** ") and "\n### Added\n" in notes and "## [0.1.0]" not in notes
+    )
     (tree / "notes").write_text(notes)
     git(tree, "tag", "--annotate", "--cleanup=verbatim", "--file=notes", f"v{NEXT}")
     assert git(tree, "tag", "--list", "--format=%(contents)", f"v{NEXT}").strip() == notes.strip()
