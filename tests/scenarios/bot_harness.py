@@ -124,6 +124,8 @@ class LivingBot:
         self.settings = Settings(**{"data_dir": data_dir, "allow_dms": True, "owner_ids": owners} | chosen)
         self.failed_loads = self.settings.engine.failed_loads
         self._tasks: list[asyncio.Task[Any]] = []
+        self.is_running = False
+        """False as well where a stop or a start failed: a test that waits for this bot would wait for nothing."""
         self.clock_ahead = timedelta(0)
         """How wrong the clock of this machine is."""
         if not (data_dir / "atelier.db").exists():
@@ -170,6 +172,7 @@ class LivingBot:
         if self._models_dir is not None:
             following = follow_models(self.generation, watch, self.parts.problems, every_s=0.02)
             self._tasks.append(asyncio.create_task(following, name="models"))
+        self.is_running = True
 
     def _watch_models(self) -> CatalogWatch:
         def open_catalog() -> Catalog:
@@ -220,6 +223,7 @@ class LivingBot:
 
     async def stop(self) -> None:
         """As on SIGTERM: what is under way ends."""
+        self.is_running = False
         await self.client.close()
         for task in self._tasks:
             task.cancel()
@@ -228,6 +232,7 @@ class LivingBot:
 
     async def crash(self) -> None:
         """Everything is cut off where it stands; only the database file and the pictures are left."""
+        self.is_running = False
         if self.worker.pid is not None:
             os.kill(self.worker.pid, signal.SIGKILL)
         # Also discord.py's: a command half done must not go on, or even answer. What is in the hands of the database

@@ -13,6 +13,14 @@ from tests.scenarios.bot_harness import LivingBot, People, judged
 from tests.tally import Tally
 
 
+def pytest_runtest_call(item: pytest.Function) -> None:
+    """Fail a test at once whose bot an earlier test of its file left stopped: it would wait until its patience is over."""
+    for given in item.funcargs.values():
+        bot = getattr(given, "bot", given)
+        if isinstance(bot, LivingBot) and not bot.is_running:
+            pytest.fail("The bot is not running: an earlier test of this file stopped it and failed.", pytrace=False)
+
+
 @pytest.fixture
 async def discord(tally: Tally) -> AsyncIterator[Sandbox]:
     async with judged(tally) as server:
