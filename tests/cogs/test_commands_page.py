@@ -1,21 +1,25 @@
-"""docs/commands.md lists exactly the registered commands with their options, and the buttons."""
+"""The pages of members, managers and operators list exactly the registered commands, their options, and the buttons."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
 from discord import app_commands
 
 from cogs.common.messages import Action
 from cogs.registered import load_offline_bot as offline
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs/commands.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+CHANGES = "defaults set", "defaults reset", "style add", "style remove", "list add", "list remove"
+MANAGERS = "quota", "rules", "settings", "safety", *CHANGES
+MODERATORS = "review", "block", "unblock", "purge"
 
 
-def rows(heading: str) -> list[list[str]]:
+def rows(page: str, heading: str) -> list[list[str]]:
     """Return the cells of the table under a heading, without its head."""
-    part = PAGE.split(f"## {heading}")[1].split("\n## ")[0]
+    part = (DOCS / page).read_text(encoding="utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in part.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
@@ -30,15 +34,38 @@ def registered() -> dict[str, list[str]]:
 
 
 def test_every_command_and_option_is_documented_and_exists() -> None:
-    documented = {row[0].strip("`/"): re.findall(r"`(\w+)`", row[1]) for row in rows("Commands")}
-    assert documented == registered()
+    tables = (
+        rows("commands.md", "Commands"),
+        rows("managing.md", "Commands of managers"),
+        rows("managing.md", "Commands of moderators"),
+        rows("operations.md", "On Discord"),
+    )
+    documented = [(row[0].strip("`/"), re.findall(r"`(\w+)`", row[1])) for table in tables for row in table]
+    assert dict(documented) == registered() and len(documented) == len(registered())
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "names"),
+    [
+        ("managing.md", "Commands of managers", MANAGERS),
+        ("managing.md", "Commands of moderators", MODERATORS),
+        ("operations.md", "On Discord", ("operator",)),
+    ],
+)
+def test_commands_stand_where_their_readers_look(page: str, heading: str, names: tuple[str, ...]) -> None:
+    listed = [row[0].strip("`/") for row in rows(page, heading)]
+    assert listed and all(each.startswith(names) for each in listed)
+    assert {name for name in registered() if name.startswith(names)} == set(listed)
 
 
 def test_every_message_menu_is_documented_and_exists() -> None:
-    assert [row[0] for row in rows("In the menu of a message")] == [menu.name for menu in offline().context_menus]
+    assert [row[0] for row in rows("commands.md", "In the menu of a message")] == [
+        menu.name for menu in offline().context_menus
+    ]
 
 
 def test_every_button_is_documented_and_answered() -> None:
-    documented = {row[1].strip("`") for row in rows("Buttons")}
+    tables = rows("commands.md", "Buttons"), rows("managing.md", "Buttons and forms")
+    documented = {row[1].strip("`") for table in tables for row in table}
     assert documented == {str(action) for action in Action}
     assert set(offline().button_handlers) | set(offline().form_handlers) | {Action.PAGE} == set(Action)

@@ -14,7 +14,7 @@ from tests.tally import Tally
 
 
 def pytest_runtest_call(item: pytest.Function) -> None:
-    """Fail a test at once whose bot an earlier test of its file left stopped: it would wait until its patience is over."""
+    """Fail a test at once whose bot an earlier one left stopped: it would wait until its patience is over."""
     for given in item.funcargs.values():
         bot = getattr(given, "bot", given)
         if isinstance(bot, LivingBot) and not bot.is_running:
