@@ -30,7 +30,7 @@ class Dialect:
     """In place of it, by the path after the prefix: for addresses that take pictures."""
     is_open: bool = False
     """Whether it is answered without a key: pages, which ask in their own way who it is."""
-    answer_error: Callable[[ErrorReply], Response] | None = None
+    answer_error: Callable[[ErrorReply, BaseException], Response] | None = None
     """In place of JSON: for pages."""
 
     def covers(self, path: str) -> bool:
@@ -44,7 +44,7 @@ class Dialect:
         """Return the answer that says what went wrong."""
         reply = build_reply(error)
         if self.answer_error is not None:
-            return self.answer_error(reply)
+            return self.answer_error(reply, error)
         headers = {"Retry-After": str(reply.wait_s)} if reply.wait_s is not None else {}
         if reply.status == 401:
             headers["WWW-Authenticate"] = f'{self.challenge} realm="atelier"'

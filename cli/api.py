@@ -31,9 +31,14 @@ DEFAULT_PORT = 8791
 _EXTRA = ("fastapi", "uvicorn", "jinja2", "python_multipart")
 
 
+def has_packages() -> bool:
+    """Return whether the extra `api` is installed."""
+    return all(find_spec(each) is not None for each in _EXTRA)
+
+
 def require_servable(settings: Settings) -> None:
     """Raise `ConfigurationError` unless the API could be served: its packages are here, its address is safe."""
-    if any(find_spec(each) is None for each in _EXTRA):
+    if not has_packages():
         raise ConfigurationError(
             problem="The packages of the API are not installed.", remedy="Run: pip install 'atelier-bot[api]'"
         )

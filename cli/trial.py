@@ -6,12 +6,14 @@ import asyncio
 import importlib
 import os
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from cli.api import DEFAULT_PORT, bind, has_packages
 from cli.env_file import find_home
 from cli.execution import PROGRAM, chosen_home
 from db.lock import FolderLock, in_use
@@ -19,6 +21,9 @@ from generation.errors import ConfigurationError
 
 _NAMES = ("discord_sandbox", "sandbox")
 """Of the distribution, and of the folder it was in the source tree."""
+_PORTS_TO_TRY = 20
+_OPERATOR = "ada"
+"""Who runs the bot, of the people in the sandbox: the owner of the larger server."""
 
 
 def run_trial(port: int, data_dir: Path | None) -> int:
@@ -32,8 +37,12 @@ def run_trial(port: int, data_dir: Path | None) -> int:
     if (holder := FolderLock(folder).holder()) is not None:
         raise in_use(f"the folder {folder}", holder, "another one with --data-dir")
 
+    pages = f"http://127.0.0.1:{_find_free_port()}" if has_packages() else ""
+
     def build_environment(discord: Any) -> dict[str, str]:
+        discord.application.first_command = "imagine"
         return {
+            **(_join_pages(discord, pages) if pages else {"ATELIER_API_PORT": "0"}),
             "ATELIER_HOME": str(home),
             "ATELIER_DISCORD_URL": discord.url,
             "ATELIER_DISCORD_TOKEN": discord.token,
@@ -45,8 +54,40 @@ def run_trial(port: int, data_dir: Path | None) -> int:
         }
 
     command = [sys.executable, str(PROGRAM), "serve"]
-    serving = launch.run_with_bot(command, port=port, environment=build_environment, say=typer.echo, bot_name="Atelier")
+    hint = "pick who you are, and type a command" + (f"; your pictures are also at {pages}" if pages else "")
+    serving = launch.run_with_bot(
+        command, port=port, environment=build_environment, say=typer.echo, bot_name="Atelier", hint=hint
+    )
     return int(asyncio.run(serving))
+
+
+def _find_free_port() -> int:
+    """Return a free port for the web pages. Raise `ConfigurationError` if there is none."""
+    for port in range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TO_TRY):
+        with suppress(ConfigurationError), bind("127.0.0.1", port):
+            return port
+    raise ConfigurationError(problem="The ports of the web pages are all in use.", remedy="Stop another sandbox.")
+
+
+def _join_pages(discord: Any, url: str) -> dict[str, str]:
+    """Make the web pages known to the local Discord, and return the settings with which the bot serves them."""
+    discord.oauth2.redirect_uris.add(f"{url}/sign-in/done")
+    operator = next(each for each in discord.world.users.values() if each.username == _OPERATOR)
+    discord.application.web_pages.update(
+        {
+            "Gallery": f"{url}/sign-in?to=/gallery",
+            f"Operator, for {operator.display_name}": f"{url}/sign-in?to=/operator",
+        }
+    )
+    return {
+        "ATELIER_API_PORT": url.rpartition(":")[2],
+        "ATELIER_API_HOST": "127.0.0.1",
+        "ATELIER_API_TLS": "false",
+        "ATELIER_WEB_URL": url,
+        "ATELIER_WEB_CLIENT_ID": str(discord.application.id),
+        "ATELIER_WEB_CLIENT_SECRET": discord.oauth2.secret,
+        "ATELIER_OWNER_IDS": str(operator.id),
+    }
 
 
 def _import_launch() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from api.dialect import get_context
 from api.errors import ErrorReply
 from api.web.access import Access
 from api.web.gallery import SmallPictures
-from api.web.sessions import Session, Sessions
+from api.web.sessions import NotSignedInError, Session, Sessions
 from api.web.settings import WebSettings
 
 FOLDER = Path(__file__).parent
+PAGE = "/[A-Za-z0-9][A-Za-z0-9/]{0,99}"
+"""The path of one of these pages, as a pattern; never the address of another site, such as //example.org."""
 SAFE = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -78,7 +81,8 @@ def write(name: str, session: Session | None, **values: Any) -> str:
     return _TEMPLATES.get_template(name).render(session=session, **values)
 
 
-def answer_error(reply: ErrorReply) -> Response:
-    """Return the page that says what went wrong; it knows no one."""
-    page = write("error.html", None, is_operator=False, reply=reply)
+def answer_error(reply: ErrorReply, error: BaseException) -> Response:
+    """Return the page that says what went wrong; it knows no one, but where they wanted to go."""
+    to = error.to if isinstance(error, NotSignedInError) else ""
+    page = write("error.html", None, is_operator=False, reply=reply, to=to if re.fullmatch(PAGE, to) else "/gallery")
     return HTMLResponse(page, status_code=reply.status, headers=SAFE)

@@ -15,7 +15,7 @@ from api.pictures import read_picture
 from api.web import operator
 from api.web.access import Server
 from api.web.gallery import MAX_DOWNLOADED, Card, Look, fetch_page, write_zip
-from api.web.pages import FOLDER, answer_error, get_web, render
+from api.web.pages import FOLDER, PAGE, answer_error, get_web, render
 from api.web.sessions import require_form_key
 from api.web.sign_in import SignInError, build_authorize_url, fetch_person
 from generation.images.metadata import format_parameters
@@ -27,6 +27,7 @@ _STATIC = {"icon.svg": "image/svg+xml", "style.css": "text/css", "htmx.min.js": 
 Kind = Annotated[str, Query(pattern="^(mine|favourites|showcase)$")]
 Words = Annotated[str, Query(max_length=200)]
 Time = Annotated[str, Query(max_length=40)]
+PagePath = Annotated[str, Query(pattern=f"^{PAGE}$")]
 
 
 @router.get("/")
@@ -48,27 +49,27 @@ async def show_static(name: str) -> Response:
 
 
 @router.get("/sign-in")
-async def sign_in(request: Request) -> Response:
-    """Send the browser to Discord."""
+async def sign_in(request: Request, to: PagePath = "/gallery") -> Response:
+    """Send the browser to Discord. `to`: the page that it comes back to."""
     web = get_web(request)
     answer = RedirectResponse("", 303)
-    answer.headers["Location"] = build_authorize_url(web.settings, web.sessions.begin_state(answer))
+    answer.headers["Location"] = build_authorize_url(web.settings, web.sessions.begin_state(answer, to))
     return answer
 
 
 @router.get("/sign-in/done")
 async def end_sign_in(
     request: Request,
-    state: Annotated[str, Query(max_length=100)] = "",
+    state: Annotated[str, Query(max_length=300)] = "",
     code: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """Take what Discord says of who it is."""
     web = get_web(request)
-    web.sessions.require_state(request, state)
+    to = web.sessions.require_state(request, state)
     if not code:  # the member said no
         raise SignInError
     person = await fetch_person(web.settings, code)
-    answer = RedirectResponse("/gallery", 303)
+    answer = RedirectResponse(to, 303)
     web.sessions.begin(answer, person)
     return answer
 

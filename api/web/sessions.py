@@ -23,6 +23,11 @@ COOKIE, STATE_COOKIE = "atelier-session", "atelier-sign-in"
 class NotSignedInError(NoKeyError):
     """Sign in first."""
 
+    def __init__(self, to: str = "") -> None:
+        super().__init__()
+        self.to = to
+        """The page that was asked for."""
+
 
 class FormError(ApiError):
     """This form is too old. Load the page again."""
@@ -65,7 +70,7 @@ class Sessions:
         """Return who asks. Raise `NotSignedInError`."""
         session = self.find(request)
         if session is None:
-            raise NotSignedInError
+            raise NotSignedInError(request.url.path if request.method == "GET" else "")
         return session
 
     def end(self, request: Request, response: Response) -> None:
@@ -73,17 +78,18 @@ class Sessions:
         self._found.pop(_digest(key), None)
         response.delete_cookie(self._name(COOKIE))
 
-    def begin_state(self, response: Response) -> str:
-        """Return a value that has to come back from Discord, and bind it to this browser."""
-        state = secrets.token_urlsafe(24)
+    def begin_state(self, response: Response, to: str) -> str:
+        """Return a value that has to come back from Discord, bound to this browser; `to` is where it leads then."""
+        state = f"{secrets.token_urlsafe(24)}{to}"
         self._set(response, STATE_COOKIE, state, lasts_s=STATE_LASTS_S)
         return state
 
-    def require_state(self, request: Request, state: str) -> None:
-        """Raise `SignInStateError` unless this browser began that sign-in."""
+    def require_state(self, request: Request, state: str) -> str:
+        """Return where this sign-in leads. Raise `SignInStateError` unless this browser began it."""
         expected = request.cookies.get(self._name(STATE_COOKIE), "")
         if not expected or not secrets.compare_digest(expected.encode(), state.encode()):
             raise SignInStateError
+        return "/" + state.partition("/")[2]
 
     def _name(self, name: str) -> str:
         return f"__Host-{name}" if self._is_tls else name

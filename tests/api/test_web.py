@@ -104,6 +104,7 @@ async def test_nothing_is_shown_to_who_is_not_signed_in(pages: Pages) -> None:
     for path in ("/gallery", f"/gallery/{job.id}/0", f"/pictures/{job.id}/0.png", "/gallery/download?server=1001"):
         answer = await client.get(path)
         assert answer.status_code == 401 and NotSignedInError.__doc__ in answer.text, path
+        assert f'/sign-in?to={path.partition("?")[0] if "." not in path else "/gallery"}"' in answer.text
     assert (await client.get("/")).status_code == 200
     assert (await client.get("/static/../routes.py")).status_code == 404
 
@@ -120,6 +121,16 @@ async def test_a_sign_in_of_another_browser_is_refused(pages: Pages) -> None:
     cancelled = await mine.post((await mine.get("/sign-in")).headers["Location"], data={"user": ""})
     assert parse_qs(urlsplit(cancelled.headers["Location"]).query)["error"] == ["access_denied"]
     assert SignInError.__doc__ in (await mine.get(cancelled.headers["Location"])).text
+
+
+async def test_a_sign_in_leads_back_to_the_page_and_to_no_other_site(pages: Pages) -> None:
+    client = await pages.browser()
+    for to in ("/operator", f"/gallery/{'x' * 22}/0"):
+        ask = (await client.get("/sign-in", params={"to": to})).headers["Location"]
+        agreed = await client.post(ask, data={"user": str(pages.ada.id)})
+        assert (await client.get(agreed.headers["Location"])).headers["Location"] == to
+    for to in ("//example.org", "https://example.org", "/\\example.org", "gallery", "/a\r\nb", "/" + "a" * 200):
+        assert (await client.get("/sign-in", params={"to": to})).status_code == 400, to
 
 
 async def test_the_operator_sees_servers_and_workers_and_pauses(pages: Pages) -> None:

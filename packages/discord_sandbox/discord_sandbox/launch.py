@@ -24,11 +24,12 @@ async def run_with_bot(
     environment: Callable[[Sandbox], Mapping[str, str]],
     say: Callable[[str], None],
     bot_name: str = "Bot",
+    hint: str = "pick who you are, and type a command",
 ) -> int:
     """Serve a seeded Discord, run `command` beside it until interrupted, and return its exit status.
 
     `environment` says how the bot learns the address and token. A taken `port` gives way to the next free one.
-    `say` prints a line to the person who waits.
+    `say` prints a line to the person who waits; `hint` is what it says they can do once all is there.
     """
     stop = _on_signals()
     async with contextlib.AsyncExitStack() as stack:
@@ -37,19 +38,19 @@ async def run_with_bot(
         say("The bot is starting; its first start loads the model, which takes a few seconds ...")
         bot = await asyncio.create_subprocess_exec(*command, env={**os.environ, **environment(discord)})
         try:
-            return await _watch(bot, discord, stop, say)
+            return await _watch(bot, stop, say, discord, hint)
         finally:
             await _end(bot)
 
 
 async def _watch(
-    bot: asyncio.subprocess.Process, discord: Sandbox, stop: asyncio.Event, say: Callable[[str], None]
+    bot: asyncio.subprocess.Process, stop: asyncio.Event, say: Callable[[str], None], discord: Sandbox, hint: str
 ) -> int:
     ended, stopped = asyncio.create_task(bot.wait()), asyncio.create_task(stop.wait())
     ready = asyncio.create_task(discord.wait_until_ready(timeout_s=600))
     await asyncio.wait((ended, stopped, ready), return_when=asyncio.FIRST_COMPLETED)
     if ready.done() and not ended.done() and not stopped.done():
-        say(f"Ready. Open {discord.url}, pick who you are, and type a command. Ctrl-C stops everything.")
+        say(f"Ready. Open {discord.url}, {hint}. Ctrl-C stops everything.")
         await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
     for task in (stopped, ready):
         task.cancel()

@@ -31,6 +31,8 @@ _SHOWN = (
     "bot_public",
     "bot_require_code_grant",
 )
+PLAYED = "discord-sandbox-user"
+"""The cookie that tells who is signed in to Discord in this browser: whose tab was opened last."""
 _LASTS = timedelta(days=7)
 _CODE_LASTS = timedelta(minutes=1)
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -75,6 +77,9 @@ class OAuth2:
 
     async def _ask(self, request: web.Request) -> web.Response:
         self._require_known(request.query)
+        played = self._find_person(request.cookies.get(PLAYED))
+        if played is not None and request.query.get("prompt") == "none":  # Discord asks only who never agreed
+            raise self._send_back(request, played)
         people = [each for each in self._world.users.values() if not each.is_bot]
         buttons = [
             f'<button name="user" value="{each.id}">{html.escape(each.display_name)}</button>' for each in people
@@ -85,14 +90,18 @@ class OAuth2:
 
     async def _agree(self, request: web.Request) -> web.Response:
         self._require_known(request.query)
-        form, target = await request.post(), request.query["redirect_uri"]
-        answer = {"state": request.query.get("state", "")}
-        user = self._world.users.get(int(str(form["user"]))) if form.get("user") else None
-        if user is None or user.is_bot:
-            answer["error"] = "access_denied"
-        else:
-            answer["code"] = self.grant(user, target)
-        raise web.HTTPSeeOther(f"{target}{'&' if urlsplit(target).query else '?'}{urlencode(answer)}")
+        raise self._send_back(request, self._find_person((await request.post()).get("user")))
+
+    def _find_person(self, user_id: Any) -> User | None:
+        user = self._world.users.get(int(user_id)) if str(user_id).isdecimal() else None
+        return None if user is None or user.is_bot else user
+
+    def _send_back(self, request: web.Request, user: User | None) -> web.HTTPSeeOther:
+        """Return the way back to the application, with a code of the account that agreed, if one did."""
+        target = request.query["redirect_uri"]
+        said = {"error": "access_denied"} if user is None else {"code": self.grant(user, target)}
+        answer = {"state": request.query.get("state", ""), **said}
+        return web.HTTPSeeOther(f"{target}{'&' if urlsplit(target).query else '?'}{urlencode(answer)}")
 
     def grant(self, user: User, redirect_uri: str) -> str:
         """Return a code, as if that account had agreed."""

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from discord_sandbox.localization import LOCALES
 from discord_sandbox.message_content import Upload
+from discord_sandbox.oauth2 import PLAYED
 from discord_sandbox.page_socket import Tab
 from discord_sandbox.page_view import is_playable
 from discord_sandbox.tab_context import TabContext
@@ -50,8 +51,10 @@ class PageServer:
 
     async def _serve_tab(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(heartbeat=30)
-        await socket.prepare(request)
         user = find_person(self._context.world, request.query.get("as", ""))
+        if user is not None:
+            socket.set_cookie(PLAYED, str(user.id), httponly=True, samesite="Lax")
+        await socket.prepare(request)
         if user is None:
             await socket.close(code=4404, message=b"there is no user")
             return socket

@@ -88,6 +88,8 @@ def build_world_view(world: World, you: User, *, is_connected: bool) -> Json:
         "direct": direct,
         "groups": [build_channel_view(channel, None) for channel in groups],
         "hasApp": you.id in world.application.installed_by_users,
+        "firstCommand": world.application.first_command,
+        "webPages": [{"name": name, "url": url} for name, url in world.application.web_pages.items()],
     }
 
 

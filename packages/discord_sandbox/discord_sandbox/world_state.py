@@ -34,6 +34,10 @@ class Application:
         self.installed_by_users: set[int] = set()
         self.presence = ""
         """What the bot says that it is doing."""
+        self.first_command = ""
+        """The command that the page offers first: what a newcomer should try."""
+        self.web_pages: dict[str, str] = {}
+        """Addresses of web pages that the bot has beside Discord, by their names."""
 
 
 class WorldState:

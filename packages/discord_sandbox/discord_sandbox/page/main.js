@@ -206,7 +206,7 @@ function renderWelcome() {
   if (!place) return;
   const { channel, guild } = place;
   const known = paths(state.commands);
-  const best = known.find(({ node }) => (node.options || []).some((option) => option.required && option.type === 3)) || known[0];
+  const best = known.find(({ path }) => path === state.world.firstCommand) || known.find(({ node }) => (node.options || []).some((option) => option.required && option.type === 3)) || known[0];
   const sign = h("div", { class: `welcome-sign ${signOf(channel)}`, "aria-hidden": "true" }, channel.type === 1 ? h("img", { src: state.world.bot.avatar, alt: "" }) : icon(signOf(channel)));
   const ranked = best ? [best, ...known.filter((item) => item !== best)] : known;
   const offers = ranked.slice(0, OFFERS).map((item) => h("button", { class: `offer ${item === best ? "best" : ""}`, type: "button", title: item.node.description, onclick: () => channel.canSend && startCommand(item) }, h("b", {}, "/" + item.path), h("small", {}, item.node.description)));

@@ -40,6 +40,15 @@ function renderChannels() {
   const list = guild ? ordered(guild.channels) : [state.world.direct, ...state.world.groups];
   const head = h("h3", { class: "section-title" }, guild ? "Text channels" : "Your direct messages");
   $("#channels").replaceChildren(head, h("ul", {}, list.map((channel) => h("li", {}, channelLink(channel, place)))));
+  renderWebPages();
+}
+
+// What the bot has beside Discord. They sign you in as who you are here.
+function renderWebPages() {
+  const { webPages, bot } = state.world;
+  const link = ({ name, url }) => h("a", { class: "channel", href: url, target: "_blank", rel: "noopener" }, icon("open"), h("span", { class: "channel-name" }, name), h("span", { class: "sr-only" }, "(opens in a new tab)"));
+  const list = h("ul", {}, webPages.map((page) => h("li", {}, link(page))));
+  fill($("#web-pages"), webPages.length ? [h("h3", { class: "section-title" }, `Web pages of ${bot.name}`), list] : []);
 }
 
 function ordered(channels) {
