@@ -17,6 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from tests.generation.engine.toy import NUM_LETTER_WORDS, make_scheduler, make_tokenizer, save_toy, save_toy_xl
 from tests.generation.engine.toy_flow import save_toy_klein, save_toy_zimage
+from tests.generation.engine.toy_qwen import save_toy_qwenimage
 
 _BLOCKS = {
     "block_out_channels": (128, 256, 512, 512),
@@ -30,6 +31,7 @@ _TOYS: dict[str, Callable[..., Path]] = {
     "sdxl": save_toy_xl,
     "zimage": save_toy_zimage,
     "klein": save_toy_klein,
+    "qwenimage": save_toy_qwenimage,
 }
 
 

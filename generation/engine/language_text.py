@@ -1,4 +1,4 @@
-"""Reads prompts with a language model (Qwen3) in the place of CLIP: one user's turn of a chat, padded to one length.
+"""Reads prompts with a language model in the place of CLIP: one user's turn of a chat, padded to one length.
 
 Such an encoder has no weights of words: brackets and numbers are read as they stand.
 """
@@ -16,8 +16,28 @@ from generation.engine.model_folder import ModelFolder
 
 MAX_TOKENS = 512
 """Tokens that are read, those of the chat included: what the stock pipelines read."""
-_BEFORE, _BEHIND = "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"
-"""What the chat template of Qwen3 puts around one turn of a user, as text: no template of a folder is run."""
+
+
+class Chat(NamedTuple):
+    """What is put around a prompt, as text: no template of a folder is run.
+
+    `unseen`: tokens at the front that the encoder reads and the denoiser is not shown. They count beside `MAX_TOKENS`.
+    """
+
+    before: str
+    behind: str
+    unseen: int = 0
+
+
+ASKING = Chat("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n")
+"""What the chat template of Qwen3 puts around one turn of a user."""
+DESCRIBING = Chat(
+    "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, spatial"
+    f" relationships of the objects and background:<|im_end|>\n{ASKING.before}",
+    ASKING.behind,
+    unseen=34,
+)
+"""What Qwen-Image and its kind put around it."""
 
 
 class Read(NamedTuple):
@@ -28,32 +48,36 @@ class Read(NamedTuple):
 
 
 class LanguageText:
-    """A tokenizer and its language model."""
+    """A tokenizer and its language model, of a class of transformers."""
 
-    def __init__(self, folder: ModelFolder, device: Device, *, behind: str = "") -> None:
-        """`behind`: text after the prompt's turn, where a pipeline adds some."""
+    def __init__(self, folder: ModelFolder, device: Device, cls: Any = Qwen3Model, *, chat: Chat = ASKING) -> None:
         self._tokenizer = folder.language_tokenizer("tokenizer")
-        self.encoder = folder.language_text(Qwen3Model, "text_encoder", device)
+        self.encoder = folder.language_text(cls, "text_encoder", device)
         self._device = device
-        self._behind = _BEHIND + behind
+        self._chat = chat
+
+    @property
+    def unseen(self) -> int:
+        """Tokens at the front that are not shown to the denoiser."""
+        return self._chat.unseen
 
     def read(self, prompt: str) -> Read:
         """Return the tokens of a prompt in its turn of a chat; no model runs. The template is cut where it is too
         long, as the stock pipelines cut it."""
-        text = f"{_BEFORE}{prompt}{self._behind}"
+        text = f"{self._chat.before}{prompt}{self._chat.behind}"
         found = self._tokenizer(text, return_offsets_mapping=True, verbose=False)
-        ids = tuple(found.input_ids)
-        if len(ids) <= MAX_TOKENS:
+        ids, most = tuple(found.input_ids), MAX_TOKENS + self._chat.unseen
+        if len(ids) <= most:
             return Read(ids)
-        unread = found.offset_mapping[MAX_TOKENS][0] - len(_BEFORE)
-        return Read(ids[:MAX_TOKENS], prompt[unread:].strip())
+        unread = found.offset_mapping[most][0] - len(self._chat.before)
+        return Read(ids[:most], prompt[unread:].strip())
 
-    def hidden_states(self, ids: tuple[int, ...]) -> tuple[Tensor, ...]:
-        """Return the states after every layer, (1, `MAX_TOKENS`, width) each.
+    def hidden_states(self, ids: tuple[int, ...], *, length: int = MAX_TOKENS) -> tuple[Tensor, ...]:
+        """Return the states after every layer, (1, `length`, width) each.
 
-        Always one prompt at the full length: the bits of an encoder depend on its shape.
+        Always one prompt at a length that it alone decides: the bits of an encoder depend on its shape.
         """
-        padding = MAX_TOKENS - len(ids)
+        padding = length - len(ids)
         there = torch.tensor([[*ids, *[self._tokenizer.pad_token_id] * padding]], device=self._device.torch_device)
         mask = torch.zeros_like(there, dtype=torch.bool)
         mask[:, : len(ids)] = True

@@ -41,7 +41,7 @@ def load_language(cls: Any, part: Path, device: Device, settings: Path | None = 
     """
     if part.is_dir():
         check_part(part)
-        if not holds_small(part):
+        if not (cls.config_class.base_config_key or holds_small(part)):  # else it is a part of what lies there
             return load_transformer(cls, part, device, attention="sdpa")
         settings = part
     else:

@@ -28,6 +28,8 @@ Settings = Mapping[str, Any]
 _WHOLE = 0.9
 """Part of the text encoder's ids that must stand for a word."""
 _MORE_INPUTS = ("time_cond_proj_dim", "class_embed_type", "num_class_embeds", "encoder_hid_dim", "encoder_hid_dim_type")
+_OTHER_INPUTS = ("use_additional_t_cond", "use_layer3d_rope", "zero_cond_t")
+"""Settings of relatives of Qwen-Image: of those that paint in layers, and of those that edit pictures."""
 _OTHER_SETTINGS = "Name a model folder of the same kind with --config."
 _FETCH = "Fetch the model again."
 
@@ -47,13 +49,17 @@ def check_parts(folder: Path, family: str, *, has_other_vae: bool = False) -> No
     else:
         _check_transformer(denoiser, info, texts)
     if not has_other_vae:
-        vae = read_json(folder / "vae" / "config.json")
-        if (
-            channels := vae.get("latent_channels", LATENT_CHANNELS if info.reads_clip else info.latent_channels)
-        ) != info.latent_channels:
+        channels = read_latent_channels(read_json(folder / "vae" / "config.json"), info)
+        if channels != info.latent_channels:
             raise IncompatibleFileError(f"has a VAE of {channels} latent channels, not {info.latent_channels}")
     for part, text in zip(FAMILIES[family].text_encoders, texts, strict=True):
         _check_words(folder / part.replace("text_encoder", "tokenizer"), _number(text, "vocab_size", 49408))
+
+
+def read_latent_channels(vae: Settings, info: FamilyInfo) -> object:
+    """Return the channels of the latents that a VAE's settings name; where they do not, those of its class."""
+    usual = LATENT_CHANNELS if info.reads_clip else info.latent_channels
+    return vae.get("latent_channels", vae.get("z_dim", usual))
 
 
 def check_checkpoint(shapes: Shapes, folder: Path, family: str) -> None:
@@ -105,6 +111,8 @@ def _check_transformer(transformer: Settings, info: FamilyInfo, texts: list[Sett
     wanted = info.latent_channels * info.cells_per_latent
     if (channels := transformer.get("in_channels", wanted)) != wanted:
         raise IncompatibleFileError(f"has a transformer that takes {channels} channels, not {wanted}")
+    if other := next((flag for flag in _OTHER_INPUTS if transformer.get(flag)), ""):
+        raise IncompatibleFileError(f"has a transformer that takes other inputs than those of {info.title} ({other})")
     width, reads = transformer.get(info.text_width, 0), sum(_number(text, "hidden_size", 2560) for text in texts)
     if isinstance(width, int) and width and width != reads * info.text_layers:
         problem = f"mixes the parts of two models: its text is {reads * info.text_layers} numbers a token wide, its"

@@ -68,6 +68,7 @@ def _defaults(native_px: int) -> Defaults:
 
 
 _QWEN, _QWEN_WORDS = ("Qwen3Model", "Qwen3ForCausalLM"), ("Qwen2Tokenizer", "Qwen2TokenizerFast")
+_QWEN_VL = ("Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLModel")
 _KLEIN = FamilyInfo(
     name="klein",
     title="FLUX.2 klein 4B",
@@ -127,6 +128,25 @@ _TABLE = (
         is_flow=True,
         reads_clip=False,
         defaults=Defaults(steps=28, guidance=5.0, sampler="Euler", native_px=1024),
+    ),
+    FamilyInfo(
+        name="qwenimage",
+        title="Qwen-Image",
+        pipelines=("QwenImagePipeline",),
+        components={
+            "text_encoder": _QWEN_VL,
+            "tokenizer": _QWEN_WORDS,
+            "transformer": "QwenImageTransformer2DModel",
+            "vae": "AutoencoderKLQwenImage",
+        },
+        denoiser="transformer",
+        latent_channels=16,
+        cells_per_latent=4,
+        text_width="joint_attention_dim",
+        side_multiple_px=16,
+        is_flow=True,
+        reads_clip=False,
+        defaults=Defaults(steps=28, guidance=4.0, sampler="Euler", native_px=1024),
     ),
     _KLEIN,
     replace(_KLEIN, name="klein9b", title="FLUX.2 klein 9B", num_blocks=8),

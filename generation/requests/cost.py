@@ -64,6 +64,7 @@ WORK: Mapping[str, Work] = {
     "klein": Work(4.0406, 8.2228, 0.4010),
     "klein9b": Work(9.1331, 18.4813, 0.6844),
     "zimage": Work(1.3618, 14.5505, 0.6416, Work(0.7809, 9.3443, 0.3810)),
+    "qwenimage": Work(2.2010, 17.5653, 0.9624),
 }
 """By the engine's family: floating point operations of its network, counted, over those of `sd` at 512 x 512."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from generation.engine.devices import Device
 from generation.engine.families.base import Family
 from generation.engine.families.klein import Klein
+from generation.engine.families.qwenimage import QwenImage
 from generation.engine.families.sd import StableDiffusion
 from generation.engine.families.sdxl import StableDiffusionXL
 from generation.engine.families.zimage import ZImage
@@ -23,4 +24,5 @@ FAMILIES: Mapping[str, Callable[[Model, ModelFolder, Device, EngineSettings], Fa
     "zimage": ZImage,
     "klein": Klein,
     "klein9b": Klein,
+    "qwenimage": QwenImage,
 }

@@ -20,15 +20,15 @@ from generation.engine.devices import Device
 from generation.engine.families.base import Conditioning, guide_rows
 from generation.engine.families.flow import Flow
 from generation.engine.families.sd import PromptCache
-from generation.engine.language_text import MAX_TOKENS, LanguageText, Read
+from generation.engine.language_text import ASKING, MAX_TOKENS, LanguageText, Read
 from generation.engine.model_folder import ModelFolder
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
 
 _LAYERS = (9, 18, 27)
-_NO_THOUGHTS = "<think>\n\n</think>\n\n"
-"""What Qwen3's chat template adds where the model is not to think."""
+_CHAT = ASKING._replace(behind=f"{ASKING.behind}<think>\n\n</think>\n\n")
+"""Qwen3's chat template where the model is not to think."""
 _PATCH = 2
 
 
@@ -53,7 +53,7 @@ class Klein(Flow):
 
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
-        self._text = LanguageText(folder, device, behind=_NO_THOUGHTS)
+        self._text = LanguageText(folder, device, chat=_CHAT)
         self._transformer = folder.transformer(Flux2Transformer2DModel, device)
         self._vae = folder.vae(device, AutoencoderKLFlux2)
         self._cache = PromptCache(settings.num_cached_prompts)

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import ControlNetModel, Flux2Transformer2DModel, UNet2DConditionModel, ZImageTransformer2DModel
+from diffusers import (
+    ControlNetModel,
+    Flux2Transformer2DModel,
+    QwenImageTransformer2DModel,
+    UNet2DConditionModel,
+    ZImageTransformer2DModel,
+)
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench._full_flow import KLEIN, KLEIN_9B
@@ -112,6 +118,24 @@ def test_the_price_of_klein_is_the_operations_counted(family: str, settings: dic
                 )
             counted = counter.get_total_flops() / standard
             assert WORK[family].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
+
+
+def test_the_price_of_qwenimage_is_the_operations_counted() -> None:
+    with torch.device("meta"):
+        standard = count_standard()
+        transformer = QwenImageTransformer2DModel()  # its own settings are those of the 20 B model
+        for side_px in (256, 512, 1536):
+            cells = side_px // 16
+            with FlopCounterMode(display=False) as counter:
+                transformer(
+                    hidden_states=torch.zeros(1, cells * cells, 64),
+                    encoder_hidden_states=torch.zeros(1, 128, 3584),
+                    encoder_hidden_states_mask=torch.ones(1, 128, dtype=torch.bool),
+                    timestep=torch.zeros(1),
+                    img_shapes=[[(1, cells, cells)]],
+                )
+            counted = counter.get_total_flops() / standard
+            assert WORK["qwenimage"].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
 
 
 def test_the_engine_charges_a_step_as_the_ledger_does(tmp_path: Any) -> None:

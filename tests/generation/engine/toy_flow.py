@@ -55,7 +55,7 @@ def save_toy_zimage(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
         vae=_vae(vae_width),
         text_encoder=Qwen3Model(_text_config(layers=3)).eval(),
-        tokenizer=_tokenizer(folder / "words"),
+        tokenizer=make_flow_tokenizer(folder / "words"),
         transformer=transformer,
     )
     pipeline.save_pretrained(folder / "model", safe_serialization=True)
@@ -72,7 +72,7 @@ def save_toy_klein(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
         vae=vae,
         text_encoder=Qwen3ForCausalLM(_text_config(layers=28)).eval(),
-        tokenizer=_tokenizer(folder / "words"),
+        tokenizer=make_flow_tokenizer(folder / "words"),
         transformer=Flux2Transformer2DModel(
             in_channels=128,
             num_layers=1,
@@ -130,8 +130,8 @@ def _text_config(*, layers: int) -> Qwen3Config:
     )
 
 
-def _tokenizer(folder: Path) -> Qwen2TokenizerFast:
-    """One token a byte, without merges, and the marks of a chat."""
+def make_flow_tokenizer(folder: Path, pieces: tuple[str, ...] = ()) -> Qwen2TokenizerFast:
+    """One token a byte, without merges, the marks of a chat, and one token for each of some pieces of text."""
     folder.mkdir(parents=True)
     letters = {letter: index for index, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     inner = Tokenizer(models.BPE(vocab=letters, merges=[]))
@@ -143,7 +143,7 @@ def _tokenizer(folder: Path) -> Qwen2TokenizerFast:
         unk_token=None,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        additional_special_tokens=["<|im_start|>", "<|im_end|>"],
+        additional_special_tokens=["<|im_start|>", "<|im_end|>", *pieces],
     )
     tokenizer.chat_template = CHAT
     return tokenizer

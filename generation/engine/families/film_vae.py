@@ -1,0 +1,39 @@
+"""The VAE of Qwen-Image, which was made for films: a picture is a film of one frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from generation.engine.devices import Device
+
+
+class FilmVae:
+    """Encodes and decodes for a `Family` with such a VAE. Channels have a mean and a deviation of their own."""
+
+    _vae: Any
+    _device: Device
+
+    @property
+    def pixels_per_latent(self) -> int:
+        return int(2 ** len(self._vae.config.temperal_downsample))
+
+    def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        film = pixels.unsqueeze(2).to(self._device.torch_device, self._vae.dtype)
+        latents = self._vae.encode(film).latent_dist.sample(generator)
+        mean, scale = self._read_statistics(latents)
+        return ((latents - mean) * scale)[:, :, 0].float()
+
+    def decode(self, latents: Tensor) -> Tensor:
+        latents = latents.unsqueeze(2).to(self._vae.dtype)
+        mean, scale = self._read_statistics(latents)
+        pixels: Tensor = self._vae.decode(latents / scale + mean, return_dict=False)[0]
+        return pixels[:, :, 0].float()
+
+    def _read_statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean of each channel, and one over its deviation, (1, C, 1, 1, 1)."""
+        settings = self._vae.config
+        mean = torch.tensor(settings.latents_mean).view(1, -1, 1, 1, 1).to(like)
+        return mean, 1.0 / torch.tensor(settings.latents_std).view(1, -1, 1, 1, 1).to(like)

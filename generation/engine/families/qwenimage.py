@@ -1,0 +1,123 @@
+"""Qwen-Image: a transformer of two streams, the language half of one Qwen2.5-VL, a VAE of films, flow matching.
+
+The network sees as much text as is there, so the length of a row is padded to a multiple of 64 and the padding masked.
+Rows of one padded length share a forward, and a mask is always given: without one the bits are others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLQwenImage, QwenImageTransformer2DModel
+from diffusers.pipelines.qwenimage.pipeline_qwenimage import calculate_shift
+from torch import Tensor
+from transformers import Qwen2_5_VLTextModel
+
+from generation.engine.adapters import Adapters
+from generation.engine.devices import Device
+from generation.engine.families.base import Conditioning, rescale_guidance
+from generation.engine.families.film_vae import FilmVae
+from generation.engine.families.flow import Flow
+from generation.engine.families.packing import PATCH, pack, unpack
+from generation.engine.families.sd import PromptCache
+from generation.engine.language_text import DESCRIBING, LanguageText, Read
+from generation.engine.model_folder import ModelFolder
+from generation.models.catalog import Model
+from generation.requests.spec import ImageSpec
+from generation.workers.engine_settings import EngineSettings
+
+_TEXT_STEP = 64
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedWords:
+    """The tokens of one image's prompts, `[negative,] positive`. `unseen`: those at the front that are not shown."""
+
+    read: tuple[Read, ...]
+    unseen: int
+
+    @property
+    def key(self) -> int:
+        """The padded length that each of its rows has."""
+        longest = max(1, *(len(each.ids) - self.unseen for each in self.read))
+        return longest + -longest % _TEXT_STEP
+
+    @property
+    def dropped(self) -> str:
+        return self.read[-1].dropped
+
+
+class QwenImage(FilmVae, Flow):
+    """The `Family` of Qwen-Image."""
+
+    def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
+        self._device = device
+        self._text = LanguageText(folder, device, Qwen2_5_VLTextModel, chat=DESCRIBING)
+        self._transformer = folder.transformer(QwenImageTransformer2DModel, device)
+        self._vae = folder.vae(device, AutoencoderKLQwenImage)
+        self._cache = PromptCache(settings.num_cached_prompts)
+        self._adapters = Adapters(model.loras, {"transformer": self._transformer})
+        self.scheduler_config = folder.scheduler_config()
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self._vae.config.z_dim)
+
+    def tokenize(self, spec: ImageSpec) -> MaskedWords:
+        return MaskedWords(self._read(spec), self._text.unseen)
+
+    def condition(self, spec: ImageSpec, words: MaskedWords) -> Conditioning:
+        rows = [self._cache.get(each.ids, partial(self._encode, each.ids)) for each in words.read]
+        return pad_masked(rows, words.key)
+
+    def compute_mu(self, spec: ImageSpec, size_px: tuple[int, int]) -> float:
+        width, height = (side_px // self.pixels_per_latent // PATCH for side_px in size_px)
+        return shift_by_size(width * height, self.scheduler_config)
+
+    def guide(self, prediction: Tensor, spec: ImageSpec) -> Tensor:
+        """Guide, and give each token the length that it has with the prompt alone."""
+        if prediction.shape[0] == 1:
+            return prediction
+        negative, positive = pack(prediction).chunk(2)
+        guided = negative + spec.guidance * (positive - negative)
+        guided = guided * (torch.norm(positive, dim=-1, keepdim=True) / torch.norm(guided, dim=-1, keepdim=True))
+        size = prediction.shape[-2:]
+        return rescale_guidance(unpack(guided, size), unpack(positive, size), spec)
+
+    def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        rows, _, height, width = latents.shape
+        predicted: Tensor = self._transformer(
+            hidden_states=pack(latents),
+            # Rounded before it is divided, as in the stock pipeline: in bfloat16 that is another number.
+            timestep=timesteps.to(latents.dtype) / 1000,
+            encoder_hidden_states=conditioning["encoder_hidden_states"],
+            encoder_hidden_states_mask=conditioning["encoder_hidden_states_mask"],
+            img_shapes=[[(1, height // PATCH, width // PATCH)]] * rows,
+            return_dict=False,
+        )[0]
+        return unpack(predicted, latents.shape[-2:])
+
+    def _encode(self, ids: tuple[int, ...]) -> Tensor:
+        """Return (length, width) of the last layer, without what describes the task."""
+        return self._text.hidden_states(ids, length=len(ids))[-1][0, self._text.unseen :]
+
+
+def pad_masked(rows: list[Tensor], length: int) -> Conditioning:
+    """Return rows of text, each of its own length, padded to one length, and where text is."""
+    texts, masks = [], []
+    for row in rows:
+        padding = row.new_zeros(length - len(row), *row.shape[1:])
+        texts.append(torch.cat([row, padding]))
+        masks.append(torch.arange(length) < len(row))
+    return {"encoder_hidden_states": torch.stack(texts), "encoder_hidden_states_mask": torch.stack(masks)}
+
+
+def shift_by_size(num_tokens: int, scheduler: Mapping[str, Any]) -> float:
+    """Return the shift of a schedule for a picture of so many tokens, by what its settings say."""
+    usual = {"base_image_seq_len": 256, "max_image_seq_len": 4096, "base_shift": 0.5, "max_shift": 1.15}
+    mu: float = calculate_shift(num_tokens, *(scheduler.get(name, value) for name, value in usual.items()))
+    return mu
