@@ -24,7 +24,8 @@ class FilmVae:
         film = pixels.unsqueeze(2).to(self._device.torch_device, self._vae.dtype)
         latents = self._vae.encode(film).latent_dist.sample(generator)
         mean, scale = self._read_statistics(latents)
-        return ((latents - mean) * scale)[:, :, 0].float()
+        scaled: Tensor = (latents - mean) * scale
+        return scaled[:, :, 0].float()
 
     def decode(self, latents: Tensor) -> Tensor:
         latents = latents.unsqueeze(2).to(self._vae.dtype)
