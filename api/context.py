@@ -12,6 +12,7 @@ from db.stores.deliveries import DeliveryStore
 from db.stores.guild_policy import GuildPolicyStore
 from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
+from db.stores.moderation import ModerationStore
 from db.stores.operator import OperatorStore
 from db.stores.reviews import ReviewStore
 from db.stores.settings import SettingsStore
@@ -49,6 +50,8 @@ class SharedRooms(rooms.Rooms, Protocol):
     def guild_policy(self) -> GuildPolicyStore: ...
     @property
     def guilds(self) -> SettingsStore: ...
+    @property
+    def moderation(self) -> ModerationStore: ...
     @property
     def reviews(self) -> ReviewStore: ...
     @property

@@ -23,7 +23,7 @@ from generation.owner import Owner
 
 if TYPE_CHECKING:
     from api.context import FetchRoles, SharedRooms
-    from api.web.settings import NameServers, WebSettings
+    from api.web.settings import NameServers, ReviewDesk, WebSettings
 
 LOCAL = Owner(guild_id=0, user_id=0)
 """The tenant of keys that are made at the shell: the operator."""
@@ -51,30 +51,41 @@ def require_servable(settings: Settings) -> None:
 
 @asynccontextmanager
 async def open_api(
-    settings: Settings, rooms: SharedRooms, fetch_roles: FetchRoles | None = None, name_servers: NameServers = dict
+    settings: Settings,
+    rooms: SharedRooms,
+    fetch_roles: FetchRoles | None = None,
+    name_servers: NameServers = dict,
+    desk: ReviewDesk | None = None,
 ) -> AsyncIterator[int]:
     """Serve the API while the context lasts; yield its port. Raise `ConfigurationError`."""
     require_servable(settings)
+    await asyncio.to_thread(_load_packages)
     from api.app import build_app
     from api.context import ApiContext
     from api.server import serve_api
 
-    web = build_web_settings(settings, name_servers) if settings.web_url else None
+    web = replace(build_web_settings(settings, name_servers), desk=desk) if settings.web_url else None
     app = build_app(ApiContext(rooms=rooms, fetch_roles=fetch_roles or _ask_no_one, web=web))
     with bind(settings.api_host, settings.api_port) as bound:
         async with serve_api(app, bound) as port:
             yield port
 
 
+def _load_packages() -> None:
+    """Import what serves, which takes seconds where Python compiles it first: the loop turns meanwhile."""
+    import api.app
+    import api.server  # noqa: F401
+
+
 @asynccontextmanager
 async def open_api_if_wanted(
-    settings: Settings, rooms: SharedRooms, fetch_roles: FetchRoles, name_servers: NameServers
+    settings: Settings, rooms: SharedRooms, fetch_roles: FetchRoles, name_servers: NameServers, desk: ReviewDesk
 ) -> AsyncIterator[None]:
     """Serve the API while the context lasts, where a port is set."""
     if not settings.api_port:
         yield
         return
-    async with open_api(settings, rooms, fetch_roles, name_servers):
+    async with open_api(settings, rooms, fetch_roles, name_servers, desk):
         yield
 
 

@@ -31,6 +31,7 @@ from cli.workers import build_fleet, build_pool
 from cogs.common.pending_uploads import PendingUploads
 from cogs.connection import keep_connected
 from cogs.maintenance import keep_promises
+from cogs.moderation import ReviewDesk
 from cogs.services import Services
 from config import Settings
 from db.admin.personal import PersonalStore
@@ -252,7 +253,9 @@ async def _serve(
         status.on_change = lambda: systemd.describe(status.summary)
         async with (
             serve_pages(settings.health_port, build_pages(settings, app, status), host=settings.http_host),
-            open_api_if_wanted(settings, services, services.member_roles, services.member_roles.name_servers),
+            open_api_if_wanted(
+                settings, services, services.member_roles, services.member_roles.name_servers, ReviewDesk(services)
+            ),
         ):
             systemd.tell(READY)
             await _run_bot(app, services, settings, status, stop)

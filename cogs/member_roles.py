@@ -28,6 +28,13 @@ class MemberRoles:
         """Ask this client from now on."""
         self._client = client
 
+    @property
+    def client(self) -> _Client:
+        """The client that is connected now. Raise `MembersUnknownError` before there is one."""
+        if self._client is None:
+            raise MembersUnknownError
+        return self._client
+
     def name_servers(self) -> dict[int, str]:
         """Return the servers that the bot is in, by id, with their names."""
         return {} if self._client is None else {guild.id: guild.name for guild in self._client.guilds}
@@ -37,13 +44,17 @@ class MemberRoles:
 
         Raise `MembersUnknownError` while Discord cannot be asked.
         """
-        guild = self._client.get_guild(owner.guild_id) if self._client is not None else None
+        member = await self.fetch_member(owner)
+        return None if member is None else tuple(role.id for role in member.roles)
+
+    async def fetch_member(self, owner: Owner) -> discord.Member | None:
+        """Return the member, None if they are not in the server. Raise `MembersUnknownError`."""
+        guild = self.client.get_guild(owner.guild_id)
         if guild is None:
             raise MembersUnknownError
         try:
-            member = await guild.fetch_member(owner.user_id)
+            return await guild.fetch_member(owner.user_id)
         except discord.NotFound:
             return None
         except (discord.DiscordException, aiohttp.ClientError, OSError):
             raise MembersUnknownError from None
-        return tuple(role.id for role in member.roles)

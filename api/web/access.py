@@ -12,6 +12,7 @@ from api.keys import ROLES_KEPT_S, Caller
 from api.pictures import fetch_job, list_shown
 from api.web.settings import WebSettings
 from api.web.sign_in import Person
+from generation.admission.errors import MembersUnknownError
 from generation.errors import NotAllowedError, UnknownJobError
 from generation.jobs.job import Image, Job
 from generation.owner import DM_TENANT, USER_TENANT, Owner, is_server
@@ -38,9 +39,21 @@ class Access:
     def __init__(self, context: ApiContext, settings: WebSettings) -> None:
         self._context, self._settings = context, settings
         self._roles = alru_cache(maxsize=4096, ttl=ROLES_KEPT_S)(self._ask_roles)
+        self._moderates = alru_cache(maxsize=4096, ttl=ROLES_KEPT_S)(self._ask_moderates)
 
     async def _ask_roles(self, owner: Owner) -> Sequence[int] | None:
         return await self._context.fetch_roles(owner)
+
+    async def _ask_moderates(self, owner: Owner) -> bool:
+        desk = self._settings.desk
+        return desk is not None and is_server(owner.guild_id) and await desk.moderates(owner)
+
+    async def moderates(self, person: Person, guild_id: int) -> bool:
+        """Return whether the member moderates that server. False while Discord cannot be asked."""
+        try:
+            return await self._moderates(Owner(guild_id, person.user_id))
+        except MembersUnknownError:
+            return False
 
     def is_operator(self, person: Person) -> bool:
         return person.user_id in self._settings.owner_ids

@@ -40,7 +40,7 @@ class ServerLine:
     name: str
     weight: float = 1.0
     num_reviews: int = 0
-    """Pictures that wait for its moderators."""
+    """Requests that wait for its moderators."""
     num_running: int = 0
     num_waiting: int = 0
     num_images: int = 0
@@ -137,7 +137,7 @@ async def _list_servers(context: ApiContext, names: Mapping[int, str], *, days: 
     used = await context.rooms.usage.fetch_guilds(since=context.rooms.clock() - timedelta(days=days))
     usage = {each.guild_id: each.usage for each in used}
     weights = {each.guild_id: each.weight for each in await context.rooms.guilds.fetch_all()}
-    reviews = await context.rooms.reviews.count_reviews()
+    reviews = await context.rooms.reviews.count_waiting()
     lines = [
         ServerLine(
             each,

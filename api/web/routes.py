@@ -12,7 +12,7 @@ from api.admission import submit_request
 from api.dialect import Dialect, get_context
 from api.errors import ErrorReply, NotDoneError, PictureHiddenError, UnknownPathError
 from api.pictures import read_picture
-from api.web import operator
+from api.web import operator, review
 from api.web.access import Server
 from api.web.gallery import MAX_DOWNLOADED, Card, Look, fetch_page, write_zip
 from api.web.pages import FOLDER, PAGE, answer_error, get_web, render
@@ -93,14 +93,15 @@ async def show_gallery(
     person = web.sessions.require(request).person
     servers = await web.access.list_servers(person)
     if server is None and not servers:
-        return render(request, "gallery.html", servers=[], look=None, page=None, most=MAX_DOWNLOADED)
+        return render(request, "gallery.html", servers=[], look=None, page=None, most=MAX_DOWNLOADED, moderates=False)
     look = Look(server=servers[0].id if server is None else server, kind=kind, words=words.strip(), before=before)
     caller = await web.access.require_member(person, look.server)
     page = await fetch_page(get_context(request), web.access, caller, look)
+    moderates = await web.access.moderates(person, look.server)
     values: dict[str, Any] = {"look": look, "page": page, "most": MAX_DOWNLOADED}
     if request.headers.get("HX-Request"):  # the next page only, under the last
         return render(request, "_cards.html", **values)
-    return render(request, "gallery.html", servers=_with(servers, look), **values)
+    return render(request, "gallery.html", servers=_with(servers, look), moderates=moderates, **values)
 
 
 def _with(servers: list[Server], look: Look) -> list[Server]:
@@ -209,6 +210,7 @@ def write_error(reply: ErrorReply) -> Mapping[str, Any]:
 
 
 router.include_router(operator.router)
+router.include_router(review.router)
 WEB = Dialect(
     prefix="", router=router, write_error=write_error, is_open=True, answer_error=answer_error, max_body_bytes=64 * 1024
 )

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
+
+from generation.jobs.job import Job
+from generation.owner import Owner
 
 NameServers = Callable[[], Mapping[int, str]]
 """Return the servers that the bot is in, by id, with their names."""
+
+
+class ReviewDesk(Protocol):
+    """Decides on reported and withheld pictures as the buttons of `/review` do, by rights on Discord."""
+
+    async def moderates(self, owner: Owner) -> bool:
+        """Return whether the member may moderate all of that server. Raise `MembersUnknownError`."""
+
+    async def decide(self, owner: Owner, job: Job, name: str) -> None:
+        """Dismiss, delete, warn or block. Raise `NotAllowedError`, `UnknownJobError`, `MembersUnknownError`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +35,8 @@ class WebSettings:
     owner_ids: frozenset[int] = frozenset()
     """Who sees the operator's page."""
     name_servers: NameServers = dict
+    desk: ReviewDesk | None = None
+    """None where there is no Discord to ask."""
     list_errors: Callable[[], Sequence[str]] = tuple
     """Returns the last errors in the log, without tracebacks, the newest first."""
 

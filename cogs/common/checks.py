@@ -13,7 +13,7 @@ import discord
 
 from cogs.common.errors import ManagedInServerError, NotAManagerError, NotAModeratorError, RolesUnknownError
 from cogs.common.plain_text import build_plain
-from cogs.context import Interaction, is_in_server
+from cogs.context import BaseBot, Interaction, is_in_server
 from cogs.error_handler import LOST
 from cogs.i18n.gettext import format_value, get_guild_language, use_language
 from db.stores.audit_log import Entry
@@ -73,8 +73,17 @@ def build_audit_entry(interaction: Interaction, text: str) -> Entry:
 
 async def fetch_language_of_server(interaction: Interaction) -> str:
     """Return the language of what all members of this server read."""
-    policy = await interaction.client.services.guild_policy.fetch(interaction.guild_id or 0)
-    return get_guild_language(policy.choices.language, interaction.guild_locale)
+    return await _fetch_language(interaction.client, interaction.guild_id or 0, interaction.guild_locale)
+
+
+async def fetch_language_of_guild(bot: BaseBot, guild: discord.Guild) -> str:
+    """Return the same where no interaction tells it."""
+    return await _fetch_language(bot, guild.id, guild.preferred_locale)
+
+
+async def _fetch_language(bot: BaseBot, guild_id: int, locale: discord.Locale | None) -> str:
+    policy = await bot.services.guild_policy.fetch(guild_id)
+    return get_guild_language(policy.choices.language, locale)
 
 
 async def tell_log_channel(interaction: Interaction, text: str) -> None:
@@ -83,9 +92,15 @@ async def tell_log_channel(interaction: Interaction, text: str) -> None:
     Best effort: the audit trail has it anyway.
     """
     assert interaction.guild_id is not None, "only those who manage a server change anything"
-    policy = await interaction.client.services.guild_policy.fetch(interaction.guild_id)
-    channel_id = policy.choices.log_channel_id
-    if channel_id and interaction.guild is not None and interaction.guild.get_channel_or_thread(channel_id) is not None:
-        channel = interaction.client.get_partial_messageable(channel_id, guild_id=interaction.guild_id)
-        with use_language(await fetch_language_of_server(interaction)), suppress(*LOST):
-            await channel.send(**build_plain(f"<@{interaction.user.id}> {format_value(text)}"), silent=True)
+    if interaction.guild is not None:
+        language = await fetch_language_of_server(interaction)
+        await write_in_log_channel(interaction.client, interaction.guild, interaction.user.id, text, language=language)
+
+
+async def write_in_log_channel(bot: BaseBot, guild: discord.Guild, user_id: int, text: str, *, language: str) -> None:
+    """Tell the guild's log channel, if it chose one, what a person changed; best effort."""
+    channel_id = (await bot.services.guild_policy.fetch(guild.id)).choices.log_channel_id
+    if channel_id and guild.get_channel_or_thread(channel_id) is not None:
+        channel = bot.get_partial_messageable(channel_id, guild_id=guild.id)
+        with use_language(language), suppress(*LOST):
+            await channel.send(**build_plain(f"<@{user_id}> {format_value(text)}"), silent=True)

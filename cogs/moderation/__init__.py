@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cogs.context import BaseBot
 from cogs.moderation._cog import PRESSES, Moderation, ReviewItem, report_picture
+from cogs.moderation._decisions import ReviewDesk
 
-__all__ = ["setup"]
+__all__ = ["ReviewDesk", "setup"]
 
 
 async def setup(bot: BaseBot) -> None:

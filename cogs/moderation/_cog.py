@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -14,7 +13,6 @@ from discord.ext import commands
 
 from cogs.common.checks import (
     build_audit_entry,
-    fetch_language_of_server,
     require_manager,
     require_moderator,
     tell_log_channel,
@@ -26,18 +24,18 @@ from cogs.common.errors import OneMemberError
 from cogs.common.lookups import fetch_job
 from cogs.common.member_language import get_locale
 from cogs.common.messages import Action, Gallery, Picture
-from cogs.common.plain_text import build_plain
 from cogs.common.rendering import New, render_new
 from cogs.common.responses import send_reply, send_text
 from cogs.context import ButtonHandler, Interaction
 from cogs.error_handler import answer, tell_privately
-from cogs.i18n.gettext import N_, _, set_language, use_language
+from cogs.i18n.gettext import N_, _, set_language
 from cogs.moderation import _messages
+from cogs.moderation._decisions import DECISIONS, apply_decision
 from cogs.results import MessageVariant, build_result_message
 from cogs.services import Services
 from generation.errors import UnknownJobError
 from generation.images.cleanup import remove_files
-from generation.jobs.job import NO_CHANNEL, Job, split_image_id
+from generation.jobs.job import Job, split_image_id
 from generation.policy.policy import ChannelContext
 from generation.requests.drawing import list_prompts
 from generation.translatable import Phrase
@@ -47,12 +45,6 @@ UNBLOCKED = N_("{whom} can make requests again.")
 
 LASTING = {N_("one hour"): 1, N_("one day"): 24, N_("one week"): 7 * 24, N_("four weeks"): 28 * 24}
 _LASTING = [Choice(name=name, value=hours) for name, hours in LASTING.items()]
-_VERBS = {
-    "dismiss": N_("Nothing wrong"),
-    "delete": N_("Delete"),
-    "warn": N_("Delete and warn"),
-    "block": N_("Delete and block for a day"),
-}
 _LOOK_BACK = timedelta(days=30)
 _REVIEW_BYTES = 8 * 1024 * 1024
 
@@ -199,39 +191,14 @@ class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=PATTERNS[Kin
 
 async def _apply_decision(interaction: Interaction, verb: str, job_id: str) -> None:
     guild_id = require_moderator(interaction)
-    if verb not in _VERBS:
+    if verb not in DECISIONS:
         raise UnknownJobError
     await interaction.response.defer()
-    services = interaction.client.services
-    job = await fetch_job(interaction, job_id)
-    said = Phrase("review: {decision}", decision=Phrase(_VERBS[verb]))
-    blocked_for = timedelta(days=1) if verb == "block" else None
-    entry, deletes = build_audit_entry(interaction, said), verb != "dismiss"
-    gone = await services.moderation.decide(guild_id, job, entry, deletes=deletes, blocked_for=blocked_for)
-    await remove_files(services.generation.files, gone)
-    if deletes:
-        await _take_down(interaction, job, warns=verb == "warn")
-    await tell_log_channel(interaction, said)
-    due = await _build_next(services, guild_id, now=interaction.created_at)
+    job, guild, decision = await fetch_job(interaction, job_id), interaction.guild, DECISIONS[verb]
+    assert guild is not None, "its roles are known"
+    await apply_decision(interaction.client, guild, job, decision, build_audit_entry(interaction, decision.said))
+    due = await _build_next(interaction.client.services, guild_id, now=interaction.created_at)
     await interaction.edit_original_response(view=due["view"], attachments=due["files"])
-
-
-async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None:
-    """Delete the message with the pictures, if it is there and may be deleted, and warn their owner."""
-    try:
-        place = (await interaction.client.services.deliveries.fetch(job.id)).reply_to
-    except UnknownJobError:
-        return
-    channel = interaction.client.get_partial_messageable(place.channel_id)
-    with suppress(discord.HTTPException):
-        if place.message_id is not None:
-            await channel.get_partial_message(place.message_id).delete()
-    if warns and place.channel_id != NO_CHANNEL:
-        with suppress(discord.HTTPException):
-            whom = discord.AllowedMentions(users=True, roles=False, everyone=False)
-            with use_language(await fetch_language_of_server(interaction)):
-                said = _(_messages.WARNED, whom=f"<@{job.owner.user_id}>")
-            await channel.send(**build_plain(said), allowed_mentions=whom)
 
 
 async def _build_next(services: Services, guild_id: int, *, now: datetime) -> New:
@@ -263,10 +230,10 @@ async def _build_next(services: Services, guild_id: int, *, now: datetime) -> Ne
     )
     due = render_new(say)
     row: ui.ActionRow[ui.LayoutView] = ui.ActionRow()
-    for verb, label in _VERBS.items():
-        style = discord.ButtonStyle.secondary if verb == "dismiss" else discord.ButtonStyle.danger
+    for verb, decision in DECISIONS.items():
+        style = discord.ButtonStyle.danger if decision.deletes else discord.ButtonStyle.secondary
         button: ui.Button[ui.LayoutView] = ui.Button(
-            label=_(label), style=style, custom_id=str(CustomId(Kind.REVIEW, verb, job_id))
+            label=_(decision.label), style=style, custom_id=str(CustomId(Kind.REVIEW, verb, job_id))
         )
         row.add_item(ReviewItem(button, verb=verb, job_id=job_id))
     container = due["view"].children[0]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import ColumnElement, Subquery, delete, func, insert, select, union
 from sqlalchemy.orm import Session
 
 from db.batches import repeat_until_none
 from db.engine import Database
-from db.models import ImageRow, JobRow, ReviewRow
+from db.models import ImageRow, JobRow, ReportRow, ReviewRow
 from db.stores.image_files import AT_ONCE
 from generation.clock import Clock
+from generation.jobs.job import split_image_id
 from generation.safety.visibility import SafetyScores
 
 
@@ -27,8 +28,19 @@ class Review:
     user_id: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A job that waits for moderators: reported, or with withheld pictures that are kept for them."""
+
+    job_id: str
+    guild_id: int
+    reasons: tuple[str, ...]
+    """Of the reports, oldest first; empty if there are none."""
+    kept: tuple[Review, ...]
+
+
 class ReviewStore:
-    """The withheld pictures that wait for moderators."""
+    """What waits for moderators."""
 
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
@@ -36,11 +48,25 @@ class ReviewStore:
 
     async def fetch_reviews(self, guild_id: int) -> list[Review]:
         """Return what is kept for the guild's moderators, oldest first."""
-        return await self._database.read(lambda session: _fetch_reviews(session, guild_id))
+        return await self._database.read(lambda session: _read_reviews(session, JobRow.guild_id == guild_id))
 
-    async def count_reviews(self) -> dict[int, int]:
-        """Return how many pictures wait for the moderators of each guild that has some."""
-        return await self._database.read(_count_reviews)
+    async def count_waiting(self) -> dict[int, int]:
+        """Return how many jobs wait for the moderators of each guild that has some."""
+        return await self._database.read(_count_waiting)
+
+    async def fetch_waiting(self, guild_ids: Collection[int], *, limit: int) -> list[Waiting]:
+        """Return the jobs that wait for the moderators of these guilds, oldest first."""
+        return await self._database.read(lambda session: _fetch_waiting(session, guild_ids, limit=limit))
+
+    async def fetch_waiting_job(self, job_id: str) -> Waiting | None:
+        """Return what waits of a job, if anything does."""
+
+        def read(session: Session) -> Waiting | None:
+            guild_id = session.scalar(select(JobRow.guild_id).where(JobRow.id == job_id))
+            found = [] if guild_id is None else _fetch_of_jobs(session, {job_id: guild_id})
+            return next((each for each in found if each.reasons or each.kept), None)
+
+        return await self._database.read(read)
 
     async def drop_reviewed(self) -> list[str]:
         """Forget what was kept long enough, some hundreds a transaction. Return the SHA-256 of the files to remove."""
@@ -83,18 +109,46 @@ def _drop_some(session: Session, image_ids: Sequence[str]) -> list[str] | None:
     return sorted(drop_reviews(session, image_ids)) if image_ids else None
 
 
-def _count_reviews(session: Session) -> dict[int, int]:
-    counted = select(JobRow.guild_id, func.count()).select_from(ReviewRow)
-    counted = counted.join(ImageRow, ImageRow.id == ReviewRow.image_id).join(JobRow, JobRow.id == ImageRow.job_id)
+def _list_waiting() -> Subquery:
+    """Return the ids of all jobs that wait: as many as there are reports and withheld pictures, at most."""
+    withheld = select(ImageRow.job_id).join(ReviewRow, ReviewRow.image_id == ImageRow.id)
+    return union(select(ReportRow.job_id), withheld).subquery("waiting")
+
+
+def _count_waiting(session: Session) -> dict[int, int]:
+    waiting = _list_waiting()
+    counted = select(JobRow.guild_id, func.count()).join(waiting, waiting.c.job_id == JobRow.id)
     return {row[0]: row[1] for row in session.execute(counted.group_by(JobRow.guild_id))}
 
 
-def _fetch_reviews(session: Session, guild_id: int) -> list[Review]:
+def _fetch_waiting(session: Session, guild_ids: Collection[int], *, limit: int) -> list[Waiting]:
+    waiting = _list_waiting()
+    oldest = select(JobRow.id, JobRow.guild_id).join(waiting, waiting.c.job_id == JobRow.id)
+    oldest = oldest.where(JobRow.guild_id.in_(guild_ids)).order_by(JobRow.created_at, JobRow.id).limit(limit)
+    return _fetch_of_jobs(session, {row[0]: row[1] for row in session.execute(oldest)})
+
+
+def _fetch_of_jobs(session: Session, guilds: Mapping[str, int]) -> list[Waiting]:
+    """Return what waits of these jobs, in their order; `guilds` has the guild of each."""
+    reports = session.scalars(select(ReportRow).where(ReportRow.job_id.in_(guilds)).order_by(ReportRow.id)).all()
+    kept = _read_reviews(session, ImageRow.job_id.in_(guilds))
+    return [
+        Waiting(
+            job_id=job_id,
+            guild_id=guild_id,
+            reasons=tuple(each.reason for each in reports if each.job_id == job_id),
+            kept=tuple(each for each in kept if split_image_id(each.image_id)[0] == job_id),
+        )
+        for job_id, guild_id in guilds.items()
+    ]
+
+
+def _read_reviews(session: Session, *which: ColumnElement[bool]) -> list[Review]:
     rows = session.execute(
         select(ReviewRow, JobRow)
         .join(ImageRow, ImageRow.id == ReviewRow.image_id)
         .join(JobRow, JobRow.id == ImageRow.job_id)
-        .where(JobRow.guild_id == guild_id)
+        .where(*which)
         .order_by(ReviewRow.until, ReviewRow.image_id)
     )
     return [Review(row.image_id, row.sha256, row.until, job.member.user_id) for row, job in rows]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from importlib import util
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from typer.testing import CliRunner
@@ -17,6 +20,7 @@ from db.engine import Database
 from db.stores.api_keys import ApiKeyStore
 from generation.clock import utc_now
 from generation.errors import ConfigurationError
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -82,3 +86,20 @@ def test_a_port_that_is_taken_is_named() -> None:
         port = bound.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"Port {port} of 127.0.0.1 is in use"):
             api.bind("127.0.0.1", port)
+
+
+async def test_the_loop_turns_while_the_packages_are_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are many, and Python compiles them at the first start: Discord would wait."""
+    has_turned = threading.Event()
+    asyncio.get_running_loop().call_later(0, has_turned.set)
+
+    def load() -> None:
+        assert has_turned.wait(PATIENCE_S), "the loop waited for the packages"
+
+    monkeypatch.setattr(api, "_load_packages", load)
+    rooms = cast(Any, SimpleNamespace())
+    with pytest.raises(ConfigurationError, match="ATELIER_WEB_CLIENT_SECRET"):  # that is what comes next
+        async with api.open_api(Settings(web_url="http://127.0.0.1:9"), rooms):
+            raise AssertionError

@@ -24,7 +24,7 @@ import pytest_asyncio
 from sqlalchemy import event
 
 from cogs.common.messages import Action
-from cogs.moderation._cog import _VERBS as VERBS
+from cogs.moderation._decisions import DECISIONS as VERBS
 from cogs.registered import load_offline_bot as registered_offline
 from cogs.settings._fields import PAGES
 from db.stores.audit_log import Entry

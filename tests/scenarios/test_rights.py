@@ -19,7 +19,7 @@ import pytest_asyncio
 from cogs.common.errors import NotAManagerError, NotAModeratorError, RolesUnknownError
 from cogs.common.messages import Action
 from cogs.error_handler import UNEXPECTED
-from cogs.moderation._cog import _VERBS as VERBS
+from cogs.moderation._decisions import DECISIONS as VERBS
 from cogs.moderation._messages import NOTHING_TO_REVIEW
 from cogs.registered import load_offline_bot as registered_offline
 from discord_sandbox import Channel, Interaction, Message, Permission, Sandbox, ScriptedUser
