@@ -42,12 +42,17 @@ def _an_order(
         sampler=generator.choice(model.samplers),
         steps=generator.randint(3, 6),
         guidance=generator.choice([1.0, 4.0, 7.5]),
+        **_a_true_cfg(model, generator),
         seed=generator.randrange(2**32),
         num_previews=generator.choice([0, 0, 2]),
         adapters=_some_loras(model, generator) if with_loras else (),
         **_a_kind(generator, side_px),
         **followed,
     )
+
+
+def _a_true_cfg(model: Model, generator: random.Random) -> dict[str, Any]:
+    return {"true_cfg": generator.choice([1.0, 1.0, 2.0])} if model.defaults.embeds_guidance else {}
 
 
 def _some_loras(model: Model, generator: random.Random) -> tuple[Adapter, ...]:

@@ -16,7 +16,7 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from tests.generation.engine.toy import NUM_LETTER_WORDS, make_scheduler, make_tokenizer, save_toy, save_toy_xl
-from tests.generation.engine.toy_flow import save_toy_klein, save_toy_zimage
+from tests.generation.engine.toy_flow import save_toy_flux, save_toy_klein, save_toy_zimage
 from tests.generation.engine.toy_qwen import save_toy_qwenimage
 
 _BLOCKS = {
@@ -32,6 +32,7 @@ _TOYS: dict[str, Callable[..., Path]] = {
     "zimage": save_toy_zimage,
     "klein": save_toy_klein,
     "qwenimage": save_toy_qwenimage,
+    "flux": save_toy_flux,
 }
 
 

@@ -93,7 +93,7 @@ def describe_model(model: Model, *, entry: Entry, guess: Guess | None = None) ->
     sentences = [f"It is painted with {describe(own)}: {why}. Change it with {change}."]
     if own.prefix or own.suffix:
         sentences.append(f"Every prompt becomes: {own.complete('…', '', own.guidance)[0]}.")
-    if own.guidance <= 1:
+    if not own.can_avoid():
         sentences.append("A negative prompt has no effect at this guidance.")
     elif own.negative:
         sentences.append(f"A prompt without a negative one gets: {own.negative}.")

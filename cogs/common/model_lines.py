@@ -35,7 +35,7 @@ def list_default_notes(own: Defaults) -> list[str]:
     if own.prefix or own.suffix:
         words = own.complete("…", "", own.guidance)[0]
         notes.append(_(AROUND, words=escape_markdown(words, limit=_MAX_WORDS)))
-    if own.guidance <= 1:
+    if not own.can_avoid():
         notes.append(_(UNGUIDED, guidance=format_number(own.guidance)))
     elif own.negative:
         notes.append(_(NEGATIVE, words=escape_markdown(own.negative, limit=_MAX_WORDS)))

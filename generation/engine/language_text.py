@@ -1,15 +1,16 @@
-"""Reads prompts with a language model in the place of CLIP: one user's turn of a chat, padded to one length.
+"""Reads prompts with a language model in the place of CLIP, padded to one length: Qwen3, as one user's turn of a chat,
+and T5, as they stand.
 
-Such an encoder has no weights of words: brackets and numbers are read as they stand.
+Such encoders have no weights of words: brackets and numbers are read as they stand.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from transformers import Qwen3Model
+from transformers import Qwen3Model, T5EncoderModel
 
 from generation.engine.devices import Device
 from generation.engine.model_folder import ModelFolder
@@ -45,6 +46,39 @@ class Read(NamedTuple):
 
     ids: tuple[int, ...]
     dropped: str = ""
+
+
+class Reader(Protocol):
+    """What reads prompts for a family: its tokenizer, and its encoder."""
+
+    encoder: Any
+
+    def read(self, prompt: str) -> Read: ...
+
+
+class T5Text:
+    """A tokenizer and the encoder of a T5, which reads a prompt as it stands."""
+
+    def __init__(self, folder: ModelFolder, device: Device, *, part: str, max_tokens: int) -> None:
+        self.max_tokens = max_tokens
+        self._tokenizer = folder.t5_tokenizer(part.replace("text_encoder", "tokenizer"))
+        self.encoder = folder.language_text(T5EncoderModel, part, device)
+        self._device = device
+
+    def read(self, prompt: str) -> Read:
+        """Return the tokens of a prompt and its end mark; no model runs."""
+        found = self._tokenizer(prompt, return_offsets_mapping=True, verbose=False)
+        ids, most = tuple(found.input_ids), self.max_tokens
+        if len(ids) <= most:
+            return Read(ids)
+        return Read((*ids[: most - 1], ids[-1]), prompt[found.offset_mapping[most - 1][0] :].strip())
+
+    def encode(self, ids: tuple[int, ...]) -> Tensor:
+        """Return the last state (1, `max_tokens`, width) of a prompt, always at the full length, padding and all."""
+        padding = [self._tokenizer.pad_token_id] * (self.max_tokens - len(ids))
+        there = torch.tensor([[*ids, *padding]], device=self._device.torch_device)
+        state: Tensor = self.encoder(input_ids=there).last_hidden_state
+        return state
 
 
 class LanguageText:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, Qwen2TokenizerFast
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, Qwen2TokenizerFast, T5TokenizerFast
 
 from generation.engine.devices import Device
 from generation.engine.loading import (
@@ -94,6 +94,11 @@ class ModelFolder:
         """Return a Qwen tokenizer."""
         with refusing(self._path, f"its {name} cannot be read"):
             return Qwen2TokenizerFast.from_pretrained(self._path / name, local_files_only=True)
+
+    def t5_tokenizer(self, name: str) -> Any:
+        """Return a tokenizer of T5."""
+        with refusing(self._path, f"its {name} cannot be read"):
+            return T5TokenizerFast.from_pretrained(self._path / name, local_files_only=True)
 
     def language_text(self, cls: Any, name: str, device: Device) -> Any:
         """Return a language model without its head, of that class of transformers."""

@@ -65,7 +65,7 @@ def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
     settings = {
         "Steps": str(spec.steps),
         "Sampler": spec.sampler,
-        "CFG scale": f"{spec.guidance:g}",
+        "CFG scale": f"{spec.cfg_scale:g}",
         "Seed": str(spec.seed),
         "Size": f"{spec.width_px}x{spec.height_px}",
         **_get_model_hash(recipe),
@@ -90,6 +90,8 @@ def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
         )
     if spec.clip_skip > 1:
         settings["Clip skip"] = str(spec.clip_skip)
+    if spec.true_cfg is not UNSET:
+        settings["Distilled CFG Scale"] = f"{spec.guidance:g}"
     if spec.rescale:
         settings["CFG Rescale"] = f"{spec.rescale:g}"
     for key, digits in (("Lora hashes", _list_lora_hashes(recipe)), ("TI hashes", _list_embedding_hashes(spec))):

@@ -12,6 +12,7 @@ from generation.jobs.derive import ask_again, keep_controls, vary
 from generation.jobs.errors import PictureDeletedError, PictureEnlargedError, StrengthWithoutPictureError
 from generation.jobs.job import Image, Job
 from generation.requests.control import Control
+from generation.requests.defaults import rescale_true_cfg
 from generation.requests.drawing import write_prompts
 from generation.requests.edits import StartImage
 from generation.requests.prompt import read_negative
@@ -62,7 +63,7 @@ def replace_prompt(spec: ImageSpec, model: AddonLibrary, prompt: str, negative: 
     Raise `InvalidRequestError` if they do not fit.
     """
     written = write_prompts(model, prompt, spec.negative if negative is None else read_negative(negative))
-    return replace(spec, **written)
+    return replace(spec, **written, true_cfg=rescale_true_cfg(spec.true_cfg, written["negative"]))
 
 
 def remix(job: Job, wishes: RemixOptions, model: AddonLibrary, *, picture: Image | None = None) -> GenerationRequest:

@@ -43,16 +43,16 @@ def check_parts(folder: Path, family: str, *, has_other_vae: bool = False) -> No
         if (folder / part / "config.json").is_file():
             require_plain_settings(part, read_json(folder / part / "config.json"))
     denoiser = read_json(folder / info.denoiser / "config.json")
-    texts = [_read_text_settings(folder, part) for part in info.text_encoders]
+    texts = {part: _read_text_settings(folder, part) for part in info.text_encoders}
     if info.reads_clip:
-        _check_unet(denoiser, family, texts)
+        _check_unet(denoiser, family, list(texts.values()))
     else:
-        _check_transformer(denoiser, info, texts)
+        _check_transformer(denoiser, info, [texts[part] for part in info.text_parts or texts])
     if not has_other_vae:
         channels = read_latent_channels(read_json(folder / "vae" / "config.json"), info)
         if channels != info.latent_channels:
             raise IncompatibleFileError(f"has a VAE of {channels} latent channels, not {info.latent_channels}")
-    for part, text in zip(FAMILIES[family].text_encoders, texts, strict=True):
+    for part, text in texts.items():
         _check_words(folder / part.replace("text_encoder", "tokenizer"), _number(text, "vocab_size", 49408))
 
 
@@ -113,10 +113,15 @@ def _check_transformer(transformer: Settings, info: FamilyInfo, texts: list[Sett
         raise IncompatibleFileError(f"has a transformer that takes {channels} channels, not {wanted}")
     if other := next((flag for flag in _OTHER_INPUTS if transformer.get(flag)), ""):
         raise IncompatibleFileError(f"has a transformer that takes other inputs than those of {info.title} ({other})")
-    width, reads = transformer.get(info.text_width, 0), sum(_number(text, "hidden_size", 2560) for text in texts)
+    width, reads = transformer.get(info.text_width, 0), sum(_read_width(text) for text in texts)
     if isinstance(width, int) and width and width != reads * info.text_layers:
         problem = f"mixes the parts of two models: its text is {reads * info.text_layers} numbers a token wide, its"
         raise IncompatibleFileError(f"{problem} transformer reads {width}", _FETCH)
+
+
+def _read_width(text: Settings) -> int:
+    """Return how many numbers a token has that leaves a text encoder; T5 calls it otherwise."""
+    return _number(text, "d_model" if text.get("model_type") == "t5" else "hidden_size", 2560)
 
 
 def _read_text_settings(folder: Path, part: str) -> Settings:
@@ -137,17 +142,22 @@ def _check_words(folder: Path, num_ids: int) -> None:
             f"has a word list with more words ({name}) than the {num_ids} its text encoder knows", _FETCH
         )
     pieced = sum(len(word.removesuffix("</w>")) > 1 and not word.startswith("<|") for word in words)
-    if 2 * num_merges < pieced:
+    if num_merges is not None and 2 * num_merges < pieced:
         raise IncompatibleFileError(
             f"has a word list whose words cannot be pieced together ({name}: {num_merges} merges)", _FETCH
         )
 
 
-def _read_words(folder: Path) -> tuple[Mapping[str, Any], int]:
-    """Return ids by word, and the number of merges. `tokenizer.json` comes first, as it does for the loader."""
+def _read_words(folder: Path) -> tuple[Mapping[str, Any], int | None]:
+    """Return ids by word, and the number of merges; None where words need none (T5).
+
+    `tokenizer.json` comes first, as it does for the loader.
+    """
     if (folder / "tokenizer.json").is_file():
         model = read_json(folder / "tokenizer.json").get("model")
         words, merges = (model.get("vocab"), model.get("merges")) if isinstance(model, dict) else (None, None)
+        if isinstance(words, list) and words and all(isinstance(each, list) and each for each in words):
+            return {str(word): index for index, (word, *_) in enumerate(words)}, None
         if not isinstance(words, dict) or not isinstance(merges, list):
             raise IncompatibleFileError(f"has a {folder.name}/tokenizer.json that holds no words", _FETCH)
         return words, len(merges)

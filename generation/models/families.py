@@ -42,6 +42,8 @@ class FamilyInfo:
     """The setting of the denoiser that says how many numbers a token of text has."""
     text_layers: int = 1
     """Layers of the text encoder that are read, side by side."""
+    text_parts: tuple[str, ...] = ()
+    """The text encoders that are read token by token, where not all are."""
     is_flow: bool = False
     """Whether it is trained by flow matching; else by diffusion. Each has its own samplers."""
     reads_clip: bool = True
@@ -67,6 +69,7 @@ def _defaults(native_px: int) -> Defaults:
     return Defaults(steps=25, guidance=7.0, sampler="DPM++ 2M Karras", native_px=native_px)
 
 
+_T5, _T5_WORDS = "T5EncoderModel", ("T5TokenizerFast", "T5Tokenizer")
 _QWEN, _QWEN_WORDS = ("Qwen3Model", "Qwen3ForCausalLM"), ("Qwen2Tokenizer", "Qwen2TokenizerFast")
 _QWEN_VL = ("Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLModel")
 _KLEIN = FamilyInfo(
@@ -150,6 +153,28 @@ _TABLE = (
     ),
     _KLEIN,
     replace(_KLEIN, name="klein9b", title="FLUX.2 klein 9B", num_blocks=8),
+    FamilyInfo(
+        name="flux",
+        title="FLUX.1",
+        pipelines=("FluxPipeline",),
+        components={
+            "text_encoder": _CLIP,
+            "text_encoder_2": _T5,
+            "tokenizer": _WORDS,
+            "tokenizer_2": _T5_WORDS,
+            "transformer": "FluxTransformer2DModel",
+            "vae": _KL,
+        },
+        denoiser="transformer",
+        latent_channels=16,
+        cells_per_latent=4,
+        text_width="joint_attention_dim",
+        text_parts=("text_encoder_2",),
+        side_multiple_px=16,
+        is_flow=True,
+        reads_clip=False,
+        defaults=Defaults(steps=28, guidance=3.5, sampler="Euler", native_px=1024, embeds_guidance=True),
+    ),
 )
 
 FAMILIES: Mapping[str, FamilyInfo] = MappingProxyType({family.name: family for family in _TABLE})

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
+
+import msgspec
 
 from generation.models.families import FAMILIES
 from generation.models.layout import read_scheduler
@@ -88,7 +90,10 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=\d)(?=[A-
 def guess_defaults(family: str, sources: Sequence[Source], *, predicts_v: bool = False, notes: str = "") -> Guess:
     """Return the defaults of a model. The first source that names a kind decides; `notes` is text of its author."""
     kinds = _FLOW_KINDS if FAMILIES[family].is_flow else _KINDS
-    parts = [_guess_kind(sources, kinds), *([_guess_size(sources)] if family == "sd" else [])]
+    kind = _guess_kind(sources, kinds)
+    if FAMILIES[family].defaults.embeds_guidance:  # distilled once more, such a model still reads its number
+        kind = replace(kind, overrides=msgspec.structs.replace(kind.overrides, guidance=None))
+    parts = [kind, *([_guess_size(sources)] if family == "sd" else [])]
     if family == "sdxl":
         parts.append(_guess_tagged(sources))
         if any(re.search(r"sd[ _-]?xl[ _-]?turbo", source.text.lower()) for source in sources[:1]):

@@ -148,6 +148,8 @@ def read_defaults(family: str, settings: Path, *, stated_px: int = 0) -> Default
     usual = FAMILIES[family].defaults
     if family in _DISTILLED and not _is_distilled(settings):
         usual = replace(usual, steps=28, guidance=4.0)
+    if usual.embeds_guidance and not _embeds_guidance(settings / FAMILIES[family].denoiser):
+        usual = replace(usual, steps=4, guidance=1.0, embeds_guidance=False)
     native_px = stated_px or unet_setting(settings, "sample_size") * PX_PER_CELL
     return replace(usual, native_px=native_px) if native_px in NATIVE_PX else usual
 
@@ -155,6 +157,14 @@ def read_defaults(family: str, settings: Path, *, stated_px: int = 0) -> Default
 def _is_distilled(folder: Path) -> bool:
     try:
         return read_json(folder / "model_index.json").get("is_distilled") is not False
+    except (OSError, ValueError, RecursionError):
+        return True
+
+
+def _embeds_guidance(denoiser: Path) -> bool:
+    """Return whether a transformer reads guidance as a number."""
+    try:
+        return bool(read_json(denoiser / "config.json").get("guidance_embeds"))
     except (OSError, ValueError, RecursionError):
         return True
 

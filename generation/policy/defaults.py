@@ -216,9 +216,8 @@ class Chooser:
         return None if style is None or _fits(style.around("a", text)[1]) else TOO_LONG
 
     def _is_guided(self, model: Model) -> bool:
-        """Return whether there is guidance for a negative prompt to work."""
-        guidance = self.wishes.guidance
-        return (model.defaults.guidance if guidance is None else guidance) > 1
+        """Return whether there is guidance for a negative prompt to work, which costs no row more."""
+        return not model.defaults.embeds_guidance and model.defaults.can_avoid(self.wishes.guidance)
 
     def _put_channel_style(self, name: str, prompt: str, negative: str) -> tuple[str, str]:
         style = self.layers.style

@@ -6,12 +6,17 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from generation.requests.errors import TagInModelWordsError, UnknownSamplerError
 from generation.requests.prompt import NO_NEGATIVE, check_prompt, join_words
 from generation.requests.ranges import CLIP_SKIP, MAX_GUIDANCE, STEPS, check_number, check_ranges, check_size
 from generation.requests.samplers import SAMPLERS
 from generation.translatable import Phrase
+
+TRUE_CFG = 2.0
+"""How strongly a negative prompt is avoided by models whose network reads guidance as a number: mild, since the two
+add up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +35,16 @@ class Defaults:
     prefix: str = ""
     """Words before every prompt and, as `suffix`, behind it: quality tags that the model was trained with."""
     suffix: str = ""
+    embeds_guidance: bool = False
+    """Whether guidance is a number that its network reads: then a negative prompt is guided by itself (true CFG)."""
+
+    def can_avoid(self, guidance: float | None = None) -> bool:
+        """Return whether a negative prompt has an effect at that guidance, or at its own."""
+        return self.embeds_guidance or (self.guidance if guidance is None else guidance) > 1
+
+    def choose_true_cfg(self, negative: str) -> float | UnsetType:
+        """Return `ImageSpec.true_cfg` for a request with that negative prompt."""
+        return rescale_true_cfg(1.0, negative) if self.embeds_guidance else UNSET
 
     def complete(self, prompt: str, negative: str, guidance: float | None) -> tuple[str, str]:
         """Return both prompts with the model's words. Words that the prompt has already are not added again.
@@ -40,9 +55,16 @@ class Defaults:
             said = prompt.casefold()
             before, behind = ("" if words.casefold() in said else words for words in (self.prefix, self.suffix))
             prompt = join_words(before, prompt, behind)
-        if not negative and self.negative and (self.guidance if guidance is None else guidance) > 1:
+        if not negative and self.negative and self.can_avoid(guidance):
             negative = self.negative
         return prompt, "" if negative == NO_NEGATIVE else negative
+
+
+def rescale_true_cfg(true_cfg: float | UnsetType, negative: str) -> float | UnsetType:
+    """Return how strongly a negative prompt is avoided where another strength was: not at all if there is none."""
+    if isinstance(true_cfg, UnsetType):
+        return UNSET
+    return max(true_cfg, TRUE_CFG) if negative else 1.0
 
 
 class DefaultOverrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

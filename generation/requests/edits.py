@@ -6,10 +6,19 @@ from dataclasses import dataclass
 
 from msgspec import UNSET, UnsetType
 
-from generation.requests.errors import MarginStepError, MarginsWithMaskError, RegionError, UpscaleFactorError
+from generation.requests.errors import (
+    HiresFromPictureError,
+    HiresTooLargeError,
+    MarginStepError,
+    MarginsTooLargeError,
+    MarginsWithMaskError,
+    RegionError,
+    UpscaleFactorError,
+)
 from generation.requests.prompt_addons import check_file
 from generation.requests.ranges import (
     MAX_SIDE_PX,
+    MIN_INSIDE_PX,
     SIDE_MULTIPLE_PX,
     check_above,
     check_range,
@@ -134,3 +143,19 @@ class Hires:
             SIDE_MULTIPLE_PX * max(1, round(side_px * self.factor / SIDE_MULTIPLE_PX)) for side_px in size_px
         )
         return width, height
+
+
+def check_margins(start: StartImage | None, inside_px: tuple[int, int]) -> None:
+    """Raise `InvalidRequestError` if what is painted around a picture leaves too little of the size for it."""
+    if start is not None and start.margins is not None and min(inside_px) < MIN_INSIDE_PX:
+        width, height = inside_px
+        raise MarginsTooLargeError(width=width, height=height, least=MIN_INSIDE_PX)
+
+
+def check_hires(result_size_px: tuple[int, int], *, from_picture: bool) -> None:
+    """Raise `InvalidRequestError` if a hires fix cannot be done: from a picture, or to such a size."""
+    if from_picture:
+        raise HiresFromPictureError
+    if max(result_size_px) > MAX_SIDE_PX:
+        width, height = result_size_px
+        raise HiresTooLargeError(width=width, height=height, most=MAX_SIDE_PX)

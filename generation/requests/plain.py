@@ -14,6 +14,7 @@ def is_plain(spec: ImageSpec) -> bool:
     """Return whether a picture needs nothing but what its prompts say in plain words."""
     from_picture = spec.start is not None or spec.upscale is not None or bool(spec.controls)
     is_special = spec.hires is not None or spec.variation is not None or spec.rescale is not UNSET or spec.clip_skip > 1
+    is_special = is_special or (spec.is_guided and spec.true_cfg is not UNSET)
     has_addons = bool(spec.adapters or spec.embeddings)
     words = f"{spec.prompt} {spec.negative}"
     return not (from_picture or is_special or has_addons or _SIGNS.intersection(words) or "BREAK" in words)

@@ -14,8 +14,7 @@ from msgspec import UNSET, UnsetType
 from generation.requests.comparison import Comparison, require_layout
 from generation.requests.control import Control, check_controls
 from generation.requests.defaults import HasDefaults
-from generation.requests.edits import Hires, StartImage, Upscale, Variation
-from generation.requests.errors import HiresFromPictureError, HiresTooLargeError, MarginsTooLargeError
+from generation.requests.edits import Hires, StartImage, Upscale, Variation, check_hires, check_margins
 from generation.requests.origin import Origin
 from generation.requests.passes import Pass, count_steps_run
 from generation.requests.prompt import NEGATIVE_NAME, PROMPT_NAME, check_alt, check_prompt
@@ -27,8 +26,6 @@ from generation.requests.ranges import (
     MAX_COUNT,
     MAX_GUIDANCE,
     MAX_SEED,
-    MAX_SIDE_PX,
-    MIN_INSIDE_PX,
     SEED,
     STEPS,
     Range,
@@ -83,6 +80,9 @@ class ImageSpec:
     written: a picture from before there was a second keeps its file, to the byte."""
     rescale: float | UnsetType = UNSET
     """How far guidance is scaled back to the spread of the prompt's own prediction; unset: not at all."""
+    true_cfg: float | UnsetType = UNSET
+    """How strongly the negative prompt is avoided by a model whose network reads `guidance` as a number; 1: not at all.
+    Unset for every other model, where `guidance` says that."""
     template: Template | UnsetType = UNSET
     """What its prompts were drawn from, if they were. In a request it is what they are to be drawn from, and not
     written where there is nothing to draw."""
@@ -116,6 +116,7 @@ class ImageSpec:
             sampler=sampler or own.sampler,
             clip_skip=own.clip_skip if clip_skip is None else clip_skip,
             rescale=own.rescale or UNSET,
+            true_cfg=own.choose_true_cfg(rest.get("negative", "")),
             **rest,
         )
 
@@ -130,12 +131,16 @@ class ImageSpec:
         check_sampler(self.sampler, self.steps)
         if self.rescale is not UNSET:
             check_above(_RESCALE, self.rescale, low=0, high=1)
+        if self.true_cfg is not UNSET:
+            check_number(_GUIDANCE, self.true_cfg, low=1, high=MAX_GUIDANCE)
         if "[" in self.prompt or "[" in self.negative:
             _ = self.plan  # raises for too many wordings
         if self.adapters or self.embeddings:
             check_extras(self.adapters, self.embeddings)
         if self.start is not None or self.hires is not None:
-            self._check_sizes()
+            check_margins(self.start, self.start_size_px)
+            if self.hires is not None:
+                check_hires(self.result_size_px, from_picture=self.start is not None or self.upscale is not None)
         if self.control is not UNSET:
             check_controls(self.controls, is_upscale=self.upscale is not None)
 
@@ -158,17 +163,6 @@ class ImageSpec:
         """Those of `sources` that are read from disk: a mask of cells is drawn."""
         is_drawn = self.start is not None and bool(self.start.cells)
         return self.sources - {self.start.mask_sha256} if is_drawn and self.start is not None else self.sources
-
-    def _check_sizes(self) -> None:
-        """Raise `InvalidRequestError` if the parts of the spec disagree about sizes."""
-        if self.start is not None and self.start.margins is not None and min(self.start_size_px) < MIN_INSIDE_PX:
-            width, height = self.start_size_px
-            raise MarginsTooLargeError(width=width, height=height, least=MIN_INSIDE_PX)
-        if self.hires is not None and (self.start is not None or self.upscale is not None):
-            raise HiresFromPictureError
-        if self.hires is not None and max(self.result_size_px) > MAX_SIDE_PX:
-            width, height = self.result_size_px
-            raise HiresTooLargeError(width=width, height=height, most=MAX_SIDE_PX)
 
     @property
     def written(self) -> str:
@@ -199,7 +193,12 @@ class ImageSpec:
     @property
     def is_guided(self) -> bool:
         """Whether classifier-free guidance is on: such an image takes two rows of a forward, else one."""
-        return self.guidance > 1.0
+        return self.cfg_scale > 1.0
+
+    @property
+    def cfg_scale(self) -> float:
+        """What classifier-free guidance multiplies by."""
+        return self.guidance if isinstance(self.true_cfg, UnsetType) else self.true_cfg
 
     @property
     def num_rows(self) -> int:

@@ -14,7 +14,7 @@ from generation.images.codec import read_png_text
 from generation.jobs.job import Status
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.toy import save_toy, save_toy_xl
-from tests.generation.engine.toy_flow import save_toy_klein, save_toy_zimage
+from tests.generation.engine.toy_flow import save_toy_flux, save_toy_klein, save_toy_zimage
 from tests.generation.engine.toy_flow_lora import AUTHORS, write_flow_lora
 from tests.generation.engine.trial_here import require_fitting_here, require_loadable_here
 from tests.messages import is_said
@@ -26,12 +26,15 @@ TOYS: dict[str, Callable[[Path], Path]] = {
     "sdxltoy": save_toy_xl,
     "zimagetoy": save_toy_zimage,
     "kleintoy": save_toy_klein,
+    "fluxtoy": save_toy_flux,
 }
 OTHER = dict(zip(TOYS, [*list(TOYS)[1:], "sdtoy"], strict=True))
 CHOICES = {"steps": 2, "size": "64x64", "seed": 7}
 WORDS = "[a:the:0.5] (harbour:1.2)"
 LORAS = {"zimagetoy": "inkzimage", "kleintoy": "inkklein"}
-"""A LoRA for each that is trained by flow matching, under its authors' names."""
+"""A LoRA for some that are trained by flow matching, under its authors' names."""
+LITERAL = {"zimagetoy", "kleintoy", "fluxtoy"}
+"""Those that paint weights of words as they stand."""
 
 
 @pytest.fixture
@@ -95,11 +98,11 @@ async def assert_loras_are_for_their_own_family(discord: Sandbox, ada: ScriptedU
 
 
 async def assert_told_what_has_no_effect(discord: Sandbox, asked: Interaction, name: str) -> None:
-    if name in LORAS:
+    if name in LITERAL:
         await discord.wait_for(lambda: asked.followups)
     said = [each.content.replace("\\", "") for each in asked.followups]
     note = f"“{name}” has no weights of words, so these are painted as they stand: “(harbour:1.2)”."
-    assert said == ([note] if name in LORAS else [])
+    assert said == ([note] if name in LITERAL else [])
 
 
 def lora_for(model: str) -> dict[str, str]:

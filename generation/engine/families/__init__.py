@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from generation.engine.devices import Device
 from generation.engine.families.base import Family
+from generation.engine.families.flux import Flux
 from generation.engine.families.klein import Klein
 from generation.engine.families.qwenimage import QwenImage
 from generation.engine.families.sd import StableDiffusion
@@ -25,4 +26,5 @@ FAMILIES: Mapping[str, Callable[[Model, ModelFolder, Device, EngineSettings], Fa
     "klein": Klein,
     "klein9b": Klein,
     "qwenimage": QwenImage,
+    "flux": Flux,
 }

@@ -34,7 +34,7 @@ def guide_rows(prediction: Tensor, spec: ImageSpec) -> Tensor:
     if prediction.shape[0] == 1:
         return prediction
     negative, positive = prediction.chunk(2)
-    return rescale_guidance(negative + spec.guidance * (positive - negative), positive, spec)
+    return rescale_guidance(negative + spec.cfg_scale * (positive - negative), positive, spec)
 
 
 def rescale_guidance(guided: Tensor, positive: Tensor, spec: ImageSpec) -> Tensor:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
 from generation.engine.adapters import Adapters
+from generation.engine.devices import Device
 from generation.engine.families.base import WithVae
 from generation.engine.families.sd import PromptCache
-from generation.engine.language_text import LanguageText, Read
+from generation.engine.language_text import Read, Reader
 from generation.engine.samplers import FlowSampling
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
@@ -23,7 +25,8 @@ class Flow(WithVae, ABC):
 
     takes_mask = False
     scheduler_config: Mapping[str, Any]
-    _text: LanguageText
+    _device: Device
+    _text: Reader
     _transformer: Any
     _adapters: Adapters
     _cache: PromptCache
@@ -66,11 +69,34 @@ class Flow(WithVae, ABC):
         mu = self.compute_mu(spec, size_px)
         return FlowSampling(spec, self.scheduler_config, mu=mu, strength=strength, generator=generator)
 
+    def encode(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        pixels = pixels.to(self._device.torch_device, self._vae.dtype)
+        return self._scale(self._vae.encode(pixels).latent_dist.sample(generator)).float()
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        latents = latents.to(self._vae.dtype) / self._vae.config.scaling_factor + self._vae.config.shift_factor
+        pixels: torch.Tensor = self._vae.decode(latents, return_dict=False)[0]
+        return pixels.float()
+
+    def _scale(self, sample: torch.Tensor) -> torch.Tensor:
+        scaled: torch.Tensor = (sample - self._vae.config.shift_factor) * self._vae.config.scaling_factor
+        return scaled
+
     @abstractmethod
     def compute_mu(self, spec: ImageSpec, size_px: tuple[int, int]) -> float:
         """Return the shift of the schedule for a picture of that size."""
 
     def _read(self, spec: ImageSpec) -> tuple[Read, ...]:
         """Return the tokens of `[negative,] positive`."""
-        prompts = (spec.negative, spec.prompt) if spec.is_guided else (spec.prompt,)
-        return tuple(self._text.read(prompt) for prompt in prompts)
+        return tuple(self._text.read(prompt) for prompt in self._list_prompts(spec))
+
+    @staticmethod
+    def _list_prompts(spec: ImageSpec) -> tuple[str, ...]:
+        return (spec.negative, spec.prompt) if spec.is_guided else (spec.prompt,)
+
+
+def shift_by_size(num_tokens: int, scheduler: Mapping[str, Any]) -> float:
+    """Return the shift of a schedule for a picture of so many tokens, by what its settings say."""
+    usual = {"base_image_seq_len": 256, "max_image_seq_len": 4096, "base_shift": 0.5, "max_shift": 1.15}
+    mu: float = calculate_shift(num_tokens, *(scheduler.get(name, value) for name, value in usual.items()))
+    return mu

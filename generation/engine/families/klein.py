@@ -19,6 +19,7 @@ from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.families.base import Conditioning, guide_rows
 from generation.engine.families.flow import Flow
+from generation.engine.families.packing import PATCH, fold, lay_tokens, list_tokens, number_cells, number_places, unfold
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import ASKING, MAX_TOKENS, LanguageText, Read
 from generation.engine.model_folder import ModelFolder
@@ -29,7 +30,8 @@ from generation.workers.engine_settings import EngineSettings
 _LAYERS = (9, 18, 27)
 _CHAT = ASKING._replace(behind=f"{ASKING.behind}<think>\n\n</think>\n\n")
 """Qwen3's chat template where the model is not to think."""
-_PATCH = 2
+_AXES = 4
+"""Of a token's place: time, row, column, place in the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class PaddedWords:
 class Klein(Flow):
     """The `Family` of FLUX.2 klein."""
 
+    _text: LanguageText
+
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
         self._text = LanguageText(folder, device, chat=_CHAT)
@@ -62,7 +66,7 @@ class Klein(Flow):
 
     @property
     def pixels_per_latent(self) -> int:
-        return super().pixels_per_latent * _PATCH
+        return super().pixels_per_latent * PATCH
 
     def tokenize(self, spec: ImageSpec) -> PaddedWords:
         return PaddedWords(self._read(spec))
@@ -86,26 +90,26 @@ class Klein(Flow):
         # Rounded before it is divided, as in the stock pipeline: in bfloat16 that is another number.
         timesteps = timesteps.to(latents.dtype) / 1000
         predicted: Tensor = self._transformer(
-            hidden_states=latents.flatten(2).transpose(1, 2).contiguous(),
+            hidden_states=list_tokens(latents),
             timestep=timesteps,
             guidance=None,
             encoder_hidden_states=text,
-            txt_ids=_number_places(text.shape[1], along=3, like=latents).expand(rows, -1, -1),
-            img_ids=_number_cells(height, width, like=latents).expand(rows, -1, -1),
+            txt_ids=number_places(text.shape[1], axes=_AXES, along=3, like=latents).expand(rows, -1, -1),
+            img_ids=number_cells(height, width, axes=_AXES, like=latents).expand(rows, -1, -1),
             return_dict=False,
         )[0]
-        return predicted.transpose(1, 2).reshape(latents.shape)
+        return lay_tokens(predicted, height, width)
 
     def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """Encode to the middle of the posterior: the stock pipeline draws nothing here."""
         latents = self._vae.encode(pixels.to(self._device.torch_device, self._vae.dtype)).latent_dist.mode()
         mean, deviation = self._read_statistics(latents)
-        return ((_fold(latents) - mean) / deviation).float()
+        return ((fold(latents) - mean) / deviation).float()
 
     def decode(self, latents: Tensor) -> Tensor:
         latents = latents.to(self._vae.dtype)
         mean, deviation = self._read_statistics(latents)
-        pixels: Tensor = self._vae.decode(_unfold(latents * deviation + mean), return_dict=False)[0]
+        pixels: Tensor = self._vae.decode(unfold(latents * deviation + mean), return_dict=False)[0]
         return pixels.float()
 
     def _read_statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,28 +122,3 @@ class Klein(Flow):
         """Return (1, length, layers x width): three layers side by side."""
         states: tuple[Any, ...] = self._text.hidden_states(ids)
         return torch.cat([states[layer] for layer in _LAYERS], dim=-1)
-
-
-def _fold(latents: Tensor) -> Tensor:
-    """Return patches of 2 x 2 cells as channels: (1, C, h, w) to (1, 4 C, h/2, w/2)."""
-    return torch.nn.functional.pixel_unshuffle(latents, _PATCH)
-
-
-def _unfold(latents: Tensor) -> Tensor:
-    """Return what `_fold` folded."""
-    return torch.nn.functional.pixel_shuffle(latents, _PATCH)
-
-
-def _number_places(count: int, *, along: int, like: Tensor) -> Tensor:
-    """Return positions (1, count, 4) that count along one of the four axes: time, row, column, place in the text."""
-    places = torch.zeros(1, count, 4, device=like.device)
-    places[..., along] = torch.arange(count, device=like.device)
-    return places
-
-
-def _number_cells(height: int, width: int, *, like: Tensor) -> Tensor:
-    """Return positions (1, height x width, 4) of the cells of a picture, row by row."""
-    places = torch.zeros(1, height * width, 4, device=like.device)
-    places[..., 1] = torch.arange(height, device=like.device).repeat_interleave(width)
-    places[..., 2] = torch.arange(width, device=like.device).repeat(height)
-    return places

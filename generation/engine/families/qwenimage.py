@@ -6,14 +6,11 @@ Rows of one padded length share a forward, and a mask is always given: without o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from diffusers import AutoencoderKLQwenImage, QwenImageTransformer2DModel
-from diffusers.pipelines.qwenimage.pipeline_qwenimage import calculate_shift
 from torch import Tensor
 from transformers import Qwen2_5_VLTextModel
 
@@ -21,7 +18,7 @@ from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.families.base import Conditioning, rescale_guidance
 from generation.engine.families.film_vae import FilmVae
-from generation.engine.families.flow import Flow
+from generation.engine.families.flow import Flow, shift_by_size
 from generation.engine.families.packing import PATCH, pack, unpack
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import DESCRIBING, LanguageText, Read
@@ -53,6 +50,8 @@ class MaskedWords:
 
 class QwenImage(FilmVae, Flow):
     """The `Family` of Qwen-Image."""
+
+    _text: LanguageText
 
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
@@ -114,10 +113,3 @@ def pad_masked(rows: list[Tensor], length: int) -> Conditioning:
         texts.append(torch.cat([row, padding]))
         masks.append(torch.arange(length) < len(row))
     return {"encoder_hidden_states": torch.stack(texts), "encoder_hidden_states_mask": torch.stack(masks)}
-
-
-def shift_by_size(num_tokens: int, scheduler: Mapping[str, Any]) -> float:
-    """Return the shift of a schedule for a picture of so many tokens, by what its settings say."""
-    usual = {"base_image_seq_len": 256, "max_image_seq_len": 4096, "base_shift": 0.5, "max_shift": 1.15}
-    mu: float = calculate_shift(num_tokens, *(scheduler.get(name, value) for name, value in usual.items()))
-    return mu

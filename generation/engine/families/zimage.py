@@ -53,6 +53,8 @@ class Captions:
 class ZImage(Flow):
     """The `Family` of Z-Image."""
 
+    _text: LanguageText
+
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
         self._text = LanguageText(folder, device)
@@ -117,19 +119,6 @@ class ZImage(Flow):
     def view(self, network: Any, picture: Tensor) -> Tensor:
         pixels = (2 * picture - 1).to(self._device.torch_device, self._vae.dtype)
         return fill_channels(self._scale(self._vae.encode(pixels).latent_dist.mode()), network)
-
-    def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        pixels = pixels.to(self._device.torch_device, self._vae.dtype)
-        return self._scale(self._vae.encode(pixels).latent_dist.sample(generator)).float()
-
-    def decode(self, latents: Tensor) -> Tensor:
-        latents = latents.to(self._vae.dtype) / self._vae.config.scaling_factor + self._vae.config.shift_factor
-        pixels: Tensor = self._vae.decode(latents, return_dict=False)[0]
-        return pixels.float()
-
-    def _scale(self, sample: Tensor) -> Tensor:
-        scaled: Tensor = (sample - self._vae.config.shift_factor) * self._vae.config.scaling_factor
-        return scaled
 
     def _encode(self, ids: tuple[int, ...]) -> Tensor:
         """Return (length, width) of the last layer but one."""

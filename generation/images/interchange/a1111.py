@@ -27,7 +27,18 @@ _NEGATIVE = re.compile(r"(?:^|\n)[ \t]*Negative prompt:", re.IGNORECASE)
 _NEGATIVE_INLINE = re.compile(r"\bNegative prompt:", re.IGNORECASE)
 _KEYS = frozenset(
     (
-        *("steps", "sampler", "cfg scale", "seed", "size", "model hash", "model", "schedule type", "scheduler"),
+        *(
+            "steps",
+            "sampler",
+            "cfg scale",
+            "distilled cfg scale",
+            "seed",
+            "size",
+            "model hash",
+            "model",
+            "schedule type",
+            "scheduler",
+        ),
         *("clip skip", "denoising strength", "version", "vae", "vae hash", "hires upscale", "face restoration"),
     )
 )
@@ -61,7 +72,7 @@ def read_a1111(text: Mapping[str, str]) -> ForeignSettings | None:
         prompt=foreign.words(prompt),
         negative=foreign.words(negative),
         steps=foreign.steps(settings.get("steps")),
-        guidance=foreign.guidance(settings.get("cfg scale", "").replace(",", ".")),
+        guidance=foreign.guidance(settings.get("distilled cfg scale", settings.get("cfg scale", "")).replace(",", ".")),
         seed=foreign.seed(settings.get("seed")),
         size_px=foreign.size_of(settings.get("size")),
         sampler=found.sampler,

@@ -14,31 +14,41 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     FlowMatchLCMScheduler,
     Flux2KleinPipeline,
+    FluxPipeline,
     QwenImagePipeline,
     ZImagePipeline,
 )
+from msgspec import UNSET
 
 from generation.engine.engine import Engine
 from generation.engine.language_text import MAX_TOKENS
 from generation.engine.samplers import build_flow_scheduler
 from generation.jobs.protocol import Finished, GenerateCommand, ImageFailed
+from generation.models.families import FAMILIES
 from generation.requests.edits import Hires, Margins, Variation
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, a_start, an_order, as_array, ends, paint, run
-from tests.generation.engine.toy_flow import save_toy_klein, save_toy_zimage, toy_flow_model
+from tests.generation.engine.toy_flow import save_toy_flux, save_toy_klein, save_toy_zimage, toy_flow_model
 from tests.generation.engine.toy_qwen import save_toy_qwenimage
 
 TOYS: dict[str, Callable[[Path], Path]] = {
     "zimage": save_toy_zimage,
     "klein": save_toy_klein,
     "qwenimage": save_toy_qwenimage,
+    "flux": save_toy_flux,
 }
-STOCK: dict[str, Any] = {"zimage": ZImagePipeline, "klein": Flux2KleinPipeline, "qwenimage": QwenImagePipeline}
+STOCK: dict[str, Any] = {
+    "zimage": ZImagePipeline,
+    "klein": Flux2KleinPipeline,
+    "qwenimage": QwenImagePipeline,
+    "flux": FluxPipeline,
+}
 UNGUIDED: dict[str, Any] = {
     "zimage": {"guidance_scale": 0},
     "klein": {"guidance_scale": 1},
     "qwenimage": {"true_cfg_scale": 1},
+    "flux": {"guidance_scale": 1},
 }
 LONG = "a harbour in the fog, evening light over the water, and a small red boat"
 
@@ -63,7 +73,7 @@ def flow_spec(**changes: Any) -> ImageSpec:
     return a_spec(**{"sampler": "Euler"} | changes)
 
 
-def some_orders(rng: random.Random, number: int) -> list[GenerateCommand]:
+def some_orders(rng: random.Random, number: int, family: str) -> list[GenerateCommand]:
     kinds = {
         "words": {},
         "variation": {"variation": Variation(seed=9, strength=0.4)},
@@ -82,6 +92,7 @@ def some_orders(rng: random.Random, number: int) -> list[GenerateCommand]:
                 steps=rng.randint(2, 5),
                 guidance=rng.choice([1.0, 4.0]),
                 seed=rng.randrange(2**32),
+                true_cfg=rng.choice([1.0, 2.0]) if FAMILIES[family].defaults.embeds_guidance else UNSET,
                 **rng.choice(list(kinds.values())),  # type: ignore[arg-type]
             ),
             image_id=f"{number}-{index}",
@@ -94,7 +105,7 @@ def some_orders(rng: random.Random, number: int) -> list[GenerateCommand]:
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
 def test_replayed_alone_every_picture_of_a_crowd_has_the_same_bytes(folder: Path, family: str, dtype: str) -> None:
     engine = Engine([toy_flow_model(folder, family)], EngineSettings(dtype=dtype, num_threads=1))
-    orders = some_orders(random.Random(dtype), 8)
+    orders = some_orders(random.Random(dtype), 8, family)
     crowded = ends(run(engine, *orders))
     for order in orders:
         end = crowded[order.image_id]
@@ -133,10 +144,17 @@ def stock_picture(folder: Path, family: str, spec: ImageSpec, before: str, after
     pipeline = STOCK[family].from_pretrained(folder)
     pipeline.set_progress_bar_config(disable=True)
     other = {"do_classifier_free_guidance": False} if family == "zimage" else {}
-    later = pipeline.encode_prompt(prompt=after, **other)[0]
+    later, *sums = pipeline.encode_prompt(prompt=after, **other)
 
     def exchange(_: Any, step: int, *rest: Any) -> dict[str, Any]:
-        return {"prompt_embeds": later} if step + 1 == spec.steps // 2 else {}
+        if step + 1 != spec.steps // 2:
+            return {}
+        if family == "flux":  # its pipeline lets no one exchange CLIP's sum
+            exchanged = {"pooled_projections": sums[0]}
+            pipeline.transformer.register_forward_pre_hook(
+                lambda *call: (call[1], call[2] | exchanged), with_kwargs=True
+            )
+        return {"prompt_embeds": later}
 
     pictures = pipeline(
         prompt=before,

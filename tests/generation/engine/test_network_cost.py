@@ -10,6 +10,7 @@ import torch
 from diffusers import (
     ControlNetModel,
     Flux2Transformer2DModel,
+    FluxTransformer2DModel,
     QwenImageTransformer2DModel,
     UNet2DConditionModel,
     ZImageTransformer2DModel,
@@ -98,6 +99,26 @@ def test_the_price_of_zimage_is_the_operations_counted() -> None:
                 transformer(latents, torch.zeros(1), [torch.zeros(96, 2560)])
             counted = counter.get_total_flops() / standard
             assert WORK["zimage"].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
+
+
+def test_the_price_of_flux_is_the_operations_counted() -> None:
+    with torch.device("meta"):
+        standard = count_standard()
+        transformer = FluxTransformer2DModel(guidance_embeds=True)  # its own settings are those of the 12 B model
+        for side_px in (256, 512, 1536):
+            tokens = (side_px // 16) ** 2
+            with FlopCounterMode(display=False) as counter:
+                transformer(
+                    hidden_states=torch.zeros(1, tokens, 64),
+                    encoder_hidden_states=torch.zeros(1, 512, 4096),
+                    pooled_projections=torch.zeros(1, 768),
+                    timestep=torch.zeros(1),
+                    img_ids=torch.zeros(tokens, 3),
+                    txt_ids=torch.zeros(512, 3),
+                    guidance=torch.zeros(1),
+                )
+            counted = counter.get_total_flops() / standard
+            assert WORK["flux"].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
 
 
 @pytest.mark.parametrize(("family", "settings"), [("klein", KLEIN), ("klein9b", KLEIN_9B)])

@@ -13,17 +13,33 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
+    FluxPipeline,
+    FluxTransformer2DModel,
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3ForCausalLM, Qwen3Model
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    Qwen2TokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    Qwen3Model,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
 
 from generation.models.catalog import Model
+from generation.models.families import FAMILIES
 from generation.requests.defaults import Defaults
+from tests.generation.engine.toy import NUM_LETTER_WORDS, make_tokenizer
 
 SIDE_PX = 64
 TEXT_WIDTH = 64
+_POOLED = 32
+"""Numbers of CLIP's sum of a prompt."""
 CHAT = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
@@ -90,9 +106,38 @@ def save_toy_klein(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
     return folder / "model"
 
 
+def save_toy_flux(folder: Path, *, seed: int = 0, vae_width: int = 8, is_schnell: bool = False) -> Path:
+    """Write a toy FLUX.1 dev, or schnell (8 pixels a latent cell, patches of 2 x 2 cells), and return its folder."""
+    torch.manual_seed(seed)
+    pipeline = FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(
+            shift=1.0 if is_schnell else 3.0, use_dynamic_shifting=not is_schnell
+        ),
+        vae=_vae(vae_width),
+        text_encoder=CLIPTextModel(_clip_config(_POOLED)).eval(),
+        tokenizer=make_tokenizer(folder / "letters"),
+        text_encoder_2=T5EncoderModel(_t5_config()).eval(),
+        tokenizer_2=make_t5_tokenizer(),
+        transformer=FluxTransformer2DModel(
+            in_channels=64,
+            num_layers=1,
+            num_single_layers=2,
+            attention_head_dim=32,
+            num_attention_heads=2,
+            joint_attention_dim=TEXT_WIDTH,
+            pooled_projection_dim=_POOLED,
+            axes_dims_rope=(8, 12, 12),
+            guidance_embeds=not is_schnell,
+        ),
+    )
+    pipeline.save_pretrained(folder / "model", safe_serialization=True)
+    return folder / "model"
+
+
 def toy_flow_model(path: Path, family: str, *, name: str = "toy", **parts: Any) -> Model:
     """A catalogue entry for a toy."""
-    defaults = Defaults(steps=4, guidance=4.0, sampler="Euler", native_px=SIDE_PX)
+    is_embedded = FAMILIES[family].defaults.embeds_guidance
+    defaults = Defaults(steps=4, guidance=4.0, sampler="Euler", native_px=SIDE_PX, embeds_guidance=is_embedded)
     return Model(name=name, path=path, family=family, licence="none", defaults=defaults, **parts)
 
 
@@ -128,6 +173,41 @@ def _text_config(*, layers: int) -> Qwen3Config:
         max_position_embeddings=1024,
         rope_theta=1_000_000,
     )
+
+
+def _clip_config(width: int) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=NUM_LETTER_WORDS,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        projection_dim=width,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        bos_token_id=NUM_LETTER_WORDS - 2,
+        eos_token_id=NUM_LETTER_WORDS - 1,
+        pad_token_id=NUM_LETTER_WORDS - 1,
+    )
+
+
+def _t5_config() -> T5Config:
+    return T5Config(
+        vocab_size=100,
+        d_model=TEXT_WIDTH,
+        d_kv=32,
+        d_ff=64,
+        num_layers=2,
+        num_heads=2,
+        feed_forward_proj="gated-gelu",
+        is_encoder_decoder=False,
+        tie_word_embeddings=False,
+    )
+
+
+def make_t5_tokenizer() -> T5TokenizerFast:
+    """One token a printable letter, and the marks of T5."""
+    letters = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0)]
+    letters += [(chr(code), -2.0) for code in range(33, 127)]
+    return T5TokenizerFast(vocab=letters, extra_ids=0)
 
 
 def make_flow_tokenizer(folder: Path, pieces: tuple[str, ...] = ()) -> Qwen2TokenizerFast:

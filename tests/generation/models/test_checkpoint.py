@@ -183,7 +183,7 @@ FOLDERS: dict[str, tuple[str, Callable[[Path], object], str]] = {
         in_json("model_index.json", _class_name="StableDiffusionXLImg2ImgPipeline"),
         "StableDiffusionXLImg2ImgPipeline",
     ),
-    "Flux": ("sd", in_json("model_index.json", _class_name="FluxPipeline"), "FluxPipeline"),
+    "Flux Fill": ("sd", in_json("model_index.json", _class_name="FluxFillPipeline"), "FluxFillPipeline"),
 }
 
 

@@ -1,0 +1,127 @@
+"""FLUX.1 (dev, schnell): a transformer of double and single streams, T5 for the words, CLIP for their sum.
+
+Dev reads guidance as a number, one for each row. A negative prompt takes a second row there (true CFG). Prompts are
+always read at their full length, so nothing but the picture's size decides who may share a forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from diffusers import FluxTransformer2DModel
+from torch import Tensor
+
+from generation.engine.adapters import Adapters
+from generation.engine.devices import Device
+from generation.engine.families.base import Conditioning, guide_rows
+from generation.engine.families.flow import Flow, shift_by_size
+from generation.engine.families.packing import PATCH, number_cells, pack, unpack
+from generation.engine.families.sd import PromptCache
+from generation.engine.language_text import Read, T5Text
+from generation.engine.model_folder import ModelFolder
+from generation.models.catalog import Model
+from generation.requests.spec import ImageSpec
+from generation.workers.engine_settings import EngineSettings
+
+_AXES = 3
+"""Of a token's place: one that is not used, row, column. Those of words are all nought."""
+_MAX_TOKENS, _MAX_TOKENS_OF_SCHNELL = 512, 256
+
+
+@dataclass(frozen=True, slots=True)
+class FluxWords:
+    """The tokens of one image's prompts, `[negative,] positive`, for T5 and for CLIP."""
+
+    read: tuple[Read, ...]
+    clip: tuple[tuple[int, ...], ...]
+    length: int
+
+    @property
+    def key(self) -> int:
+        """The length that every row has."""
+        return self.length
+
+    @property
+    def dropped(self) -> str:
+        return self.read[-1].dropped
+
+
+class Flux(Flow):
+    """The `Family` of FLUX.1."""
+
+    _text: T5Text
+
+    def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
+        self._device = device
+        self.scheduler_config = folder.scheduler_config()
+        self._transformer = folder.transformer(FluxTransformer2DModel, device)
+        self._tokenizer = folder.tokenizer("tokenizer")
+        self._clip = folder.clip_text("text_encoder", device)
+        self._text = T5Text(folder, device, part="text_encoder_2", max_tokens=self._find_max_tokens())
+        self._vae = folder.vae(device)
+        self._cache, self._sums = (PromptCache(settings.num_cached_prompts) for _ in range(2))
+        self._adapters = Adapters(model.loras, {"transformer": self._transformer})
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self._vae.config.latent_channels)
+
+    @property
+    def text_encoders(self) -> Mapping[str, Any]:
+        return {"text_encoder": self._clip, "text_encoder_2": self._text.encoder}
+
+    def tokenize(self, spec: ImageSpec) -> FluxWords:
+        clip = tuple(self._read_clip(prompt) for prompt in self._list_prompts(spec))
+        return FluxWords(self._read(spec), clip, self._text.max_tokens)
+
+    def condition(self, spec: ImageSpec, words: FluxWords) -> Conditioning:
+        texts = [self._cache.get(each.ids, partial(self._text.encode, each.ids)) for each in words.read]
+        sums = [self._sums.get(ids, partial(self._sum_up, ids)) for ids in words.clip]
+        rows = {"encoder_hidden_states": torch.cat(texts), "pooled_projections": torch.cat(sums)}
+        if not self._embeds_guidance:
+            return rows
+        return {**rows, "guidance": torch.full((len(texts),), spec.guidance)}
+
+    def compute_mu(self, spec: ImageSpec, size_px: tuple[int, int]) -> float:
+        """Return the stock pipeline's; a schedule without dynamic shifting, as schnell's, ignores it."""
+        width, height = (side_px // self.pixels_per_latent // PATCH for side_px in size_px)
+        return shift_by_size(width * height, self.scheduler_config)
+
+    def guide(self, prediction: Tensor, spec: ImageSpec) -> Tensor:
+        return guide_rows(prediction, spec)
+
+    def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        height, width = latents.shape[2:]
+        text = conditioning["encoder_hidden_states"]
+        predicted: Tensor = self._transformer(
+            hidden_states=pack(latents),
+            # Rounded before it is divided, as in the stock pipeline: in bfloat16 that is another number.
+            timestep=timesteps.to(latents.dtype) / 1000,
+            txt_ids=torch.zeros(text.shape[1], _AXES, device=latents.device),
+            img_ids=number_cells(height // PATCH, width // PATCH, axes=_AXES, like=latents),
+            return_dict=False,
+            **{"guidance": None, **conditioning},
+        )[0]
+        return unpack(predicted, (height, width))
+
+    @property
+    def _embeds_guidance(self) -> bool:
+        return bool(self._transformer.config.guidance_embeds)
+
+    def _find_max_tokens(self) -> int:
+        """Return how many tokens are read of a prompt: schnell, told by its fixed schedule, was trained with fewer."""
+        return _MAX_TOKENS if self.scheduler_config.get("use_dynamic_shifting") else _MAX_TOKENS_OF_SCHNELL
+
+    def _read_clip(self, prompt: str) -> tuple[int, ...]:
+        length = self._clip.config.max_position_embeddings
+        return tuple(self._tokenizer(prompt, padding="max_length", max_length=length, truncation=True).input_ids)
+
+    def _sum_up(self, ids: tuple[int, ...]) -> Tensor:
+        """Return CLIP's sum of a prompt, (1, width)."""
+        there = torch.tensor([ids], device=self._device.torch_device)
+        pooled: Tensor = self._clip(there).pooler_output
+        return pooled
