@@ -20,6 +20,8 @@ MIB = 2**20
 class Dialect:
     """`prefix` begins with a slash and ends with none; the longest that fits a path is its dialect."""
 
+    name: str
+    """What metrics call it."""
     prefix: str
     router: APIRouter
     write_error: Callable[[ErrorReply], Mapping[str, Any]]

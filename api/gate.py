@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.context import ApiContext
+from api.counting import count_request
 from api.dialect import MIB, Dialect
 from api.errors import BodyLengthError, BodyTooLargeError, BodyTooSlowError, TooManyOpenError, UnknownPathError
 from api.keys import Keys
@@ -41,8 +42,11 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = _make_safe(send)
         dialect = self.find_dialect(scope["path"])
+        with count_request("none" if dialect is None else dialect.name, _make_safe(send)) as counted:
+            await self._pass(scope, receive, counted, dialect)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send, dialect: Dialect | None) -> None:
         try:
             if scope["path"] in self._open_paths:
                 await self._answer(scope, receive, send, max_bytes=0)

@@ -59,6 +59,15 @@ HEARTBEAT = Gauge(
     "atelier_discord_heartbeat_seconds", "How long Discord took for the last heartbeat.", ["shard"], registry=REGISTRY
 )
 
+# The API and the fleet.
+API_REQUESTS = _count(
+    "api_requests", "Requests to the API, by dialect and the class of their answer.", "dialect", "status"
+)
+API_TIME = _time("api_request", "From a request to the API until its answer begins, by dialect.", _PAINTING, "dialect")
+API_OPEN = Gauge("atelier_api_open_requests", "Requests to the API under way.", ["dialect"], registry=REGISTRY)
+FLEET = Gauge("atelier_fleet_state", "1 for the state that the fleet is in.", ["state"], registry=REGISTRY)
+FLEET_LOSSES = _count("fleet_losses", "Times that the fleet was lost, or could not be reached.")
+
 # The machine.
 COMMIT_TIME = _time("database_commit", "How long a transaction of writes takes, to the disk.", _COMMITS)
 WRITES = _count("database_writes", "Writes; several share a transaction.")
@@ -106,9 +115,20 @@ def count_refusal(error: BaseException) -> None:
     REFUSALS.labels(error.code if isinstance(error, AtelierError) else type(error).__name__).inc()
 
 
+def note_fleet(*, is_connected: bool) -> None:
+    """Note whether the fleet is in reach. Without a fleet there is no such series."""
+    FLEET.labels("connected").set(is_connected)
+    FLEET.labels("lost").set(not is_connected)
+
+
+def class_of(status: int | None) -> str:
+    """Return the class of an answer; None is a request that got none."""
+    return "lost" if status is None else "429" if status == 429 else f"{status // 100}xx"
+
+
 def count_answer(status: int | None, seconds: float, *, scope: str | None) -> None:
     """Count an answer of Discord's API; None is a request that got none. `scope`: of the limit that a 429 tells of."""
     DISCORD_TIME.observe(seconds)
-    DISCORD_REQUESTS.labels("lost" if status is None else "429" if status == 429 else f"{status // 100}xx").inc()
+    DISCORD_REQUESTS.labels(class_of(status)).inc()
     if status == 429:
         RATE_LIMITS.labels(scope if scope in _SCOPES else "unknown").inc()

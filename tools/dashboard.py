@@ -110,6 +110,16 @@ ROWS = (
         ),
     ),
     Row(
+        "API and fleet",
+        (
+            Panel("Answers", "ops", {"{{dialect}} {{status}}": rate("atelier_api_requests_total", "dialect, status")}),
+            Panel("Until an answer begins", "s", times("atelier_api_request_seconds")),
+            Panel("Requests under way", "short", {"{{dialect}}": "atelier_api_open_requests"}),
+            Panel("Fleet", "short", {"{{state}}": "atelier_fleet_state"}),
+            Panel("Losses of the fleet", "short", {"an hour": "increase(atelier_fleet_losses_total[1h])"}),
+        ),
+    ),
+    Row(
         "Machine",
         (
             Panel("Event loop lag", "s", times("atelier_loop_lag_seconds")),

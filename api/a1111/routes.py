@@ -89,6 +89,7 @@ def write_error(reply: ErrorReply) -> Mapping[str, Any]:
 
 _LARGE = ("/img2img", "/extra-single-image", "/png-info")
 A1111 = Dialect(
+    name="a1111",
     prefix="/sdapi/v1",
     router=router,
     write_error=write_error,

@@ -189,4 +189,6 @@ def write_error(reply: ErrorReply) -> Mapping[str, Any]:
     return {"error": reply.code, "message": reply.message}
 
 
-JOBS = Dialect(prefix="/api/v1", router=router, write_error=write_error, large_bodies={"/jobs": MAX_JSON_BYTES})
+JOBS = Dialect(
+    name="jobs", prefix="/api/v1", router=router, write_error=write_error, large_bodies={"/jobs": MAX_JSON_BYTES}
+)

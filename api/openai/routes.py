@@ -147,4 +147,6 @@ def write_error(reply: ErrorReply) -> Mapping[str, Any]:
     return {"error": {"message": reply.message, "type": kind, "param": reply.param, "code": code}}
 
 
-OPENAI = Dialect(prefix="/v1", router=router, write_error=write_error, large_bodies={"/images/edits": MAX_FORM_BYTES})
+OPENAI = Dialect(
+    name="openai", prefix="/v1", router=router, write_error=write_error, large_bodies={"/images/edits": MAX_FORM_BYTES}
+)

@@ -212,5 +212,11 @@ def write_error(reply: ErrorReply) -> Mapping[str, Any]:
 router.include_router(operator.router)
 router.include_router(review.router)
 WEB = Dialect(
-    prefix="", router=router, write_error=write_error, is_open=True, answer_error=answer_error, max_body_bytes=64 * 1024
+    name="pages",
+    prefix="",
+    router=router,
+    write_error=write_error,
+    is_open=True,
+    answer_error=answer_error,
+    max_body_bytes=64 * 1024,
 )

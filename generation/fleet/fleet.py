@@ -16,6 +16,7 @@ from typing import Protocol
 
 import msgspec
 
+from generation import metrics
 from generation.fleet.address import FleetAddress
 from generation.fleet.driver_process import explain, spawn_driver
 from generation.fleet.messages import (
@@ -182,6 +183,7 @@ class Fleet:
         if not self._connected.is_set():
             self._connected.set()
             self._pause_s, self.trouble = 0.0, None
+            metrics.note_fleet(is_connected=True)
             log.info("action=fleet-connected address=%s", self._address.text)
 
     def _see(self, said: MembersSeen) -> None:
@@ -225,6 +227,8 @@ class Fleet:
         if reason != self.trouble:
             log.error("action=fleet-lost pause_s=%g reason=%s", self._pause_s, reason)
         self.trouble = reason
+        metrics.FLEET_LOSSES.inc()
+        metrics.note_fleet(is_connected=False)
         for worker in self._workers.values():
             worker.lose(reason)
 

@@ -14,8 +14,9 @@ from generation.errors import FailedError, OutOfMemoryError
 from generation.jobs.delivery import DeliveryWay
 from generation.jobs.job import Status
 
-LABELS = {"outcome", "way", "error", "member", "kind", "status", "scope", "shard", "le"}
+LABELS = {"outcome", "way", "error", "member", "kind", "status", "scope", "shard", "dialect", "state", "le"}
 """The values of each are a short list of the program's or its operator's."""
+NUMBERS = "atelier_api_open_requests", "atelier_fleet_state"
 UNITS = ("_total", "_seconds", "_bytes", "_info")
 
 
@@ -26,7 +27,7 @@ def families() -> list[tuple[str, str]]:
 def test_names_begin_with_the_program_and_end_with_a_base_unit() -> None:
     for name, kind in families():
         assert name.startswith("atelier_"), name
-        assert kind == "counter" or name.endswith(UNITS), name
+        assert kind == "counter" or name.endswith(UNITS) or name in NUMBERS, name
 
 
 def test_no_label_but_those_that_are_allowed() -> None:
@@ -74,6 +75,13 @@ def test_a_limit_of_a_scope_that_discord_does_not_have_is_unknown() -> None:
     assert value_of("atelier_discord_rate_limits_total", scope="unknown") == before + 1
     metrics.count_answer(429, 0.1, scope="shared")
     assert value_of("atelier_discord_rate_limits_total", scope="shared") >= 1
+
+
+def test_a_fleet_is_in_one_state() -> None:
+    metrics.note_fleet(is_connected=True)
+    assert (value_of("atelier_fleet_state", state="connected"), value_of("atelier_fleet_state", state="lost")) == (1, 0)
+    metrics.note_fleet(is_connected=False)
+    assert (value_of("atelier_fleet_state", state="connected"), value_of("atelier_fleet_state", state="lost")) == (0, 1)
 
 
 def test_the_bounds_of_times_are_sorted_and_few() -> None:

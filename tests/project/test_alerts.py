@@ -53,6 +53,10 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {series("atelier_worker_losses_total", member="a"): "0x30 4x90"},
         {series("atelier_worker_losses_total", member="a"): "0x30 1x90"},
     ),
+    "AtelierFleetLost": (
+        {series("atelier_fleet_state", state="lost"): "0x20 1x120"},
+        {series("atelier_fleet_state", state="lost"): "0x55 1x3 0x120"},
+    ),
     "AtelierQueueStands": (
         {"atelier_queue_images": "3x120", "atelier_paused": "0x120", STARTED: "7x120"},
         {"atelier_queue_images": "3x120", "atelier_paused": "1x120", STARTED: "7x120"},
@@ -115,6 +119,7 @@ def find_labels(rule: dict[str, Any]) -> dict[str, str]:
         "AtelierDown": {"job": "atelier"},
         "AtelierWorkerDown": {"member": "a", "state": "up"},
         "AtelierWorkerLostOften": {"member": "a"},
+        "AtelierFleetLost": {"state": "lost"},
         "AtelierResultsKept": {"way": "history"},
     }
     return {**rule["labels"], **of_series.get(rule["alert"], {})}

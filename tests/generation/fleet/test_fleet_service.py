@@ -22,6 +22,7 @@ from generation.fleet.messages import DriverConfig
 from generation.fleet.remote_worker import RemoteWorker
 from generation.fleet.version import find_version
 from generation.jobs.job import Job, Status
+from generation.metrics import REGISTRY
 from generation.models.catalog import Catalog
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.worker_pool import Member, WorkerPool
@@ -149,15 +150,22 @@ async def test_a_machine_that_froze_and_wakes_paints_nothing_twice(tmp_path: Pat
         await cluster.tell("remove den")
 
 
+def is_connected() -> float | None:
+    """Return what `/metrics` says of the fleet."""
+    return REGISTRY.get_sample_value("atelier_fleet_state", {"state": "connected"})
+
+
 async def test_the_worker_here_goes_on_when_rays_head_is_gone(tmp_path: Path) -> None:
     async with open_cluster(cards=1) as cluster, served(tmp_path, cluster) as (place, fleet):
         await until(lambda: slots(place, "box-0") and slots(place, "here"))
         jobs = await submit(place, 20)
         await until(lambda: held(place, "box-0") >= HELD)
+        assert is_connected() == 1
         (head,) = cluster.find("gcs_server")
         head.kill()
         await cluster.stop()
         await require_done(place, jobs)
         await require_done(place, await submit(place, 4))
         await until(lambda: "out of reach" in " ".join(fleet.list_troubles()))
+        assert is_connected() == 0
         assert place.running is not None and not place.running.done() and slots(place, "here")
