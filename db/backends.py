@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from db import postgres
 from db.access import require_database_file
@@ -33,10 +32,10 @@ class Backend(Protocol):
     url: URL
     writing: Engine
     """Of the one connection that writes."""
-    reading: AsyncEngine
+    reading: Engine
     """Of connections that see one moment each and cannot write."""
     apart: Engine
-    """The same for threads."""
+    """The same for what takes long."""
 
     @property
     def first_statement(self) -> str:
@@ -114,9 +113,9 @@ class FileBackend:
         }
         self.writing = create_engine(self.url, pool_size=1, **common)
         _say_at_start(self.writing, "BEGIN IMMEDIATE", _WRITING)
-        self.reading = create_async_engine(self.url.set(drivername="sqlite+aiosqlite"), pool_size=NUM_READERS, **common)
+        self.reading = create_engine(self.url, pool_size=NUM_READERS, **common)
         self.apart = create_engine(self.url, pool_size=NUM_THREADS, **common)
-        for engine in (self.reading.sync_engine, self.apart):
+        for engine in (self.reading, self.apart):
             _say_at_start(engine, "BEGIN", _READING)
 
     def guard(self) -> None:
@@ -172,7 +171,7 @@ class ServerBackend:
             self.release()
             raise
         self.reading = postgres.create_reading(url, wait_s=busy_timeout_s, pool_size=NUM_READERS)
-        self.apart = postgres.create_threaded(url, wait_s=busy_timeout_s, pool_size=NUM_THREADS)
+        self.apart = postgres.create_patient(url, wait_s=busy_timeout_s, pool_size=NUM_THREADS)
         self._lost: str | None = None
         event.listen(self.writing, "connect", self._note_connected)
 

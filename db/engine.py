@@ -4,24 +4,24 @@ SQLAlchemy's defaults with SQLite lose updates without an error: the driver open
 what one then overwrites. Here the driver opens none (`isolation_level=None`) and we say `BEGIN IMMEDIATE`
 before the first read of a writing transaction. Readers say plain `BEGIN` and, with WAL, never wait for the writer.
 On a server the one writer is kept by a lock (`db.postgres`), and readers see one moment each too (`db.backends`).
-The event loop waits for none of it: a batch of writes is one visit to a thread, for a driver that crosses over at every
-statement costs more than the statements; reads are of one or two statements and go through an asynchronous driver, and
-those that look at thousands of rows have threads of their own.
+The event loop waits for none of it: a batch of writes is one visit to a thread, and so is a read, for a driver that
+crosses over at every statement costs more than the statements. Reads of thousands of rows have threads of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Engine, select
 from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.orm import Session
 
@@ -47,9 +47,10 @@ class Database:
         self.backend, self.url = backend, backend.url
         self._writing, self._reading, self._apart = backend.writing, backend.reading, backend.apart
         self.running = RunningTime()
-        self._threads = ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="database reader")
+        self._readers = ThreadPoolExecutor(NUM_READERS, thread_name_prefix="database reader")
+        self._threads = ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="database reader apart")
         self._writer = GroupCommit(backend)
-        self._reads: set[asyncio.Task[Any]] = set()
+        self._reads: set[asyncio.Future[Any]] = set()
         self._is_closed = False
 
     @classmethod
@@ -64,7 +65,7 @@ class Database:
         try:
             await asyncio.to_thread(database._open_writer)
             database._writer.start()
-            await database._open_readers()
+            await asyncio.to_thread(database._open_readers)
         except DatabaseError as error:
             await database.close()
             raise database.backend.explain(error.orig) from error
@@ -82,65 +83,52 @@ class Database:
             driver.execute(self.backend.first_statement)
         self.backend.guard()
 
-    async def _open_readers(self) -> None:
+    def _open_readers(self) -> None:
         """All of them now: the first crowd need not wait for them, and how many files are open stays what it is."""
-        async with AsyncExitStack() as opened:
+        with ExitStack() as opened:
             for _ in range(NUM_READERS):
-                connection = await opened.enter_async_context(self._reading.connect())
-                await connection.exec_driver_sql(self.backend.first_statement)
+                opened.enter_context(self._reading.connect()).exec_driver_sql(self.backend.first_statement)
 
     async def write(self, work: Work[T], *, then: Callable[[], None] = lambda: None) -> T:
         """Run `work(session)` in a writing transaction; when this returns, it is on disk. See `GroupCommit.write`."""
         return await self._writer.write(work, then=then)
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work(session)` on one consistent snapshot, beside any writer. Its connection refuses writes.
+        """Run `work(session)` in a thread, on one consistent snapshot, beside any writer. It cannot write.
 
         `close` waits for the read, even where the caller no longer does: a connection returned to a closed pool would
         never be closed. Raise `DatabaseClosedError` after `close`.
         """
-        return await self._tracked(self._read(work))
+        return await self._run(self._readers, self._read, work)
 
     async def require_readable(self) -> None:
         """Raise unless the database can be read now."""
         await self.read(lambda session: session.connection().exec_driver_sql("SELECT 1").scalar())
 
     async def read_apart(self, work: Work[T]) -> T:
-        """Run `work(session)` as `read` does, but in a thread: for what looks at thousands of rows.
+        """Run `work(session)` as `read` does: for what looks at thousands of rows, and must not keep others waiting.
 
-        `read` makes values of rows on the event loop, which does nothing else meanwhile. `work` returns values of its
-        own, not rows, and takes rows a few at a time (`yield_per`) where there may be many.
+        `work` returns values of its own, not rows, and takes rows a few at a time (`yield_per`) where there may be
+        many.
         """
-        return await self._tracked(self._read_apart(work))
+        return await self._run(self._threads, partial(_read_once, self._apart), work)
 
-    async def _tracked(self, reading: Coroutine[Any, Any, T]) -> T:
+    async def _run(self, threads: ThreadPoolExecutor, read: Callable[[Work[T]], T], work: Work[T]) -> T:
         if self._is_closed:
-            reading.close()
             raise DatabaseClosedError
-        task = asyncio.create_task(reading, name="database read")
-        self._reads.add(task)
-        task.add_done_callback(self._reads.discard)
-        return await asyncio.shield(task)
+        reading = asyncio.get_running_loop().run_in_executor(threads, read, work)
+        self._reads.add(reading)
+        reading.add_done_callback(self._reads.discard)
+        return await asyncio.shield(reading)
 
-    async def _read(self, work: Work[T]) -> T:
+    def _read(self, work: Work[T]) -> T:
         """Read once more where the connection turns out to be broken: a server was restarted, and reading is safe."""
         try:
-            return await self._read_once(work)
+            return _read_once(self._reading, work)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-        return await self._read_once(work)
-
-    async def _read_once(self, work: Work[T]) -> T:
-        async with self._reading.connect() as connection:
-            return await connection.run_sync(_with_session, work)
-
-    async def _read_apart(self, work: Work[T]) -> T:
-        def read() -> T:
-            with self._apart.connect() as connection:
-                return _with_session(connection, work)
-
-        return await asyncio.get_running_loop().run_in_executor(self._threads, read)
+        return _read_once(self._reading, work)
 
     async def confirmed_now(self, clock: Clock) -> datetime:
         """Return the time to delete by: what the clock says, once a day of running has confirmed it
@@ -175,9 +163,10 @@ class Database:
         self._is_closed = True
         await self._writer.close()
         await asyncio.gather(*self._reads, return_exceptions=True)
-        self._threads.shutdown()
-        self._apart.dispose()
-        await self._reading.dispose()
+        for threads in (self._readers, self._threads):
+            threads.shutdown()
+        for engine in (self._reading, self._apart):
+            engine.dispose()
         self.backend.release()
 
     async def __aenter__(self) -> Self:
@@ -189,6 +178,6 @@ class Database:
         await self.close()
 
 
-def _with_session(connection: Connection, work: Work[T]) -> T:
-    with Session(connection, expire_on_commit=False) as session:
+def _read_once(engine: Engine, work: Work[T]) -> T:
+    with engine.connect() as connection, Session(connection, expire_on_commit=False) as session:
         return work(session)

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from db.address import describe
 from db.file_watch import DatabaseLostError
@@ -62,13 +61,13 @@ def create_writing(url: URL, *, wait_s: float) -> Engine:
     return engine
 
 
-def create_reading(url: URL, *, wait_s: float, pool_size: int) -> AsyncEngine:
+def create_reading(url: URL, *, wait_s: float, pool_size: int) -> Engine:
     """Return the engine of connections that see one moment each and cannot write."""
-    return create_async_engine(url, **_arguments(url, _READING, wait_s=wait_s), pool_size=pool_size, max_overflow=0)
+    return _create(url, _READING, wait_s=wait_s, pool_size=pool_size)
 
 
-def create_threaded(url: URL, *, wait_s: float, pool_size: int) -> Engine:
-    """Return the same for threads. Each connection is tried before it is used, for its work is not done twice."""
+def create_patient(url: URL, *, wait_s: float, pool_size: int) -> Engine:
+    """Return the same for what takes long: each connection is tried before it is used, for it is not done twice."""
     return _create(url, _READING, wait_s=wait_s, pool_size=pool_size, pool_pre_ping=True)
 
 
@@ -141,7 +140,7 @@ def _tell(row: Any) -> str:
 
 def look(url: URL, work: Callable[[Connection], T]) -> T:
     """Return `work(connection)`, which takes no lock and changes nothing. Raise `ConfigurationError`."""
-    engine = create_threaded(url, wait_s=_CONNECT_S, pool_size=1)
+    engine = create_patient(url, wait_s=_CONNECT_S, pool_size=1)
     try:
         with engine.connect() as connection:
             return work(connection)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -83,6 +84,14 @@ async def test_readers_do_not_wait_for_a_writer_and_see_one_moment(database: Dat
         assert await JobStore(database).fetch_counters() == {1: 1.0}
         other.execute("COMMIT")
     assert await JobStore(database).fetch_counters() == {1: 2.0}
+
+
+@on_both
+async def test_nothing_is_read_on_the_event_loop(database: Database) -> None:
+    """A read through an asynchronous driver held the loop for 1.4 ms; a visit to a thread holds it for 0.1 ms."""
+    here = threading.get_ident()
+    for ask in (database.read, database.read_apart, database.write):
+        assert await ask(lambda session: session.scalar(text("SELECT 1")) and threading.get_ident()) != here
 
 
 @on_both

@@ -129,7 +129,7 @@ def listen(harness: Harness) -> None:
     database: Any = harness.bot.database
     database.read, database.read_apart = marked(database.read), marked(database.read_apart)
     database.write = marked(database.write)
-    for engine in (database._writing, database._reading.sync_engine, database._apart):
+    for engine in (database._writing, database._reading, database._apart):
         event.listen(engine, "before_cursor_execute", note)
 
 

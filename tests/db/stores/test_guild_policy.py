@@ -37,9 +37,9 @@ def reads(database: Database) -> Iterator[list[object]]:
     def count(connection: object) -> None:
         begun.append(connection)
 
-    event.listen(database._reading.sync_engine, "begin", count)
+    event.listen(database._reading, "begin", count)
     yield begun
-    event.remove(database._reading.sync_engine, "begin", count)
+    event.remove(database._reading, "begin", count)
 
 
 async def test_hundreds_of_guilds_at_once_are_one_read(database: Database) -> None:

@@ -228,7 +228,7 @@ async def test_recently_withheld_pictures_are_counted(jobs: JobStore, database: 
     """Settled so, or kept back after all; of this member and guild only; remembered, and read again when it changes."""
     num_reads = 0
 
-    @event.listens_for(database._reading.sync_engine, "begin")
+    @event.listens_for(database._reading, "begin")
     def _count(_connection: object) -> None:
         nonlocal num_reads
         num_reads += 1

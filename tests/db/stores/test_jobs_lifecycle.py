@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from db.admin.reconcile import reconcile
-from db.engine import Database, _with_session
+from db.engine import Database, _read_once
 from db.group_commit import _run_each
 from db.stores.jobs import JobStore
 from db.stores.quotas import QuotaStore
@@ -240,8 +240,7 @@ class Memory:
         raise AssertionError("every commit is answered")
 
     async def read(self, work: Any) -> Any:
-        with self._engine.connect() as connection:
-            return _with_session(connection, work)
+        return _read_once(self._engine, work)
 
     read_apart = read
 

@@ -36,7 +36,7 @@ OF_A_SERVER: dict[str, Ask] = {
 
 async def plan(database: Database, ask: Ask, engine: Engine | None = None) -> list[str]:
     asked: list[tuple[str, Any]] = []
-    engine = engine or database._reading.sync_engine
+    engine = engine or database._reading
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: Any) -> None:
         asked.append((statement, parameters))

@@ -47,7 +47,7 @@ _SMALL = re.compile(r"ix_(images_alive|images_withheld|deliveries_due)\b")
 async def explain(database: Database, ask: Ask, *before: str) -> list[tuple[str, str]]:
     """Return each statement and its plan for tables of some hundred rows. A scan of a whole one is chosen only if
     nothing else is there."""
-    engines: list[Engine] = [database._writing, database._reading.sync_engine, database._apart]
+    engines: list[Engine] = [database._writing, database._reading, database._apart]
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
