@@ -48,11 +48,20 @@ class Server:
     """Up to when its images were advanced."""
     end_s: float = math.inf
     """When the next of them ends."""
+    is_changed: bool = True
+    """Whether other images are here than were planned with."""
     _a_second: list[float] = field(default_factory=list)
     """Evaluations of each image a second."""
 
+    def add(self, image: Ahead, now_s: float) -> None:
+        """Take an image. The next `plan` is for all that have come by then."""
+        if not self.is_changed:
+            self.advance(now_s)
+        self.since_s, self.is_changed = now_s, True
+        self.making.append(image)
+
     def advance(self, now_s: float) -> None:
-        """Advance its images up to a moment."""
+        """Advance its images, as planned, up to a moment."""
         for each, speed in zip(self.making, self._a_second, strict=True):
             each.left -= speed * (now_s - self.since_s)
         self.since_s = now_s
@@ -62,11 +71,12 @@ class Server:
         least = max(1e-6, min(each.left for each in self.making))
         ended = [each for each in self.making if each.left <= least]
         self.making = [each for each in self.making if each.left > least]
+        self.is_changed = True
         return ended
 
     def plan(self) -> None:
         """Work out how fast its images go until one ends or another comes."""
-        self.end_s, self._a_second = math.inf, []
+        self.end_s, self._a_second, self.is_changed = math.inf, [], False
         if not self.making:
             return
         rates = _share_seats(self.making, self.pace.seats)
@@ -98,24 +108,25 @@ def play(servers: Sequence[Server], line: Sequence[Ahead]) -> dict[str, float]:
         _fill_servers(up, pending, now_s)
         if not any(each.making for each in up):
             break
+        for server in up:
+            if server.is_changed:
+                server.plan()
         now_s = min(each.end_s for each in up)
         for server in up:
             if server.end_s <= now_s:
                 server.advance(now_s)
                 ends.update((each.image_id, now_s) for each in server.pop_ended())
-                server.plan()
     return ends | dict(_estimate((*pending, *line[MAX_PLAYED:]), since_s=now_s, servers=up))
 
 
 def _list_known(servers: Sequence[Server]) -> list[Server]:
-    """Return the servers that paint, planned, each with a pace."""
+    """Return the servers that paint, each with a pace."""
     known = next((each.pace for each in servers if each.pace.estimate_forward_s([1.0]) is not None), None)
     up = [each for each in servers if each.slots or each.making] or list(servers[:1])
     if known is None:
         return []
     for each in up:
         each.pace = each.pace if each.pace.estimate_forward_s([1.0]) is not None else known
-        each.plan()
     return up
 
 
@@ -128,9 +139,7 @@ def _fill_servers(servers: Sequence[Server], pending: list[Ahead], now_s: float)
         able = [server for server in servers if server.may_take(each, is_newcomer=is_newcomer)]
         if able:
             chosen = min(able, key=lambda server: (len(server.making) >= server.slots, server.expect_s(each)))
-            chosen.advance(now_s)
-            chosen.making.append(pending.pop(number))
-            chosen.plan()
+            chosen.add(pending.pop(number), now_s)
         elif each.where is None:
             return
         else:
@@ -168,15 +177,23 @@ def _share_seats(residents: Sequence[Ahead], seats: int) -> list[float]:
     wants = {guild_id: (residents[own[0]].weight, float(len(own))) for guild_id, own in by_guild.items()}
     rates = [0.0] * len(residents)
     for guild_id, granted in _fill(wants, float(seats)).items():
-        by_user: dict[int, list[int]] = {}
-        for index in by_guild[guild_id]:
-            by_user.setdefault(residents[index].user_id, []).append(index)
-        for user_id, part in _fill({user: (1.0, float(len(own))) for user, own in by_user.items()}, granted).items():
-            left = part
-            for index in by_user[user_id]:
-                rates[index] = min(1.0, left)
-                left -= rates[index]
+        own = by_guild[guild_id]
+        if len(own) == 1:  # where many guilds ask, nearly all
+            rates[own[0]] = min(1.0, granted)
+        else:
+            _share_among_members(residents, own, granted, rates)
     return rates
+
+
+def _share_among_members(residents: Sequence[Ahead], own: Sequence[int], granted: float, rates: list[float]) -> None:
+    """Write the rates of one guild's images, which stand at `own`: members share alike, oldest first."""
+    by_user: dict[int, list[int]] = {}
+    for index in own:
+        by_user.setdefault(residents[index].user_id, []).append(index)
+    for user_id, left in _fill({user: (1.0, float(len(own))) for user, own in by_user.items()}, granted).items():
+        for index in by_user[user_id]:
+            rates[index] = min(1.0, left)
+            left -= rates[index]
 
 
 def _fill(wants: Mapping[int, tuple[float, float]], amount: float) -> dict[int, float]:

@@ -84,6 +84,15 @@ def test_two_workers_share_the_line() -> None:
     assert [round(ends[name], 6) for name in "abcd"] == [2.0, 2.0, 4.0, 4.0]
 
 
+def test_each_moment_is_planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bot's event loop stands still meanwhile: with hundreds in line, planning is nearly all that takes."""
+    planned, plan = list[int](), Server.plan
+    monkeypatch.setattr(Server, "plan", lambda self: planned.append(len(self.making)) or plan(self))
+    line = [ahead(f"a{number}", guild=number, left=1.0 + number) for number in range(40)]
+    assert len(play([server([], slots=4, pace=pace())], line)) == 40
+    assert len(planned) == 40
+
+
 def test_the_slower_worker_takes_its_time() -> None:
     fast, slow = server([], slots=1, pace=pace(seats=1)), server([], slots=1, pace=pace(seats=1, image_s=0.4))
     ends = play([fast, slow], [ahead(name) for name in "abcd"])
