@@ -1,4 +1,4 @@
-"""Keys of the API for its operator, made at the shell: before it runs, for then it alone owns the data."""
+"""Keys of the API for its operator, made at the shell: also beside a running bot, which looks keys up at every use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 
 from cli.api import LOCAL
 from config import Settings
+from db.beside import open_beside
 from db.engine import Database
+from db.lock import FolderInUseError
 from db.stores.api_keys import ApiKey, ApiKeyStore
 from generation.clock import utc_now
 
@@ -43,5 +45,10 @@ async def revoke(settings: Settings, name: str) -> None:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[ApiKeyStore]:
-    async with await Database.open(settings.url_of_database, settings.data_dir) as database:
+    where = (settings.url_of_database, settings.data_dir)
+    try:
+        database = await Database.open(*where)
+    except FolderInUseError:
+        database = await Database.open(*where, how=open_beside)
+    async with database:
         yield ApiKeyStore(database, clock=utc_now)

@@ -54,14 +54,20 @@ class Database:
         self._is_closed = False
 
     @classmethod
-    async def open(cls, url: str, data_dir: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
+    async def open(
+        cls,
+        url: str,
+        data_dir: Path,
+        *,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        how: Callable[..., Backend] = open_backend,
+    ) -> Self:
         """Lock `data_dir` and the database, create or upgrade the database at `url`, and open it.
 
-        Raise `ConfigurationError`: one of them is in use, the URL cannot be used, or the database is newer than this
-        code.
+        `how`: in place of it, `db.beside.open_beside`. Raise `ConfigurationError`: one of them is in use, the URL
+        cannot be used, or the database is newer than this code.
         """
-        parsed = parse_url(url)
-        database = cls(await asyncio.to_thread(open_backend, parsed, data_dir, busy_timeout_s=busy_timeout_s))
+        database = cls(await asyncio.to_thread(how, parse_url(url), data_dir, busy_timeout_s=busy_timeout_s))
         try:
             await asyncio.to_thread(database._open_writer)
             database._writer.start()

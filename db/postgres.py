@@ -52,11 +52,12 @@ class DatabaseTakenError(DatabaseLostError):
     """Another Atelier holds the lock."""
 
 
-def create_writing(url: URL, *, wait_s: float) -> Engine:
-    """Return the engine of the connection that writes. It has the lock; raise `DatabaseTakenError`."""
+def create_writing(url: URL, *, wait_s: float, is_owner: bool = True) -> Engine:
+    """Return the engine of the connection that writes. An owner's has the lock; raise `DatabaseTakenError`."""
     own = f"-c synchronous_commit=on -c idle_in_transaction_session_timeout={_FROZEN_MS}"
     engine = _create(url, own, wait_s=wait_s, pool_size=1)
-    event.listen(engine, "connect", _Locking())
+    if is_owner:
+        event.listen(engine, "connect", _Locking())
     event.listen(engine, "do_execute", _execute)
     return engine
 

@@ -51,6 +51,16 @@ def test_a_key_is_made_listed_and_revoked(folder: Path) -> None:
     assert run("token", "list") == (0, "There are no keys.\n")
 
 
+async def test_keys_are_made_and_revoked_while_the_bot_runs(folder: Path) -> None:
+    async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
+        keys = ApiKeyStore(database, clock=utc_now)
+        status, printed = await asyncio.to_thread(run, "token", "create", "--name", "laptop")
+        assert status == 0 and await keys.find(printed.strip()) is not None, printed
+        assert (await asyncio.to_thread(run, "token", "list"))[1].startswith("laptop: made 20")
+        assert (await asyncio.to_thread(run, "token", "revoke", "--name", "laptop"))[0] == 0
+        assert await keys.find(printed.strip()) is None
+
+
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
