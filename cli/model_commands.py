@@ -47,7 +47,7 @@ def models_add(
         str | None,
         typer.Option(
             metavar="NAME|PATH",
-            help="For Z-Image and FLUX.2: the same of its text encoder.",
+            help="For transformers, such as Z-Image: the same of its text encoder.",
             autocompletion=complete_kind("text-encoder"),
         ),
     ] = None,
@@ -63,7 +63,7 @@ def models_add(
         str | None,
         typer.Option(
             metavar="fp8|whole",
-            help="For Z-Image and FLUX.2: keep its weights in fp8.",
+            help="For transformers, such as Z-Image: keep its weights in fp8.",
             autocompletion=complete_words("fp8", "whole"),
         ),
     ] = None,
@@ -118,7 +118,9 @@ def models_set(
     suffix: Annotated[str | None, typer.Option(help="Words behind every prompt; '' for none.")] = None,
     storage: Annotated[
         str | None,
-        typer.Option(metavar="fp8|whole", help="For Z-Image and FLUX.2: how its weights are kept in memory."),
+        typer.Option(
+            metavar="fp8|whole", help="For transformers, such as Z-Image: how its weights are kept in memory."
+        ),
     ] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Forget what was set, and guess again.")] = False,
     as_json: Json = False,

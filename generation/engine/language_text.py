@@ -6,15 +6,18 @@ Such encoders have no weights of words: brackets and numbers are read as they st
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from transformers import Qwen3Model, T5EncoderModel
+from transformers import Qwen2_5_VLTextModel, Qwen3Model, T5EncoderModel
 
 from generation.engine.devices import Device
 from generation.engine.model_folder import ModelFolder
 
+CLASSES: Mapping[str, Any] = {"qwen3": Qwen3Model, "qwen2_5_vl": Qwen2_5_VLTextModel}
+"""What reads, by the kind of language model; of those that see pictures, the half that reads."""
 MAX_TOKENS = 512
 """Tokens that are read, those of the chat included: what the stock pipelines read."""
 
@@ -82,11 +85,11 @@ class T5Text:
 
 
 class LanguageText:
-    """A tokenizer and its language model, of a class of transformers."""
+    """A tokenizer and its language model, of a kind of `language_kinds`."""
 
-    def __init__(self, folder: ModelFolder, device: Device, cls: Any = Qwen3Model, *, chat: Chat = ASKING) -> None:
+    def __init__(self, folder: ModelFolder, device: Device, *, language: str = "qwen3", chat: Chat = ASKING) -> None:
         self._tokenizer = folder.language_tokenizer("tokenizer")
-        self.encoder = folder.language_text(cls, "text_encoder", device)
+        self.encoder = folder.language_text(CLASSES[language], "text_encoder", device)
         self._device = device
         self._chat = chat
 

@@ -41,14 +41,14 @@ def load_language(cls: Any, part: Path, device: Device, settings: Path | None = 
     """
     if part.is_dir():
         check_part(part)
-        if not (cls.config_class.base_config_key or holds_small(part)):  # else it is a part of what lies there
+        is_part = bool(cls.config_class.base_config_key)  # of what lies there
+        if not (is_part or holds_small(part)):
             return load_transformer(cls, part, device, attention="sdpa")
         settings = part
     else:
         check_file(part)
     with refusing(part, "it does not fit the settings", OTHER_SETTINGS):
-        derived = cls.config_class.from_dict(dict(read_text_settings(part))) if settings is None else None
-        config = derived or cls.config_class.from_pretrained(settings, local_files_only=True)
+        config = cls.config_class.from_dict(dict(read_text_settings(settings or part)))
         with init_empty_weights():
             model = cls._from_config(config, attn_implementation="sdpa")
         weights, scales = take_scales(name_as_transformers(take_weights(part)))

@@ -11,23 +11,26 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import safe_open
-from transformers import Qwen3Model
 
 from generation.engine.checkers.clip import load_added
 from generation.engine.control.networks import load_control
 from generation.engine.devices import Device, num_cores
 from generation.engine.error_classes import is_out_of_memory
+from generation.engine.language_text import CLASSES
 from generation.engine.loading import first_line, load_language
 from generation.engine.models import LoadedModel
 from generation.engine.upscalers.esrgan import EsrganUpscaler, load_network
 from generation.errors import ConfigurationError, InvalidRequestError
 from generation.models.catalog import Model
 from generation.models.gguf_header import SUFFIX as GGUF
+from generation.models.language_kinds import find_language
 from generation.models.layout import weight_files
+from generation.models.part_settings import read_text_settings
 from generation.requests.upscalers import Upscaler
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.frames import decode_config
@@ -58,7 +61,7 @@ def explain_failure(model: Model) -> str:
                 _try_upscaler(upscaler, device)
             if model.text_encoder is not None and model.info.reads_clip:  # that of another model, by itself
                 text = model.text_encoder
-                load_language(Qwen3Model, text, replace(device, dtype=_find_dtype(text)))
+                load_language(_find_class(text), text, replace(device, dtype=_find_dtype(text)))
             LoadedModel(model, device, EngineSettings())
         return ""
     except (ConfigurationError, InvalidRequestError) as refused:
@@ -67,6 +70,12 @@ def explain_failure(model: Model) -> str:
         if is_out_of_memory(error):
             return f"There is not enough memory to load {model.path}. Try again when other programs need less."
         return f"The model {model.path} cannot be loaded ({type(error).__name__}: {first_line(error)})."
+
+
+def _find_class(text: Path) -> Any:
+    kind = find_language(read_text_settings(text).get("model_type"))
+    assert kind is not None, "another is refused before it is tried"
+    return CLASSES[kind.name]
 
 
 def _try_upscaler(file: Upscaler, device: Device) -> None:

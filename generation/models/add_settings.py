@@ -19,6 +19,7 @@ from generation.models.named_parts import Parts
 from generation.models.names import label, label_one, name_for
 from generation.models.part_settings import (
     count_latent_channels,
+    find_vae_class,
     find_words,
     read_text_settings,
     read_vae_settings,
@@ -87,6 +88,11 @@ def _require_fit(models_dir: Path, path: Path, info: FamilyInfo, parts: Parts) -
         if channels != needed:
             problem = f"The VAE {parts.vae.name} has {channels} latent channels, and {info.title} needs {needed}."
             raise ConfigurationError(problem=problem, remedy="Name the VAE of this kind of model.")
+        named = find_vae_class(parts.vae.place(models_dir))
+        if not info.reads_clip and named != info.components["vae"]:
+            problem = f"The VAE {parts.vae.name} is of the kind {named or 'unknown'}, and {info.title} needs"
+            remedy = "Name the VAE of this kind of model."
+            raise ConfigurationError(problem=f"{problem} {info.components['vae']}.", remedy=remedy)
     own = path / "text_encoder"
     if parts.text_encoder is not None and (own / "config.json").is_file():
         theirs, ours = (read_text_settings(each) for each in (parts.text_encoder.place(models_dir), own))

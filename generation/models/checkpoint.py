@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from generation.models.families import RUN_HERE
 from generation.program import format_command
 
 UNET = "model.diffusion_model."
@@ -49,9 +50,7 @@ INPAINTING_CHANNELS = 9
 class IncompatibleFileError(ValueError):
     """Why a file cannot be used, to follow its name in a sentence, and what helps, in a sentence of its own."""
 
-    def __init__(
-        self, problem: str, remedy: str = "Stable Diffusion 1, 2 and XL, Z-Image and FLUX.2 klein are run here."
-    ) -> None:
+    def __init__(self, problem: str, remedy: str = RUN_HERE) -> None:
         super().__init__(problem)
         self.remedy = remedy
 

@@ -21,13 +21,16 @@ import aiohttp
 from generation import progress
 from generation.characters import make_line
 from generation.errors import ConfigurationError
+from generation.models.families import RUN_HERE
 from generation.models.hashing import digest_file
 from generation.models.hub import is_safe_name
 from generation.models.links import CivitaiLink
 
 ENDPOINT = "https://civitai.com"
 USED_TYPES = frozenset(("Checkpoint", "Controlnet", "LORA", "LoCon", "DoRA", "TextualInversion", "VAE", "Upscaler"))
-_BASES = re.compile(r"SD 1\.|SD 2\.|SDXL|Pony(?! V7)|Illustrious|NoobAI|Z-?Image|Flux\.?2 Klein|Other|$", re.IGNORECASE)
+_BASES = re.compile(
+    r"SD 1\.|SD 2\.|SDXL|Pony(?! V7)|Illustrious|NoobAI|Z-?Image|Qwen|Flux\.?2 Klein|Other|$", re.IGNORECASE
+)
 """The base models whose checkpoints, ControlNets, LoRA and words can be used here, as Civitai names them."""
 _FREE_OF_BASE = frozenset(("VAE", "Upscaler"))
 _CHUNK_BYTES = 1 << 20
@@ -111,7 +114,7 @@ def choose_file(model: Json, version: Json, *, half: bool) -> CivitaiFile:
         raise ConfigurationError(problem=problem, remedy=f"These can: {', '.join(sorted(USED_TYPES))}.")
     if kind not in _FREE_OF_BASE and not _BASES.match(base):
         problem = f"“{_short(title)}” on Civitai is made for {_short(base)}, which is not run here."
-        raise ConfigurationError(problem=problem, remedy="Stable Diffusion 1, 2, XL, Z-Image and FLUX.2 klein are.")
+        raise ConfigurationError(problem=problem, remedy=RUN_HERE)
     files = [file for file in version.get("files") or () if _is_usable(file)]
     if not files:
         problem = f"This version of “{_short(title)}” on Civitai has no .safetensors file."

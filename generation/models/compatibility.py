@@ -21,6 +21,7 @@ from generation.models.checkpoint import (
 )
 from generation.models.families import FAMILIES, FamilyInfo
 from generation.models.json_file import read_json
+from generation.models.language_kinds import LANGUAGES, find_language
 from generation.models.quantised import require_plain_settings
 from generation.models.transformer_file import derive_transformer
 
@@ -113,6 +114,11 @@ def _check_transformer(transformer: Settings, info: FamilyInfo, texts: list[Sett
         raise IncompatibleFileError(f"has a transformer that takes {channels} channels, not {wanted}")
     if other := next((flag for flag in _OTHER_INPUTS if transformer.get(flag)), ""):
         raise IncompatibleFileError(f"has a transformer that takes other inputs than those of {info.title} ({other})")
+    if info.language and (found := find_language(texts[0].get("model_type"))) is not LANGUAGES[info.language]:
+        named = found.title if found else texts[0].get("model_type")
+        raise IncompatibleFileError(
+            f"has a text encoder of the kind {named}, and {info.title} reads {LANGUAGES[info.language].title}", _FETCH
+        )
     width, reads = transformer.get(info.text_width, 0), sum(_read_width(text) for text in texts)
     if isinstance(width, int) and width and width != reads * info.text_layers:
         problem = f"mixes the parts of two models: its text is {reads * info.text_layers} numbers a token wide, its"

@@ -44,6 +44,8 @@ class FamilyInfo:
     """Layers of the text encoder that are read, side by side."""
     text_parts: tuple[str, ...] = ()
     """The text encoders that are read token by token, where not all are."""
+    language: str = ""
+    """The kind of language model that reads its prompts, as `language_kinds` names it; empty for CLIP and its like."""
     is_flow: bool = False
     """Whether it is trained by flow matching; else by diffusion. Each has its own samplers."""
     reads_clip: bool = True
@@ -86,6 +88,7 @@ _KLEIN = FamilyInfo(
     latent_channels=32,
     cells_per_latent=4,
     text_width="joint_attention_dim",
+    language="qwen3",
     text_layers=3,
     side_multiple_px=16,
     is_flow=True,
@@ -127,6 +130,7 @@ _TABLE = (
         denoiser="transformer",
         latent_channels=16,
         text_width="cap_feat_dim",
+        language="qwen3",
         side_multiple_px=16,
         is_flow=True,
         reads_clip=False,
@@ -146,6 +150,7 @@ _TABLE = (
         latent_channels=16,
         cells_per_latent=4,
         text_width="joint_attention_dim",
+        language="qwen2_5_vl",
         side_multiple_px=16,
         is_flow=True,
         reads_clip=False,
@@ -179,6 +184,8 @@ _TABLE = (
 
 FAMILIES: Mapping[str, FamilyInfo] = MappingProxyType({family.name: family for family in _TABLE})
 """Every family by the name that the catalogue and the engine use."""
+RUN_HERE = f"These are run here: {', '.join(family.title for family in _TABLE)}."
+"""What helps where a model is of none of them."""
 BY_PIPELINE: Mapping[str, tuple[FamilyInfo, ...]] = {
     name: tuple(family for family in _TABLE if name in family.pipelines) for each in _TABLE for name in each.pipelines
 }

@@ -11,8 +11,9 @@ from huggingface_hub.hf_api import RepoSibling
 
 from generation.errors import ConfigurationError
 from generation.models.families import FAMILIES
+from generation.models.language_kinds import find_language, list_languages
 from generation.models.layout import is_settings
-from generation.models.part_settings import LANGUAGE, WORD_FILES, has_words
+from generation.models.part_settings import WORD_FILES, has_words
 
 Files = Mapping[str, RepoSibling]
 ReadSettings = Callable[[str], Mapping[str, Any]]
@@ -43,7 +44,7 @@ def choose(repo: str, there: Files, wanted: str | None, *, half: bool, read_sett
         return Choice((*card, there[INDEX], *_layout(repo, there, half=half)))
     folder = wanted or "."
     settings = f"{folder}/config.json".removeprefix("./")
-    if settings in there and read_settings(settings).get("model_type") == LANGUAGE:
+    if settings in there and find_language(read_settings(settings).get("model_type")) is not None:
         words = find_word_list(there, folder)
         inside = _inside(there, folder)
         own = [each for name, each in inside.items() if is_settings(PurePosixPath(name).name)]
@@ -51,7 +52,7 @@ def choose(repo: str, there: Files, wanted: str | None, *, half: bool, read_sett
         return Choice((*card, *own, *weights, *take_word_list(there, words, but=folder)), folder, words)
     if wanted is not None:
         problem = f"{repo} has no text encoder in {wanted} that is read here."
-        raise ConfigurationError(problem=problem, remedy="Of text encoders by themselves, Qwen3 is read here.")
+        raise ConfigurationError(problem=problem, remedy=f"Of text encoders, these are read here: {list_languages()}.")
     file = one_file(repo, there, None)
     return Choice((*card, there[file]), file)
 

@@ -18,8 +18,11 @@ from generation.models.control_kinds import (
     describe_control_folder,
 )
 from generation.models.families import BY_PIPELINE, FAMILIES
+from generation.models.film_vae import CLASS as FILM_VAE
+from generation.models.film_vae import FIRST, is_film_vae
 from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.json_file import read_json
+from generation.models.language_kinds import find_language, list_languages
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
 from generation.models.lora_names import (
     check_settings,
@@ -44,7 +47,7 @@ _PAIR = ("clip_l", "clip_g")
 """What a textual inversion for two text encoders calls the vectors of the first and the second."""
 _OTHER_ENCODERS = frozenset(("clip_g", "t5", "t5xxl", "qwen", "llama"))
 CHECKER_CLASS = "StableDiffusionSafetyChecker"
-VAE_CLASSES = ("AutoencoderKL", "AutoencoderKLFlux2")
+VAE_CLASSES = ("AutoencoderKL", "AutoencoderKLFlux2", FILM_VAE)
 MAX_VECTORS = 64
 PX_PER_CELL = 8
 _DISTILLED = frozenset(("klein", "klein9b"))
@@ -200,16 +203,16 @@ def _describe_folder(path: Path) -> Description:
     name = settings.get("_class_name")
     if (control := describe_control_folder(settings)) is not None:
         return Description.of_control(control)
-    if settings.get("model_type") == "qwen3":
+    if find_language(settings.get("model_type")) is not None:
         require_plain_settings("text encoder", settings)
         return Description(Kind.TEXT_ENCODER)
     if name not in VAE_CLASSES:
         raise ValueError(
             f"is a part of a model; of parts only a VAE ({', '.join(VAE_CLASSES)}), a ControlNet"
-            f" ({', '.join(CLASSES)}), a text encoder (Qwen3) and a safety checker ({CHECKER_CLASS}) can be used by"
-            " themselves"
+            f" ({', '.join(CLASSES)}), a text encoder ({list_languages()}) and a safety checker ({CHECKER_CLASS}) can"
+            " be used by themselves"
         )
-    require_latents(settings.get("latent_channels", LATENT_CHANNELS))
+    require_latents(settings.get("latent_channels", settings.get("z_dim", LATENT_CHANNELS)))
     return Description(Kind.VAE)
 
 
@@ -227,10 +230,13 @@ def _describe_tensors(tensors: Tensors) -> Description:
         return _describe_lora(tensors)
     for prefix in _VAE_PREFIXES:
         if all(f"{prefix}{name}" in shapes for name in _VAE_PARTS):
-            if len(shape := shapes[f"{prefix}decoder.conv_in.weight"]) != 4:
+            if len(shape := shapes[f"{prefix}decoder.conv_in.weight"]) != 4 and not is_film_vae(shapes):
                 raise ValueError("is a VAE of films, which cannot be used here")
             require_latents(shape[1:2])
             return Description(Kind.VAE, metadata=tensors.metadata)
+    if is_film_vae(shapes):
+        require_latents(next((shapes[name][1] for name in FIRST if name in shapes), 0))
+        return Description(Kind.VAE, metadata=tensors.metadata)
     if is_upscaler(shapes):
         return Description(Kind.UPSCALER, metadata=tensors.metadata, scale=read_layout(shapes).scale)
     if is_text_encoder(tensors):
@@ -251,7 +257,7 @@ def _describe_gguf(tensors: Tensors) -> Description:
         return Description(Kind.MODEL, family, metadata=tensors.metadata)
     if is_text_encoder(tensors):
         return Description(Kind.TEXT_ENCODER, metadata=tensors.metadata)
-    raise ValueError("is a GGUF file of another model than Z-Image, FLUX.2 klein and Qwen3, which cannot be used here")
+    raise ValueError("is a GGUF file of another model than those that are run here")
 
 
 def _describe_lora(tensors: Tensors) -> Description:

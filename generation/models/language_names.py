@@ -1,4 +1,4 @@
-"""What the weights of a Qwen3 are called, and which it needs. No torch.
+"""What the weights of a language model are called, and which it needs. No torch.
 
 Two sets of names are read: those of transformers (with or without `model.`, as ComfyUI keeps them), and those that
 llama.cpp gives them in GGUF. Neither turns or joins a tensor.
@@ -50,15 +50,14 @@ def _name_one(name: str) -> str:
     return f"{named}{rest}" if layer is None else f"layers.{layer}.{named}{rest}"
 
 
-def require_whole(named: Shapes, settings: Mapping[str, Any]) -> None:
-    """Raise `IncompatibleFileError` unless all weights of a Qwen3 are there, in the sizes that its settings say."""
+def require_whole(named: Shapes, settings: Mapping[str, Any], title: str) -> None:
+    """Raise `IncompatibleFileError` unless all weights of a language model are there, in the sizes that its settings
+    say. Norms of heads, and biases, are asked for where the first layer has them."""
     width, inner, head = (settings[name] for name in ("hidden_size", "intermediate_size", "head_dim"))
     asked, kept = (head * settings[f"num_{name}_heads"] for name in ("attention", "key_value"))
     layer = {
         "input_layernorm": (width,),
         "post_attention_layernorm": (width,),
-        "self_attn.q_norm": (head,),
-        "self_attn.k_norm": (head,),
         "self_attn.q_proj": (asked, width),
         "self_attn.k_proj": (kept, width),
         "self_attn.v_proj": (kept, width),
@@ -67,11 +66,16 @@ def require_whole(named: Shapes, settings: Mapping[str, Any]) -> None:
         "mlp.up_proj": (inner, width),
         "mlp.down_proj": (width, inner),
     }
+    weights = {f"{part}.weight": shape for part, shape in layer.items()}
+    if f"{FIRST}self_attn.q_norm.weight" in named:
+        weights |= dict.fromkeys(("self_attn.q_norm.weight", "self_attn.k_norm.weight"), (head,))
+    if f"{FIRST}self_attn.q_proj.bias" in named:
+        weights |= {f"self_attn.{part}_proj.bias": (size,) for part, size in (("q", asked), ("k", kept), ("v", kept))}
     wanted: dict[str, tuple[int, ...]] = {WORDS: (settings["vocab_size"], width), "norm.weight": (width,)}
     for index in range(settings["num_hidden_layers"]):
-        wanted |= {f"layers.{index}.{part}.weight": shape for part, shape in layer.items()}
+        wanted |= {f"layers.{index}.{part}": shape for part, shape in weights.items()}
     if missing := sorted(wanted.keys() - named.keys()):
-        raise IncompatibleFileError(f"lacks {len(missing)} weights of a Qwen3, among them {missing[0]}", _WHOLE)
+        raise IncompatibleFileError(f"lacks {len(missing)} weights of a {title}, among them {missing[0]}", _WHOLE)
     for name, shape in wanted.items():
         if named[name] != shape:
             raise IncompatibleFileError(f"has a {name} of {named[name]}, where {shape} fits its other weights", _WHOLE)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from generation.models.checkpoint import LATENT_CHANNELS, IncompatibleFileError
+from generation.models.film_vae import CLASS as FILM_VAE
+from generation.models.film_vae import FIRST as FILM_FIRST
+from generation.models.film_vae import derive_film_vae, is_film_vae
 from generation.models.json_file import read_json
-from generation.models.language_names import FIRST, WORDS, name_as_transformers, require_whole
+from generation.models.language_kinds import derive_language, list_languages, require_language
 from generation.models.safetensors_header import Tensors, read_tensors
 
-LANGUAGE, _ARCHITECTURE = "qwen3", "general.architecture"
-"""What settings and GGUF call it, and where GGUF says so."""
-_STATED = {"attention.layer_norm_rms_epsilon": 1e-6, "rope.freq_base": 1_000_000}
-"""Numbers that no shape tells, by their names in GGUF, and what they are in other files."""
 _OTHER_TEXT = (
-    (r"(^|\.)visual\.", "a text encoder that sees pictures (Qwen-VL)"),
     (r"^(encoder|shared)\..*(SelfAttention|DenseReluDense)", "a T5 text encoder"),
     (r"(^|\.)text_model\.(encoder|embeddings)\.", "a CLIP text encoder"),
 )
-_TEXT_REMEDY = "Of text encoders by themselves, Qwen3 is read here: that of Z-Image and FLUX.2 klein."
 WORD_FILES = (
     "added_tokens.json",
     "merges.txt",
@@ -40,60 +36,22 @@ _VAE_KINDS: Mapping[int, Mapping[str, Any]] = {
 
 
 def is_text_encoder(tensors: Tensors) -> bool:
-    """Return whether a file is a Qwen3. Raise `IncompatibleFileError` for another text encoder, saying which, and for
-    one that is not whole."""
+    """Return whether a file is a language model. Raise `IncompatibleFileError` for another text encoder, saying which,
+    and for one that is not whole."""
     other = (what for pattern, what in _OTHER_TEXT if any(re.search(pattern, name) for name in tensors.shapes))
     if what := next(other, ""):
-        raise IncompatibleFileError(f"is {what}, which cannot be used by itself", _TEXT_REMEDY)
-    architecture = tensors.metadata.get(_ARCHITECTURE, LANGUAGE)
-    if architecture != LANGUAGE and any(re.match(r"(\w+\.)*blk\.\d+\.", name) for name in tensors.shapes):
-        problem = f"is a model of the architecture {architecture[:40]!r} in GGUF, not a Qwen3"
-        raise IncompatibleFileError(problem, _TEXT_REMEDY)
-    named = name_as_transformers(tensors.shapes)
-    has_norm = f"{FIRST}self_attn.q_norm.weight" in named
-    if WORDS not in named and not has_norm:
-        return False
-    if not has_norm:
-        raise IncompatibleFileError("is a language model of another kind than Qwen3", _TEXT_REMEDY)
-    require_whole(named, _derive_text(tensors))
-    return True
+        remedy = f"Of text encoders by themselves, these are read here: {list_languages()}."
+        raise IncompatibleFileError(f"is {what}, which cannot be used by itself", remedy)
+    return require_language(tensors) is not None
 
 
 def read_text_settings(part: Path) -> Mapping[str, Any]:
     """Return the settings of a text encoder: a folder's own, or those that a file's header tells."""
-    return read_json(part / "config.json") if part.is_dir() else _derive_text(read_tensors(part))
-
-
-def _derive_text(tensors: Tensors) -> Mapping[str, Any]:
-    shapes = name_as_transformers(tensors.shapes)
-    numbers = (re.match(r"layers\.(\d{1,4})\.", name) for name in shapes)
-    try:
-        (head,), (words, width) = shapes[f"{FIRST}self_attn.q_norm.weight"], shapes[WORDS]
-        asked, kept = (shapes[f"{FIRST}self_attn.{part}_proj.weight"][0] // head for part in "qk")
-        inner = shapes[f"{FIRST}mlp.gate_proj.weight"][0]
-        epsilon, theta = (float(tensors.metadata.get(f"{LANGUAGE}.{name}", usual)) for name, usual in _STATED.items())
-        if not (0 < epsilon < 1 <= theta < math.inf):
-            raise ValueError(f"an epsilon of {epsilon} and a base of {theta}")
-    except (LookupError, ValueError, ZeroDivisionError) as error:
-        problem = f"has names or shapes that no Qwen3 has ({str(error)[:80]})"
-        raise IncompatibleFileError(problem, "Look for a whole copy of it.") from None
-    return {
-        "architectures": ["Qwen3Model"],
-        "model_type": "qwen3",
-        "vocab_size": words,
-        "hidden_size": width,
-        "intermediate_size": inner,
-        "num_hidden_layers": max(int(found[1]) for found in numbers if found) + 1,
-        "num_attention_heads": asked,
-        "num_key_value_heads": kept,
-        "head_dim": head,
-        "hidden_act": "silu",
-        "max_position_embeddings": 40960,
-        "rms_norm_eps": epsilon,
-        "rope_theta": theta,
-        "attention_bias": False,
-        "tie_word_embeddings": True,
-    }
+    if part.is_file():
+        return derive_language(read_tensors(part))
+    settings = read_json(part / "config.json")
+    inner = settings.get("text_config")
+    return inner if isinstance(inner, dict) else settings
 
 
 def read_vae_settings(part: Path) -> Mapping[str, Any]:
@@ -101,6 +59,8 @@ def read_vae_settings(part: Path) -> Mapping[str, Any]:
     if part.is_dir():
         return read_json(part / "config.json")
     shapes = {name.removeprefix("first_stage_model."): shape for name, shape in read_tensors(part).shapes.items()}
+    if is_film_vae(shapes):
+        return derive_film_vae(shapes)
     blocks = [(found, shape) for name, shape in shapes.items() if (found := _VAE_BLOCK.fullmatch(name))]
     widths = {int(found[1] or found[2]): shape[0] for found, shape in blocks}
     channels = shapes["decoder.conv_in.weight"][1]
@@ -122,13 +82,23 @@ def read_vae_settings(part: Path) -> Mapping[str, Any]:
     }
 
 
+def find_vae_class(vae: Path) -> str:
+    """Return the class of diffusers that a VAE is of; empty where it does not say."""
+    if vae.is_dir():
+        return str(read_json(vae / "config.json").get("_class_name", ""))
+    if is_film_vae(read_tensors(vae).shapes):
+        return FILM_VAE
+    return str(_VAE_KINDS.get(count_latent_channels(vae), {}).get("_class_name", ""))
+
+
 def count_latent_channels(vae: Path) -> int:
     """Return the channels of the latents that a VAE decodes; 0 where it does not say."""
     if vae.is_dir():
-        channels = read_json(vae / "config.json").get("latent_channels", LATENT_CHANNELS)
+        settings = read_json(vae / "config.json")
+        channels = settings.get("latent_channels", settings.get("z_dim", LATENT_CHANNELS))
         return channels if isinstance(channels, int) else 0
     shapes = read_tensors(vae).shapes
-    return next((shape[1] for name, shape in shapes.items() if name.endswith("decoder.conv_in.weight")), 0)
+    return next((shape[1] for name, shape in shapes.items() if name.endswith(FILM_FIRST)), 0)
 
 
 def find_words(part: Path, named: Path | None = None) -> Path | None:

@@ -12,7 +12,6 @@ from functools import partial
 import torch
 from diffusers import AutoencoderKLQwenImage, QwenImageTransformer2DModel
 from torch import Tensor
-from transformers import Qwen2_5_VLTextModel
 
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
@@ -55,7 +54,7 @@ class QwenImage(FilmVae, Flow):
 
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
-        self._text = LanguageText(folder, device, Qwen2_5_VLTextModel, chat=DESCRIBING)
+        self._text = LanguageText(folder, device, language="qwen2_5_vl", chat=DESCRIBING)
         self._transformer = folder.transformer(QwenImageTransformer2DModel, device)
         self._vae = folder.vae(device, AutoencoderKLQwenImage)
         self._cache = PromptCache(settings.num_cached_prompts)

@@ -49,6 +49,8 @@ def read_transformer(folder: Path) -> dict[str, Tensor]:
 
 def name_as_published(weights: dict[str, Tensor], family: str) -> dict[str, Tensor]:
     """Return a transformer's weights under the names of its authors."""
+    if family not in ("zimage", "klein"):
+        return weights
     weights = dict(weights)
     for name in [name for name in weights if name.endswith((".attn.to_q.weight", ".attention.to_q.weight"))]:
         fused = [weights.pop(name.replace("to_q", part)) for part in ("to_q", "to_k", "to_v")]
@@ -71,6 +73,10 @@ def save_text_encoder(folder: Path, file: Path) -> Path:
 
 def save_vae(folder: Path, file: Path, family: str) -> Path:
     """Write the VAE of a folder as one file under the names of its authors."""
+    if family == "qwenimage":
+        weights = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
+        save_file({_name_as_wan(name): each for name, each in weights.items()}, file)
+        return file
     weights = vae_tensors(folder)
     if family == "klein":
         inside = (("post_quant_conv.", "decoder.post_quant_conv."), ("quant_conv.", "encoder.quant_conv."))
@@ -78,6 +84,33 @@ def save_vae(folder: Path, file: Path, family: str) -> Path:
             weights = {re.sub(f"^{ours}", theirs, name): each for name, each in weights.items()}
     save_file(weights, file)
     return file
+
+
+_WAN = (
+    (r"^quant_conv\.", "conv1."),
+    (r"^post_quant_conv\.", "conv2."),
+    (r"coder\.conv_in\.", "coder.conv1."),
+    (r"coder\.norm_out\.", "coder.head.0."),
+    (r"coder\.conv_out\.", "coder.head.2."),
+    (r"mid_block\.resnets\.0\.", "middle.0."),
+    (r"mid_block\.attentions\.0\.", "middle.1."),
+    (r"mid_block\.resnets\.1\.", "middle.2."),
+    (r"encoder\.down_blocks\.", "encoder.downsamples."),
+    (r"(middle\.[02]|downsamples\.\d+|resnets\.\d+)\.norm1\.", r"\1.residual.0."),
+    (r"(middle\.[02]|downsamples\.\d+|resnets\.\d+)\.conv1\.", r"\1.residual.2."),
+    (r"(middle\.[02]|downsamples\.\d+|resnets\.\d+)\.norm2\.", r"\1.residual.3."),
+    (r"(middle\.[02]|downsamples\.\d+|resnets\.\d+)\.conv2\.", r"\1.residual.6."),
+    (r"conv_shortcut\.", "shortcut."),
+)
+
+
+def _name_as_wan(name: str) -> str:
+    for ours, theirs in _WAN:
+        name = re.sub(ours, theirs, name)
+    if found := re.match(r"decoder\.up_blocks\.(\d+)\.(?:resnets\.(\d+)|upsamplers\.0)\.(.+)", name):
+        level, place, rest = found.groups()
+        name = f"decoder.upsamples.{4 * int(level) + int(place or 3)}.{rest}"
+    return name
 
 
 def _rename(name: str, family: str) -> str:

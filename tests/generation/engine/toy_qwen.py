@@ -15,7 +15,7 @@ from diffusers import (
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from generation.engine.language_text import DESCRIBING
-from tests.generation.engine.toy_flow import TEXT_WIDTH, make_flow_tokenizer
+from tests.generation.engine.toy_flow import make_flow_tokenizer
 
 SCHEDULER: dict[str, Any] = {
     "use_dynamic_shifting": True,
@@ -27,12 +27,14 @@ SCHEDULER: dict[str, Any] = {
 }
 
 
+_TEXT_WIDTH = 256
+"""Heads of Qwen2.5-VL are always 128 wide: no shape tells."""
 _TASK = DESCRIBING.before.partition("\n")[2].partition("<|im_end|>")[0]
 PIECES = (*(_TASK[start : start + 7] for start in range(0, 119, 7)), _TASK[119:])
 """The task in as many tokens as make the beginning of the template 34 long, as it is with the real word list."""
 
 
-def save_toy_qwenimage(folder: Path, *, seed: int = 0, vae_width: int = 16) -> Path:
+def save_toy_qwenimage(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
     """Write a toy Qwen-Image (8 pixels a latent cell, patches of 2 x 2 cells) and return its folder."""
     torch.manual_seed(seed)
     transformer = QwenImageTransformer2DModel(
@@ -42,8 +44,8 @@ def save_toy_qwenimage(folder: Path, *, seed: int = 0, vae_width: int = 16) -> P
         num_layers=2,
         attention_head_dim=32,
         num_attention_heads=2,
-        joint_attention_dim=TEXT_WIDTH,
-        axes_dims_rope=(8, 12, 12),
+        joint_attention_dim=_TEXT_WIDTH,
+        axes_dims_rope=(4, 14, 14),
     )
     raise_voice(transformer, "add_v_proj", "txt_in", "to_out")
     pipeline = QwenImagePipeline(
@@ -69,8 +71,8 @@ def make_film_vae(width: int) -> AutoencoderKLQwenImage:
     return AutoencoderKLQwenImage(
         base_dim=width,
         z_dim=16,
-        dim_mult=[1, 2, 2, 2],
-        num_res_blocks=1,
+        dim_mult=[1, 2, 4, 4],
+        num_res_blocks=2,
         temperal_downsample=[False, True, True],
     )
 
@@ -79,21 +81,22 @@ def _text_config() -> Qwen2_5_VLConfig:
     text: dict[str, Any] = {
         "bos_token_id": None,
         "eos_token_id": None,
-        "hidden_size": TEXT_WIDTH,
+        "hidden_size": _TEXT_WIDTH,
         "intermediate_size": 64,
         "num_hidden_layers": 3,
         "num_attention_heads": 2,
-        "num_key_value_heads": 2,
+        "num_key_value_heads": 1,
         "vocab_size": 260 + len(PIECES),
+        "rms_norm_eps": 1e-6,
         "max_position_embeddings": 2048,
-        "rope_parameters": {"rope_theta": 1_000_000.0, "rope_type": "default", "mrope_section": [4, 6, 6]},
+        "rope_parameters": {"rope_theta": 1_000_000.0, "rope_type": "default", "mrope_section": [16, 24, 24]},
     }
     vision = {
         "depth": 1,
         "hidden_size": 32,
         "intermediate_size": 32,
         "num_heads": 2,
-        "out_hidden_size": TEXT_WIDTH,
+        "out_hidden_size": _TEXT_WIDTH,
         "fullatt_block_indexes": [0],
     }
     return Qwen2_5_VLConfig(text_config=text, vision_config=vision)

@@ -35,7 +35,7 @@ def test_a_folder_is_known_by_its_pipeline(folder: Path, tmp_path: Path, monkeyp
     ("file", "changes", "said"),
     [
         ("transformer/config.json", {"in_channels": 16}, "takes 16 channels, not 64"),
-        ("transformer/config.json", {"joint_attention_dim": 32}, "its text is 64 numbers a token wide"),
+        ("transformer/config.json", {"joint_attention_dim": 32}, "its text is 256 numbers a token wide"),
         ("transformer/config.json", {"use_layer3d_rope": True}, "takes other inputs than those of Qwen-Image"),
         ("transformer/config.json", {"zero_cond_t": True}, "takes other inputs than those of Qwen-Image"),
         ("vae/config.json", {"z_dim": 48}, "VAE of 48 latent channels, not 16"),
