@@ -17,14 +17,19 @@ _PROMPTS = ("a red circle on a blue background", "a red cat", "blue", _LONG, f"{
 _NEGATIVES = ("", "dog", _LONG)
 
 
-def draw_orders(model: Model, generator: random.Random, side_px: int, *, with_loras: bool) -> Iterator[GenerateCommand]:
+def draw_orders(
+    model: Model, generator: random.Random, side_px: int, *, with_loras: bool, with_references: bool = False
+) -> Iterator[GenerateCommand]:
     """Yield five to nine images of random samplers that the model has."""
+    from bench._references import draw_references
+
     for index in range(generator.randint(5, 9)):
-        yield _an_order(model, f"image-{index}", generator, side_px, with_loras=with_loras)
+        seen = draw_references(model, generator, side_px) if with_references else {}
+        yield _an_order(model, f"image-{index}", generator, side_px, with_loras=with_loras, **seen)
 
 
 def _an_order(
-    model: Model, image_id: str, generator: random.Random, side_px: int, *, with_loras: bool
+    model: Model, image_id: str, generator: random.Random, side_px: int, *, with_loras: bool, **seen: Any
 ) -> GenerateCommand:
     from bench._control import draw_controls
     from bench._painting import an_order
@@ -48,6 +53,7 @@ def _an_order(
         adapters=_some_loras(model, generator) if with_loras else (),
         **_a_kind(generator, side_px),
         **followed,
+        **seen,
     )
 
 

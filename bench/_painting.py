@@ -22,9 +22,8 @@ def an_order(
 ) -> GenerateCommand:
     """Return a command for the model's usual picture, changed by `spec`."""
     plain = ImageSpec.for_model(model, prompt="a red circle on a blue background", seed=0)
-    around = {
-        name: spec.pop(name) for name in ("start_png", "mask_png", "control_pngs", "num_previews") if name in spec
-    }
+    files = ("start_png", "mask_png", "control_pngs", "reference_pngs")
+    around = {name: spec.pop(name) for name in (*files, "num_previews") if name in spec}
     return GenerateCommand(
         image_id=image_id,
         attempt=1,

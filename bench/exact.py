@@ -11,6 +11,10 @@ With `--control`, two of three images follow one to three pictures, by ControlNe
                           [--family sd|sdxl|zimage|klein|qwenimage|flux]   (toys, a tenth of the time)
                           [--loras]   (most images have one or two of two random LoRA; of a model folder)
                           [--control]   (with --family sd or sdxl)
+                          [--references]   (with a family that edits by instruction)
+
+With `--references`, half of the images edit one to as many pictures as the family takes. A second control paints them
+with an engine whose key forgets what they see: it has to differ, or its inputs do not fit.
 
 With `--fleet`, one worker of this machine and two actors of a Ray cluster on its loopback paint mixed batches, and each
 picture is replayed on every other member of its painter's fingerprint. Two controls have to differ: the same pictures
@@ -19,8 +23,9 @@ without their traces, and with them on a worker of the other number format. Keys
 
     python -m bench exact --fleet [--json] [--interleavings 200] [--dtype float32] [--side 64]
 
-Keys without it: `images`, `following` (those with a ControlNet), `differing`, `control_images`, `control_differing`,
-`dtype`; the same by number format in `by_dtype`.
+Keys without it: `images`, `following` (those with a ControlNet), `editing`, `differing`, `control_images`,
+`control_differing`, `dtype`; the same by number format in `by_dtype`. With `--references` also `forgetful_images`, `forgetful_differing` and
+`forgetful_broken`.
 """
 
 from __future__ import annotations
@@ -30,11 +35,12 @@ import json
 import random
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench._exact_orders import draw_orders
-from bench._weights import add_options, name_chosen, open_chosen
+from bench._weights import EDITING, add_options, name_chosen, open_chosen
 
 if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
     from generation.engine.engine import Engine
@@ -42,7 +48,7 @@ if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list
     from generation.models.catalog import Model
 
 
-_CONTROLS = 20
+CONTROLS = 20
 """Interleavings whose images are painted a third time, as the control."""
 
 
@@ -53,7 +59,7 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         model = _open(options, Path(folder))
         by_dtype = [_measure(model, dtype, options) for dtype in options.dtype]
-    counts = ("images", "following", "differing", "control_images", "control_differing")
+    counts = [name for name in by_dtype[0] if name not in ("dtype", "device", "seconds")]
     result = {name: sum(each[name] for each in by_dtype) for name in counts} | {
         "dtype": ", ".join(each["dtype"] for each in by_dtype),
         "device": by_dtype[0]["device"],
@@ -80,29 +86,39 @@ def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str,
     from generation.engine.engine import Engine
     from generation.workers.engine_settings import EngineSettings
 
-    engine = Engine([model], EngineSettings(dtype=dtype, num_threads=options.threads))
-    started = time.perf_counter()
-    images = following = differing = control_images = control_differing = 0
+    settings = EngineSettings(dtype=dtype, num_threads=options.threads)
+    engine, started = Engine([model], settings), time.perf_counter()
+    images = following = editing = differing = control_images = control_differing = 0
     for number in range(options.interleavings):
         generator = random.Random(number)
         pairs = _interleave(engine, model, generator, options)
         images += len(pairs)
         following += sum(bool(order.spec.controls) for order, _ in pairs)
-        differing += sum(not _is_exact(engine, order, crowded) for order, crowded in pairs)
-        control = pairs if number < _CONTROLS else []
+        editing += sum(bool(order.spec.references) for order, _ in pairs)
+        differing += sum(not is_exact(engine, order, crowded) for order, crowded in pairs)
+        control = pairs if number < CONTROLS else []
         control_images += len(control)
         control_differing += sum(not _is_alike(engine, order, crowded) for order, crowded in control)
+    forgetful = _measure_forgetful(engine, model, settings, options) if options.references else {}
     engine.close()
     return {
         "images": images,
         "following": following,
+        "editing": editing,
         "differing": differing,
         "control_images": control_images,
         "control_differing": control_differing,
+        **forgetful,
         "dtype": engine.fingerprint.facts["dtype"],
         "device": engine.fingerprint.facts["device"],
         "seconds": time.perf_counter() - started,
     }
+
+
+def _measure_forgetful(*around: Any) -> dict[str, int]:
+    from bench._references import measure_forgetful
+
+    return measure_forgetful(*around)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -114,6 +130,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--loras", action="store_true", help="give most images LoRA of random numbers")
     parser.add_argument("--control", action="store_true", help="pictures follow others, by ControlNets of every kind")
+    parser.add_argument("--references", action="store_true", help="pictures edit others, by instruction")
     parser.add_argument("--fleet", action="store_true", help="replay each member's pictures on every other, over Ray")
     add_options(parser)
     options = parser.parse_args(argv)
@@ -121,6 +138,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         parser.error("--fleet wants the built-in model: a member has others only where they were added.")
     if options.control and options.family not in ("sd", "sdxl"):
         parser.error("--control wants --family sd or --family sdxl: other families have no ControlNets.")
+    if options.references and options.family not in EDITING:
+        parser.error(f"--references wants --family {' or '.join(EDITING)}: other families do not edit by instruction.")
     return options
 
 
@@ -137,19 +156,34 @@ def _interleave(
     engine: Engine, model: Model, generator: random.Random, options: argparse.Namespace
 ) -> list[tuple[GenerateCommand, Finished]]:
     """Generate them together, arriving at random moments; return each command with its result."""
+    orders, done = draw(model, generator, options), dict[str, "Finished"]()
+    paint_interleaved(engine, orders, generator, done)
+    return [(order, done[order.image_id]) for order in orders]
+
+
+def draw(model: Model, generator: random.Random, options: argparse.Namespace) -> list[GenerateCommand]:
+    """Return the images of one interleaving."""
+    kinds = {"with_loras": options.loras, "with_references": options.references}
+    orders = list(draw_orders(model, generator, options.side, **kinds))
+    generator.shuffle(orders)
+    return orders
+
+
+def paint_interleaved(
+    engine: Engine, orders: Sequence[GenerateCommand], generator: random.Random, done: dict[str, Finished]
+) -> None:
+    """Paint them together and note each in `done`, by its id, as it ends."""
     from bench._painting import finished
 
-    orders = list(draw_orders(model, generator, options.side, with_loras=options.loras))
-    generator.shuffle(orders)
-    waiting, done = list(orders), {}
+    waiting = list(orders)
     while waiting or not engine.is_idle:
         if waiting and (engine.is_idle or generator.random() < 0.5):
             engine.admit(waiting.pop())
         done.update({event.image_id: event for event in finished(engine.step())})
-    return [(order, done[order.image_id]) for order in orders]
 
 
-def _is_exact(engine: Engine, order: GenerateCommand, crowded: Finished) -> bool:
+def is_exact(engine: Engine, order: GenerateCommand, crowded: Finished) -> bool:
+    """Return whether the picture is the same when it is painted alone from its trace."""
     import msgspec
 
     from bench._painting import run_alone

@@ -25,7 +25,8 @@ IS_SEEN = func.coalesce(JsonText(table(JobRow).c.request, "replay", "is_unseen")
 """Not a picture that was painted again because another one starts from it: no one has that, so no one can delete it."""
 IS_RESULT = ImageFileRow.role == FileRole.RESULT
 _CONTROLS = (FileRole.CONTROL, FileRole.CONTROL_2, FileRole.CONTROL_3)
-IS_SOURCE = ImageFileRow.role.in_((FileRole.START, FileRole.MASK, FileRole.UPSCALE, *_CONTROLS))
+_REFERENCES = (FileRole.REFERENCE, FileRole.REFERENCE_2, FileRole.REFERENCE_3, FileRole.REFERENCE_4)
+IS_SOURCE = ImageFileRow.role.in_((FileRole.START, FileRole.MASK, FileRole.UPSCALE, *_CONTROLS, *_REFERENCES))
 AT_ONCE = 500  # values in one IN: SQLite's limit on parameters is higher, but not everywhere
 
 _IS_LIVING = or_(IS_ALIVE, and_(ImageRow.file_sha256.is_not(None), IS_SEEN))
@@ -55,7 +56,9 @@ def record_sources(session: Executor, images: Sequence[Image], original: str | N
 
 def _sources_of(spec: ImageSpec) -> dict[FileRole, str | None]:
     found: dict[FileRole, str | None] = {
-        role: each.sha256 for role, each in zip(_CONTROLS, spec.controls, strict=False)
+        role: each.sha256
+        for roles, files in ((_CONTROLS, spec.controls), (_REFERENCES, spec.references))
+        for role, each in zip(roles, files, strict=False)
     }
     if spec.start is not None:
         found |= {FileRole.START: spec.start.sha256, FileRole.MASK: spec.start.mask_sha256}

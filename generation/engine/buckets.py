@@ -94,11 +94,12 @@ class Buckets:
         `rows`: those of all that could share the forward. Where they would leave much of a bucket empty, and a full
         smaller one gets more done in the same time, it is that one; who is left out leads the next forward.
         """
-        self.want(slot.network, slot.order.spec.model, slot.size_px, slot.work)
-        pays = self.most_rows(slot.network, slot.size_px)
+        if slot.attended_px == slot.size_px:  # what is measured sees no other picture
+            self.want(slot.network, slot.order.spec.model, slot.size_px, slot.work)
+        pays = self.most_rows(slot.network, slot.attended_px)
         limit = min(pays, self._limits.get(slot.key, pays))
         largest = max((rung for rung in slot.family.ladder if rung <= limit), default=1)
-        if slot.rows < rows < largest and (full := self._find_full(Shape.of(slot.network, slot.size_px), rows)):
+        if slot.rows < rows < largest and (full := self._find_full(Shape.of(slot.network, slot.attended_px), rows)):
             return max(full, slot.rows)
         return largest
 

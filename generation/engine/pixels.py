@@ -17,18 +17,24 @@ from generation.jobs.protocol import GenerateCommand
 def read_picture(png: bytes | None, size_px: tuple[int, int], *, name: str) -> np.ndarray:
     """Return a PNG of ours as (height, width, 3) uint8. Raise `InvalidRequestError` if it is missing or of another
     size."""
-    if png is None:
-        raise StartFileMissingError(name=name)
-    try:
-        rows, size = decode_png(png)
-    except (OSError, ValueError, SyntaxError):
-        raise StartFileDamagedError(name=name) from None
-    if size != size_px:
-        width, height = size
+    picture = read_any_picture(png, name=name)
+    if picture.shape[1::-1] != size_px:
+        height, width, _ = picture.shape
         raise StartFileSizeError(
             name=name, width=width, height=height, wanted_width=size_px[0], wanted_height=size_px[1]
         )
-    return np.frombuffer(rows, np.uint8).reshape(size[1], size[0], 3)
+    return picture
+
+
+def read_any_picture(png: bytes | None, *, name: str) -> np.ndarray:
+    """Return a PNG of ours of any size as (height, width, 3) uint8. Raise `InvalidRequestError` if it is missing."""
+    if png is None:
+        raise StartFileMissingError(name=name)
+    try:
+        rows, (width, height) = decode_png(png)
+    except (OSError, ValueError, SyntaxError):
+        raise StartFileDamagedError(name=name) from None
+    return np.frombuffer(rows, np.uint8).reshape(height, width, 3)
 
 
 def read_start(order: GenerateCommand) -> np.ndarray | None:

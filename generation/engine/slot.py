@@ -10,10 +10,11 @@ import torch
 from msgspec import UNSET
 from torch import Tensor
 
+from generation.engine.conditioning import condition_walk, reword
 from generation.engine.control.features import NO_GUIDES, Guides, prepare_guides
 from generation.engine.control.networks import ControlNetwork
 from generation.engine.errors import LatentSizeError, TraceLengthError
-from generation.engine.families.base import MASK, Conditioning, Family, Words
+from generation.engine.families.base import Conditioning, Family, Words
 from generation.engine.initial_latents import Repaint, begin, begin_larger, build_mask_input
 from generation.engine.samplers import Sampling
 from generation.jobs.protocol import GenerateCommand
@@ -24,7 +25,6 @@ from generation.requests.prompt_schedule import Wording
 from generation.requests.recipe import Forward, Trace, require_trace
 from generation.requests.spec import ImageSpec
 from generation.safety.verdict import UNCHECKED, SafetyVerdict
-from generation.validation import stored
 
 
 class Key(NamedTuple):
@@ -37,6 +37,9 @@ class Key(NamedTuple):
     adapters: tuple[Adapter, ...] = ()
     serial: int = 0
     """Of the loaded model: one that replaced another of its name while that was at work shares no forward with it."""
+    references: tuple[tuple[int, int], ...] = ()
+    """The sizes of the pictures it sees, in their order. Networks number the places of a forward by its first row: of
+    another number, order or size they would be numbered wrongly, and no error would say so."""
 
 
 class Traits(NamedTuple):
@@ -94,7 +97,7 @@ class Slot:
         self._plan = spec.plan
         plain = Wording(spec.prompt, spec.negative)
         self._words: dict[Wording, Words] = {
-            each: family.tokenize(_reword(spec, each)) for each in spec.wordings or (plain,)
+            each: family.tokenize(reword(spec, each)) for each in spec.wordings or (plain,)
         }
         self.rows = spec.num_rows
         self.forwards: list[Forward] = []
@@ -162,6 +165,12 @@ class Slot:
         return self.replay[self.done] if self.replay is not None else None
 
     @property
+    def attended_px(self) -> tuple[int, int]:
+        """A size of as many pixels as a row takes into account: its picture's, and those of what it sees."""
+        width, height = self.size_px
+        return width, height + -(-self.order.spec.reference_px // width)
+
+    @property
     def next_bucket(self) -> int | None:
         return self.next_forward.rows if self.next_forward is not None else None
 
@@ -198,7 +207,7 @@ class Slot:
         repaint = begun.repaint
         if repaint is not None:
             repaint = Repaint(*(part.to(device) for part in (repaint.mask, repaint.kept, repaint.noise)))
-        conditioning = self._condition(spec, begun.mask_input)
+        conditioning = condition_walk(self.family, self.order, spec, self._words, begun.mask_input)
         guides = prepare_guides(self.family, self.order, self.controls, self.size_px, device)
         self.walk = SamplingRun(sampling, conditioning, begun.latents.to(device), repaint, guides=guides)
         if self.replay is not None and len(self.replay) != self.total:
@@ -243,7 +252,7 @@ class Slot:
             latents, clean = begin_larger(sampling, before.latents, (1, *shape))
             larger = replace(spec, width_px=coming.width_px, height_px=coming.height_px, hires=None)
             mask = build_mask_input(self.family, generator, latents.shape) if self.family.takes_mask else None
-            conditioning = self._condition(larger, mask)
+            conditioning = condition_walk(self.family, self.order, larger, self._words, mask)
             place = before.latents.device
             guides = prepare_guides(self.family, self.order, self.controls, size_px, place)
             walk = SamplingRun(sampling, conditioning, latents.to(place), None, self.done, guides, clean.to(place))
@@ -253,13 +262,6 @@ class Slot:
         self._enter_pass()
         self.walk = walk
 
-    def _condition(self, spec: ImageSpec, mask_input: Tensor | None) -> Mapping[Wording, Conditioning]:
-        mask = {} if mask_input is None else {MASK: mask_input.repeat(self.rows, 1, 1, 1)}
-        return {
-            wording: {**self.family.condition(_reword(spec, wording), words), **mask}
-            for wording, words in self._words.items()
-        }
-
     def _enter_pass(self) -> None:
         """Take on the size and the plan of the next pass."""
         coming, shape = self._coming.pop(0), self._shapes.pop(0)
@@ -267,21 +269,13 @@ class Slot:
         self.size_px = (coming.width_px, coming.height_px)
         spec = self.order.spec
         self._keys = {
-            wording: Key(spec.model, shape, words.key, spec.adapters, self._model_serial)
+            wording: Key(spec.model, shape, words.key, spec.adapters, self._model_serial, list_reference_sizes(spec))
             for wording, words in self._words.items()
         }
         plain = replace(spec, control=UNSET)
         before, after = (compute_evaluations_cost(plain, self.done + more, work=self.work) for more in (0, 1))
         self._charge_of_row = (after - before) / self.rows
         self._charge_of_control = UNITS_PER_ROW_EVALUATION * self.work.of_control(*self.size_px)
-
-
-def _reword(spec: ImageSpec, wording: Wording) -> ImageSpec:
-    """Return the spec with those prompts, which may be empty."""
-    if wording == (spec.prompt, spec.negative):
-        return spec
-    with stored():
-        return replace(spec, prompt=wording.prompt, negative=wording.negative)
 
 
 def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, int]:
@@ -291,6 +285,11 @@ def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, in
     if width % cell or height % cell:
         raise LatentSizeError(step=cell)
     return family.latent_channels, height // cell, width // cell
+
+
+def list_reference_sizes(spec: ImageSpec) -> tuple[tuple[int, int], ...]:
+    """Return the sizes of what the model sees, in their order."""
+    return tuple(each.size_px for each in spec.references)
 
 
 def _parse_replay(order: GenerateCommand) -> tuple[Forward, ...] | None:

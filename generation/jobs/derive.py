@@ -130,7 +130,14 @@ def reuse_settings(recipe: Recipe, model: Model) -> GenerationRequest:
     spec = recipe.spec
     width_px, height_px = find_nearest_size(model, (spec.width_px, spec.height_px))
     plain = replace(
-        spec, width_px=width_px, height_px=height_px, start=None, upscale=None, template=UNSET, control=UNSET
+        spec,
+        width_px=width_px,
+        height_px=height_px,
+        start=None,
+        upscale=None,
+        template=UNSET,
+        control=UNSET,
+        reference=UNSET,
     )
     return GenerationRequest(spec=plain)
 
@@ -151,7 +158,9 @@ def _from_file(spec: ImageSpec, **changes: Any) -> ImageSpec:
     plain = {"width_px": width, "height_px": height, "start": None, "variation": None, "upscale": None, "hires": None}
     fields = plain | {"template": UNSET} | changes
     size_px = fields["width_px"], fields["height_px"]
-    return replace(spec, control=UNSET if fields["upscale"] else keep_controls(spec, size_px), **fields)
+    if fields["upscale"]:
+        return replace(spec, control=UNSET, reference=UNSET, **fields)
+    return replace(spec, control=keep_controls(spec, size_px), **fields)
 
 
 def keep_controls(spec: ImageSpec, size_px: tuple[int, int]) -> tuple[Control, ...] | UnsetType:

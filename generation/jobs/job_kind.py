@@ -21,6 +21,7 @@ class JobKind(StrEnum):
     REPRODUCED = "reproduced"
     COMPARED = "compared"
     GUIDED = "following a picture"
+    EDITED = "edited"
 
 
 def get_job_kind(request: GenerationRequest) -> JobKind:
@@ -38,6 +39,8 @@ def get_job_kind(request: GenerationRequest) -> JobKind:
         return JobKind.ZOOMED
     if spec.start is not None and spec.start.mask_sha256 is not None:
         return JobKind.REGION
+    if spec.references and spec.start is None and spec.variation is None:
+        return JobKind.EDITED
     if spec.controls and spec.start is None and spec.variation is None:
         return JobKind.GUIDED
     if request.parent is not None and (spec.variation is not None or spec.start is not None):

@@ -50,6 +50,8 @@ class FamilyInfo:
     """Whether it is trained by flow matching; else by diffusion. Each has its own samplers."""
     reads_clip: bool = True
     """Whether words reach it through CLIP: then clip skip, weights of words and textual inversions work."""
+    max_references: int = 0
+    """Pictures that it sees beside the words, to edit them by instruction; 0 where it cannot."""
     defaults: Defaults
 
     @property
@@ -93,6 +95,7 @@ _KLEIN = FamilyInfo(
     side_multiple_px=16,
     is_flow=True,
     reads_clip=False,
+    max_references=4,
     defaults=Defaults(steps=4, guidance=1.0, sampler="Euler", native_px=1024),
 )
 _TABLE = (

@@ -129,7 +129,8 @@ class Policy:
             if (side_px := max(each.result_size_px)) > choices.max_side_px:
                 raise SideNotAllowedError(most=choices.max_side_px, asked=side_px)
         wanted = choices.start_image_role_ids
-        is_upload = (spec.start is not None or bool(spec.control)) and request.parent is None
+        is_started = spec.start is not None or bool(spec.control) or bool(spec.reference)
+        is_upload = is_started and request.parent is None
         if is_upload and wanted and set(wanted).isdisjoint(_add_everyone(self, asker)):
             raise NoStartImageRoleError
 

@@ -21,14 +21,14 @@ from msgspec import UNSET
 from generation.requests.recipe import Forward, Trace, list_running
 from generation.requests.spec import ImageSpec
 
-COST_VERSION = 5
+COST_VERSION = 6
 """1: by pixels, whatever the model. 2: a replay pays for all rows of its trace. 3: by what model and size take.
-4: upscalers that were added. 5: ControlNets."""
+4: upscalers that were added. 5: ControlNets. 6: pictures to edit."""
 UNITS_PER_ROW_EVALUATION = 1000
 UNITS_PER_STEP = 2000
 """One *standard step*: a step of one picture of 512 x 512 pixels with guidance by Stable Diffusion 1.5. What people
 read instead of units."""
-_REFERENCE_PX = 512 * 512
+_USUAL_PX = 512 * 512
 _FIXED_ROW_EVALUATIONS = 2
 """Text encoding, decoding, checking and storing together, as if they were this many more one-row evaluations."""
 _UPSCALE_ROW_EVALUATIONS = 10
@@ -46,9 +46,12 @@ class Work:
     control: Work | None = None
     """What an evaluation of a ControlNet takes beside it."""
 
-    def of(self, width_px: int, height_px: int) -> float:
-        """Return the work at that size, in evaluations by Stable Diffusion 1.5 at 512 x 512."""
-        size = width_px * height_px / _REFERENCE_PX
+    def of(self, width_px: int, height_px: int, *, reference_px: int = 0) -> float:
+        """Return the work at that size, in evaluations by Stable Diffusion 1.5 at 512 x 512.
+
+        `reference_px`: the pixels of the pictures that the model sees beside it. They take as much as its own.
+        """
+        size = (width_px * height_px + reference_px) / _USUAL_PX
         return self.fixed + self.linear * size + self.quadratic * size * size
 
     def of_control(self, width_px: int, height_px: int) -> float:
@@ -85,11 +88,13 @@ def compute_evaluations_cost(
             row_evaluations += BY_PIXELS.of(*spec.result_size_px)
         return _units(row_evaluations)
     row_evaluations = _FIXED_ROW_EVALUATIONS * BY_PIXELS.of(*spec.result_size_px)
+    row_evaluations += spec.reference_px / _USUAL_PX  # each is encoded once, as one evaluation
     forwards = _list_forwards(spec) if trace is None else Trace.parse(trace).forwards()
     for each in spec.passes:
         num_ran = min(evaluations, each.evaluations)
         ran = tuple(islice(forwards, num_ran))
-        row_evaluations += sum(forward.rows for forward in ran) * work.of(each.width_px, each.height_px)
+        of_row = work.of(each.width_px, each.height_px, reference_px=spec.reference_px)
+        row_evaluations += sum(forward.rows for forward in ran) * of_row
         if spec.controls:
             of_control = work.of_control(each.width_px, each.height_px)
             row_evaluations += sum(sum(forward.control) for forward in ran) * of_control

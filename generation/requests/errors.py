@@ -250,6 +250,26 @@ class ControlWithUpscaleError(InvalidRequestError):
     """A picture that is only enlarged takes no ControlNet."""
 
 
+class TooManyReferencesError(InvalidRequestError):
+    """One to {most} pictures can be edited at once, not {number}."""
+
+
+class ReferenceWithUpscaleError(InvalidRequestError):
+    """A picture that is only enlarged takes no instruction. Leave out one of the two."""
+
+
+class CannotEditError(InvalidRequestError):
+    """The model “{model}” cannot edit by instruction. Models that can: {available}."""
+
+
+class NoEditorError(InvalidRequestError):
+    """No model here can edit by instruction."""
+
+
+class ModelReferencesError(InvalidRequestError):
+    """The model “{model}” takes up to {most} pictures to edit, not {number}."""
+
+
 class HiresFromPictureError(InvalidRequestError):
     """Hires fix cannot start from a picture. Leave out one of the two."""
 

@@ -12,7 +12,7 @@ _SIGNS = frozenset("()[]{}|\\")
 
 def is_plain(spec: ImageSpec) -> bool:
     """Return whether a picture needs nothing but what its prompts say in plain words."""
-    from_picture = spec.start is not None or spec.upscale is not None or bool(spec.controls)
+    from_picture = bool(spec.sources)
     is_special = spec.hires is not None or spec.variation is not None or spec.rescale is not UNSET or spec.clip_skip > 1
     is_special = is_special or (spec.is_guided and spec.true_cfg is not UNSET)
     has_addons = bool(spec.adapters or spec.embeddings)

@@ -36,6 +36,7 @@ from generation.requests.ranges import (
     check_sampler,
     check_size,
 )
+from generation.requests.references import MadeFromFiles, Reference, check_references
 from generation.requests.replay import Replay as Replay
 from generation.requests.said import list_said
 from generation.requests.samplers import SAMPLERS
@@ -50,7 +51,7 @@ _COUNT, _ONE = (Range(Phrase("Count"), 1, most) for most in (MAX_COUNT, 1))
 
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageSpec:
+class ImageSpec(MadeFromFiles):
     """All the choices that make one picture. Sizes in pixels.
 
     Raise `InvalidRequestError` naming the value at fault: a spec that exists can be painted.
@@ -88,6 +89,8 @@ class ImageSpec:
     written where there is nothing to draw."""
     control: tuple[Control, ...] | UnsetType = UNSET
     """ControlNets at work, in the order they are added up. Unset is none, and is not written."""
+    reference: tuple[Reference, ...] | UnsetType = UNSET
+    """Pictures that the model sees, in their order. Unset is none, and is not written."""
 
     @classmethod
     def for_model(
@@ -143,26 +146,13 @@ class ImageSpec:
                 check_hires(self.result_size_px, from_picture=self.start is not None or self.upscale is not None)
         if self.control is not UNSET:
             check_controls(self.controls, is_upscale=self.upscale is not None)
-
-    @property
-    def controls(self) -> tuple[Control, ...]:
-        return self.control or ()
+        if self.reference is not UNSET:
+            check_references(self.references, is_upscale=self.upscale is not None)
 
     @property
     def syntax_version(self) -> int:
         return FIRST_SYNTAX if isinstance(self.syntax, UnsetType) else self.syntax
 
-    @property
-    def sources(self) -> frozenset[str]:
-        """The files it is made from, by SHA-256: a start image, a mask, a picture to enlarge, those of ControlNets."""
-        named = {each.sha256 for each in (self.upscale, self.start, *(self.control or ())) if each is not None}
-        return frozenset(named | {(self.start.mask_sha256 or "") if self.start is not None else ""}) - {""}
-
-    @property
-    def files(self) -> frozenset[str]:
-        """Those of `sources` that are read from disk: a mask of cells is drawn."""
-        is_drawn = self.start is not None and bool(self.start.cells)
-        return self.sources - {self.start.mask_sha256} if is_drawn and self.start is not None else self.sources
 
     @property
     def written(self) -> str:

@@ -31,4 +31,6 @@ def hide_files(request: GenerationRequest, files: Collection[str]) -> Generation
         if upscale is not None:
             upscale = replace(upscale, sha256=hide(upscale.sha256))
         control = tuple(replace(each, sha256=hide(each.sha256)) for each in request.spec.controls) or UNSET
-        return replace(request, spec=replace(request.spec, start=start, upscale=upscale, control=control))
+        seen = tuple(replace(each, sha256=hide(each.sha256)) for each in request.spec.references) or UNSET
+        hidden = {"start": start, "upscale": upscale, "control": control, "reference": seen}
+        return replace(request, spec=replace(request.spec, **hidden))

@@ -47,6 +47,7 @@ class CommandBuilder:
             start_png=await self._file(start),
             mask_png=await self._read_mask(spec),
             control_pngs=tuple([await self._read(each.sha256) for each in spec.controls]),
+            reference_pngs=tuple([await self._read(each.sha256) for each in spec.references]),
             replay=live.trace,
         )
 

@@ -12,6 +12,7 @@ from generation.errors import AtelierError
 from generation.jobs.job import Image, Job, new_job_id
 from generation.models.catalog import Catalog
 from generation.models.controls import require_controls
+from generation.models.editing import require_references
 from generation.models.samplers import require_sampler
 from generation.models.sizes import require_enlargeable, require_size
 from generation.owner import Owner
@@ -68,6 +69,8 @@ def require_paintable(request: GenerationRequest, catalog: Catalog) -> None:
             raise ClipSkipError(most=model.max_clip_skip)
         if spec.control:
             require_controls(model.controls, catalog.controls, spec.controls, model=model.name)
+        if spec.references:
+            require_references(model, catalog.models, spec.references)
         if spec.upscale is None:
             require_size(model, spec.result_size_px)
             if request.replay is None:

@@ -94,15 +94,13 @@ class OutcomeBuilder:
         )
 
     def _build_recipe(self, spec: ImageSpec, event: Finished) -> Recipe:
-        source = spec.start or spec.upscale
-        made_from = (*((source,) if source is not None else ()), *spec.controls)
         return Recipe(
             spec=spec,
             model_sha256=event.model_sha256,
             trace=event.trace,
             fingerprint=(event.fingerprint or Fingerprint({})).with_storage(event.storage),
             pixels_sha256=pixels_sha256(event.pixels),
-            parents=tuple(each.sha256 for each in made_from),
+            parents=spec.made_from,
             dropped=event.dropped,
         )
 

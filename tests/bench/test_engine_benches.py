@@ -49,6 +49,18 @@ def test_exact_counts_no_difference_among_pictures_that_follow_others(
     assert report["images"] > report["following"] > 0 and report["control_differing"] > 0
 
 
+def test_exact_counts_no_difference_among_edits_and_a_key_that_forgets_them_differs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = "--json --references --family klein --interleavings 1 --threads 1 --side 32 --dtype float32"
+    assert exact.main(words.split()) == 0
+    report = printed(capsys)
+    assert report["images"] > report["editing"] > 0 and report["differing"] == 0
+    assert report["forgetful_differing"] + report["forgetful_broken"] > 0
+    with pytest.raises(SystemExit):
+        exact.main(["--references", "--family", "sdxl"])
+
+
 def test_exact_follows_nothing_with_families_that_have_no_controlnets(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         exact.main(["--control", "--family", "klein"])

@@ -6,12 +6,13 @@ back; which sampler walks an image, and how its rows are guided. It knows nothin
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from generation.engine.references import Seen
 from generation.engine.samplers import Sampling
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
@@ -27,6 +28,9 @@ RESIDUAL = "residual "
 """What ControlNets add to a forward, by place: `residual 0` and so on; in a UNet, the last for its middle."""
 FEATURE = "feature "
 """What T2I-Adapters add to a forward: `feature 0` and so on, one for each block of the UNet."""
+
+REFERENCE = "reference "
+"""What the network sees of the pictures to edit, by place: `reference 0` and so on, (rows, C, h, w)."""
 
 
 def guide_rows(prediction: Tensor, spec: ImageSpec) -> Tensor:
@@ -91,6 +95,12 @@ class Family(Protocol):
     def condition(self, spec: ImageSpec, words: Any) -> Conditioning:
         """Run the text encoders, always one prompt chunk at a time, so that the bits never depend on the company."""
 
+    def edit(self, spec: ImageSpec, words: Any, seen: Sequence[Seen]) -> Conditioning:
+        """Return `condition` of a spec with references, and what the network sees of these (`REFERENCE`).
+
+        Only of a family whose models edit by instruction.
+        """
+
     def use(self, adapters: tuple[Adapter, ...]) -> None:
         """Let only these LoRA change what `denoise` predicts from now on (`condition` selects its own)."""
 
@@ -148,6 +158,15 @@ class WithVae:
     def vae(self) -> Any:
         return self._vae
 
+    def edit(self, spec: ImageSpec, words: Any, seen: Sequence[Seen]) -> Conditioning:
+        raise NotImplementedError("references are refused at admission")
+
     @property
     def pixels_per_latent(self) -> int:
         return int(2 ** (len(self._vae.config.block_out_channels) - 1))
+
+
+def list_references(conditioning: Conditioning) -> list[Tensor]:
+    """Return what the network sees of the pictures to edit, in their order."""
+    number = sum(name.startswith(REFERENCE) for name in conditioning)
+    return [conditioning[f"{REFERENCE}{place}"] for place in range(number)]

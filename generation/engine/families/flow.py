@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,9 +12,10 @@ from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
-from generation.engine.families.base import WithVae
+from generation.engine.families.base import REFERENCE, Conditioning, WithVae
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import Read, Reader
+from generation.engine.references import Seen
 from generation.engine.samplers import FlowSampling
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
@@ -68,6 +70,19 @@ class Flow(WithVae, ABC):
     ) -> FlowSampling:
         mu = self.compute_mu(spec, size_px)
         return FlowSampling(spec, self.scheduler_config, mu=mu, strength=strength, generator=generator)
+
+    def edit(self, spec: ImageSpec, words: Any, seen: Sequence[Seen]) -> Conditioning:
+        """Condition on the words, and on the latents of each picture: all rows of an image see the same."""
+        looks = [self._cache.get(each.reference, partial(self._look, each)) for each in seen]
+        rows = {f"{REFERENCE}{place}": look.expand(spec.num_rows, -1, -1, -1) for place, look in enumerate(looks)}
+        return {**self.condition(spec, words), **rows}
+
+    def _look(self, seen: Seen) -> torch.Tensor:
+        """Return what the network sees of a picture, (1, C, h, w)."""
+        return self.encode(seen.read(), torch.Generator())
+
+    @abstractmethod
+    def condition(self, spec: ImageSpec, words: Any) -> Conditioning: ...
 
     def encode(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         pixels = pixels.to(self._device.torch_device, self._vae.dtype)

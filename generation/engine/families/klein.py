@@ -1,7 +1,8 @@
 """FLUX.2 klein (4 B, 9 B): a transformer of double and single streams, three layers of one Qwen3, flow matching.
 
 Latents are patches of 2 x 2 cells of the VAE, 16 pixels a side, evened out by the VAE's batch statistics. Prompts are
-always read at their full length, so nothing but the picture's size decides who may share a forward.
+always read at their full length, so nothing but the sizes of the picture and of what is edited decides who may share a
+forward. Pictures to edit are tokens behind the picture's own, each at a time of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
-from generation.engine.families.base import Conditioning, guide_rows
+from generation.engine.families.base import Conditioning, guide_rows, list_references
 from generation.engine.families.flow import Flow
 from generation.engine.families.packing import PATCH, fold, lay_tokens, list_tokens, number_cells, number_places, unfold
 from generation.engine.families.sd import PromptCache
@@ -32,6 +33,8 @@ _CHAT = ASKING._replace(behind=f"{ASKING.behind}<think>\n\n</think>\n\n")
 """Qwen3's chat template where the model is not to think."""
 _AXES = 4
 """Of a token's place: time, row, column, place in the text."""
+_BETWEEN = 10
+"""Times between one picture and the next that is edited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +89,23 @@ class Klein(Flow):
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         rows, _, height, width = latents.shape
-        text = conditioning["encoder_hidden_states"]
+        text, pictures = conditioning["encoder_hidden_states"], [latents, *list_references(conditioning)]
+        places = [
+            number_cells(*each.shape[2:], axes=_AXES, first=_BETWEEN * number, like=latents)
+            for number, each in enumerate(pictures)
+        ]
         # Rounded before it is divided, as in the stock pipeline: in bfloat16 that is another number.
         timesteps = timesteps.to(latents.dtype) / 1000
         predicted: Tensor = self._transformer(
-            hidden_states=list_tokens(latents),
+            hidden_states=torch.cat([list_tokens(each) for each in pictures], dim=1),
             timestep=timesteps,
             guidance=None,
             encoder_hidden_states=text,
             txt_ids=number_places(text.shape[1], axes=_AXES, along=3, like=latents).expand(rows, -1, -1),
-            img_ids=number_cells(height, width, axes=_AXES, like=latents).expand(rows, -1, -1),
+            img_ids=torch.cat(places).expand(rows, -1, -1),
             return_dict=False,
         )[0]
-        return lay_tokens(predicted, height, width)
+        return lay_tokens(predicted[:, : height * width], height, width)
 
     def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """Encode to the middle of the posterior: the stock pipeline draws nothing here."""

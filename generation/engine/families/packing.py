@@ -47,10 +47,10 @@ def number_places(count: int, *, axes: int, along: int, like: Tensor) -> Tensor:
     return places
 
 
-def number_cells(height: int, width: int, *, axes: int, like: Tensor) -> Tensor:
-    """Return positions (height x width, axes) of the tokens of a picture: the second axis its rows, the third its
-    columns."""
+def number_cells(height: int, width: int, *, axes: int, like: Tensor, first: int = 0) -> Tensor:
+    """Return positions (height x width, axes) of the tokens of a picture: `first`, then its rows and its columns."""
     places = torch.zeros(height * width, axes, device=like.device)
+    places[:, 0] = first
     places[:, 1] = torch.arange(height, device=like.device).repeat_interleave(width)
     places[:, 2] = torch.arange(width, device=like.device).repeat(height)
     return places
