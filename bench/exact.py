@@ -24,8 +24,8 @@ without their traces, and with them on a worker of the other number format. Keys
     python -m bench exact --fleet [--json] [--interleavings 200] [--dtype float32] [--side 64]
 
 Keys without it: `images`, `following` (those with a ControlNet), `editing`, `differing`, `control_images`,
-`control_differing`, `dtype`; the same by number format in `by_dtype`. With `--references` also `forgetful_images`, `forgetful_differing` and
-`forgetful_broken`.
+`control_differing`, `dtype`; the same by number format in `by_dtype`. With `--references` also `forgetful_images`,
+`forgetful_differing` and `forgetful_broken`.
 """
 
 from __future__ import annotations

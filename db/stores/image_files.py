@@ -56,9 +56,8 @@ def record_sources(session: Executor, images: Sequence[Image], original: str | N
 
 def _sources_of(spec: ImageSpec) -> dict[FileRole, str | None]:
     found: dict[FileRole, str | None] = {
-        role: each.sha256
-        for roles, files in ((_CONTROLS, spec.controls), (_REFERENCES, spec.references))
-        for role, each in zip(roles, files, strict=False)
+        **{role: each.sha256 for role, each in zip(_CONTROLS, spec.controls, strict=False)},
+        **{role: each.sha256 for role, each in zip(_REFERENCES, spec.references, strict=False)},
     }
     if spec.start is not None:
         found |= {FileRole.START: spec.start.sha256, FileRole.MASK: spec.start.mask_sha256}

@@ -67,8 +67,8 @@ class MadeFromFiles:
     def made_from(self) -> tuple[str, ...]:
         """The pictures it is made from, by SHA-256: what it begins with comes first."""
         begun = self.start or self.upscale
-        seen = (*self.controls, *self.references)
-        return tuple(each.sha256 for each in ((begun, *seen) if begun is not None else seen))
+        first = () if begun is None else (begun.sha256,)
+        return (*first, *(each.sha256 for each in self.controls), *(each.sha256 for each in self.references))
 
     @property
     def sources(self) -> frozenset[str]:

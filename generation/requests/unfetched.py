@@ -32,5 +32,5 @@ def hide_files(request: GenerationRequest, files: Collection[str]) -> Generation
             upscale = replace(upscale, sha256=hide(upscale.sha256))
         control = tuple(replace(each, sha256=hide(each.sha256)) for each in request.spec.controls) or UNSET
         seen = tuple(replace(each, sha256=hide(each.sha256)) for each in request.spec.references) or UNSET
-        hidden = {"start": start, "upscale": upscale, "control": control, "reference": seen}
-        return replace(request, spec=replace(request.spec, **hidden))
+        spec = replace(request.spec, start=start, upscale=upscale, control=control, reference=seen)
+        return replace(request, spec=spec)

@@ -52,7 +52,7 @@ def test_exact_counts_no_difference_among_pictures_that_follow_others(
 def test_exact_counts_no_difference_among_edits_and_a_key_that_forgets_them_differs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    words = "--json --references --family klein --interleavings 1 --threads 1 --side 32 --dtype float32"
+    words = "--json --references --family klein --interleavings 1 --threads 1 --dtype float32"
     assert exact.main(words.split()) == 0
     report = printed(capsys)
     assert report["images"] > report["editing"] > 0 and report["differing"] == 0
