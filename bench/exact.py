@@ -40,7 +40,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench._exact_orders import draw_orders
-from bench._weights import EDITING, add_options, name_chosen, open_chosen
+from bench._weights import add_options, name_chosen, open_chosen
+from generation.models.families import FAMILIES
 
 if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
     from generation.engine.engine import Engine
@@ -138,8 +139,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         parser.error("--fleet wants the built-in model: a member has others only where they were added.")
     if options.control and options.family not in ("sd", "sdxl"):
         parser.error("--control wants --family sd or --family sdxl: other families have no ControlNets.")
-    if options.references and options.family not in EDITING:
-        parser.error(f"--references wants --family {' or '.join(EDITING)}: other families do not edit by instruction.")
+    editing = [name for name, family in FAMILIES.items() if family.max_references]
+    if options.references and options.family not in editing:
+        parser.error(f"--references wants --family {' or '.join(editing)}: other families do not edit by instruction.")
     return options
 
 
