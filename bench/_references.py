@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from argparse import Namespace
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from generation.images.codec import encode_png
-from generation.jobs.protocol import Finished
+from generation.jobs.protocol import Finished, GenerateCommand
 from generation.requests.references import Reference
 
 if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
@@ -17,6 +18,8 @@ if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list
     from generation.workers.engine_settings import EngineSettings
 
 _NUM_PICTURES = 3
+_FORGETFUL = 6
+"""Interleavings that the forgetful engine paints."""
 
 
 def draw_references(model: Model, generator: random.Random, side_px: int) -> dict[str, Any]:
@@ -49,18 +52,19 @@ def measure_forgetful(engine: Engine, model: Model, settings: EngineSettings, op
     from generation.engine import slot
     from generation.engine.engine import Engine
 
-    images = differing = broken = 0
+    images, painted = 0, list[tuple[GenerateCommand, Finished]]()
     with mock.patch.object(slot, "list_reference_sizes", lambda spec: ()):
         forgetful = Engine([model], settings)
-        for number in range(min(exact.CONTROLS, options.interleavings)):
+        for number in range(min(_FORGETFUL, options.interleavings)):
             orders, ended = exact.draw(model, random.Random(number), options), dict[str, Finished]()
-            try:
+            with suppress(KeyError, RuntimeError):
                 exact.paint_interleaved(forgetful, orders, random.Random(number), ended)
-            except (KeyError, RuntimeError):
-                forgetful.close()
+            forgetful.close()
             images += len(orders)
-            broken += len(orders) - len(ended)
-            done = ((each, ended[each.image_id]) for each in orders if each.image_id in ended)
-            differing += sum(not exact.is_exact(engine, *each) for each in done)
-    forgetful.close()
-    return {"forgetful_images": images, "forgetful_differing": differing, "forgetful_broken": broken}
+            painted += [(each, ended[each.image_id]) for each in orders if each.image_id in ended]
+    differing = sum(not exact.is_exact(engine, *each) for each in painted)
+    return {
+        "forgetful_images": images,
+        "forgetful_differing": differing,
+        "forgetful_broken": images - len(painted),
+    }
