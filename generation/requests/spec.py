@@ -153,7 +153,6 @@ class ImageSpec(MadeFromFiles):
     def syntax_version(self) -> int:
         return FIRST_SYNTAX if isinstance(self.syntax, UnsetType) else self.syntax
 
-
     @property
     def written(self) -> str:
         """The prompt as people write it: the words, then the LoRA."""
