@@ -33,6 +33,12 @@ class Server:
     name: str
 
 
+def name_with(servers: list[Server], looked_at: int) -> list[Server]:
+    """Return the servers, with the one that is looked at."""
+    is_there = any(each.id == looked_at for each in servers)
+    return servers if is_there else [*servers, Server(looked_at, "This server")]
+
+
 class Access:
     """Asks Discord, and remembers its answers for a minute."""
 

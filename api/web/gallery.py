@@ -56,6 +56,12 @@ class Card:
         return f"/gallery/{self.job.id}/{self.image.index}"
 
     @property
+    def is_long(self) -> bool:
+        """Whether a square of it would hide more than half."""
+        width, height = self.image.spec.result_size_px
+        return max(width, height) > 2 * min(width, height)
+
+    @property
     def alt(self) -> str:
         return self.image.alt or self.image.spec.prompt
 

@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from api.context import ApiContext
 from api.dialect import get_context
 from api.web.access import TENANTS
+from api.web.charts import draw_all
 from api.web.pages import get_web, render
 from api.web.sessions import Session, require_form_key
 from db.stores.audit_log import Entry
@@ -62,6 +63,10 @@ async def show_operator(request: Request, days: Annotated[int, Query(ge=1, le=30
     context = get_context(request)
     rooms, generation = context.rooms, context.rooms.generation
     lines = await _list_servers(context, get_web(request).settings.name_servers(), days=days)
+    # What renews itself is the state, and not what days have had.
+    found = [] if request.headers.get("HX-Request") else await get_web(request).daily.fetch(rooms.clock())
+    charts, table = draw_all(found) if found else ([], None)
+    units_per_s = generation.units_per_s
     return render(
         request,
         "operator.html",
@@ -69,12 +74,16 @@ async def show_operator(request: Request, days: Annotated[int, Query(ge=1, le=30
         choices=DAYS,
         lines=lines,
         most_steps=max((each.steps for each in lines), default=0),
+        charts=charts,
+        table=table,
+        num_reviews=sum(each.num_reviews for each in lines),
         num_running=generation.num_running,
         num_waiting=generation.num_waiting,
         is_paused=generation.is_paused,
         is_closed=generation.is_closed,
         workers=generation.workers,
         speed=_compute_steps_a_minute,
+        steps_a_minute=round(60 * units_per_s / UNITS_PER_STEP) if units_per_s else None,
         problems=[str(each) for each in rooms.problems],
         errors=get_web(request).settings.list_errors(),
         weights=(MIN_WEIGHT, MAX_WEIGHT),

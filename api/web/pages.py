@@ -15,6 +15,7 @@ from api.context import ApiContext
 from api.dialect import get_context
 from api.errors import ErrorReply
 from api.web.access import Access
+from api.web.charts import DailyUsage
 from api.web.gallery import SmallPictures
 from api.web.sessions import NotSignedInError, Session, Sessions
 from api.web.settings import WebSettings
@@ -22,6 +23,9 @@ from api.web.settings import WebSettings
 FOLDER = Path(__file__).parent
 PAGE = "/[A-Za-z0-9][A-Za-z0-9/]{0,99}"
 """The path of one of these pages, as a pattern; never the address of another site, such as //example.org."""
+REVIEW = ("/review", "Review")
+PAGES = (("/gallery", "Gallery"), ("/usage", "Usage"))
+OPERATORS = (("/operator", "Operator"), REVIEW)
 SAFE = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -44,6 +48,7 @@ class Web:
     sessions: Sessions
     access: Access
     small: SmallPictures
+    daily: DailyUsage
 
 
 def build_web(context: ApiContext, settings: WebSettings) -> Web:
@@ -52,6 +57,7 @@ def build_web(context: ApiContext, settings: WebSettings) -> Web:
         sessions=Sessions(context.rooms.monotonic, is_tls=settings.is_tls),
         access=Access(context, settings),
         small=SmallPictures(context),
+        daily=DailyUsage(context.rooms.usage),
     )
 
 
@@ -67,14 +73,13 @@ def get_web(request: Request) -> Web:
 
 
 def render(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """Return a page. `session` and `is_operator` are there in all templates."""
+    """Return a page, with the links to those that the one who asks may open."""
     web = get_web(request)
     session = web.sessions.find(request)
-    return HTMLResponse(write(name, session, is_operator=_is_operator(web, session), **values), status, headers=SAFE)
-
-
-def _is_operator(web: Web, session: Session | None) -> bool:
-    return session is not None and web.access.is_operator(session.person)
+    is_operator = session is not None and web.access.is_operator(session.person)
+    moderates = values.get("moderates", request.url.path == "/review")
+    nav = [*PAGES, *OPERATORS] if is_operator else [*PAGES, REVIEW] if moderates else [*PAGES]
+    return HTMLResponse(write(name, session, nav=nav, here=request.url.path, **values), status, headers=SAFE)
 
 
 def write(name: str, session: Session | None, **values: Any) -> str:
@@ -84,5 +89,5 @@ def write(name: str, session: Session | None, **values: Any) -> str:
 def answer_error(reply: ErrorReply, error: BaseException) -> Response:
     """Return the page that says what went wrong; it knows no one, but where they wanted to go."""
     to = error.to if isinstance(error, NotSignedInError) else ""
-    page = write("error.html", None, is_operator=False, reply=reply, to=to if re.fullmatch(PAGE, to) else "/gallery")
+    page = write("error.html", None, nav=(), here="", reply=reply, to=to if re.fullmatch(PAGE, to) else "/gallery")
     return HTMLResponse(page, status_code=reply.status, headers=SAFE)

@@ -12,8 +12,8 @@ from api.admission import submit_request
 from api.dialect import Dialect, get_context
 from api.errors import ErrorReply, NotDoneError, PictureHiddenError, UnknownPathError
 from api.pictures import read_picture
-from api.web import operator, review
-from api.web.access import Server
+from api.web import operator, review, usage
+from api.web.access import name_with
 from api.web.gallery import MAX_DOWNLOADED, Card, Look, fetch_page, write_zip
 from api.web.pages import FOLDER, PAGE, answer_error, get_web, render
 from api.web.sessions import require_form_key
@@ -101,14 +101,7 @@ async def show_gallery(
     values: dict[str, Any] = {"look": look, "page": page, "most": MAX_DOWNLOADED}
     if request.headers.get("HX-Request"):  # the next page only, under the last
         return render(request, "_cards.html", **values)
-    return render(request, "gallery.html", servers=_with(servers, look), moderates=moderates, **values)
-
-
-def _with(servers: list[Server], look: Look) -> list[Server]:
-    """Return the servers, with the one that is looked at."""
-    return (
-        servers if any(each.id == look.server for each in servers) else [*servers, Server(look.server, "This server")]
-    )
+    return render(request, "gallery.html", servers=name_with(servers, look.server), moderates=moderates, **values)
 
 
 @router.get("/gallery/download")
@@ -211,6 +204,7 @@ def write_error(reply: ErrorReply) -> Mapping[str, Any]:
 
 router.include_router(operator.router)
 router.include_router(review.router)
+router.include_router(usage.router)
 WEB = Dialect(
     name="pages",
     prefix="",

@@ -34,6 +34,17 @@ class GuildUsage:
     usage: Usage
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayOfAll:
+    """One calendar day, and what all guilds together asked for in it."""
+
+    date: date
+    usage: Usage
+    num_members: int = 0
+    """Who asked for pictures; those who had themselves erased count."""
+    num_guilds: int = 0
+
+
 def list_last_days(number: int, now: datetime, *, zone: ZoneInfo) -> list[date]:
     """Return the last days, oldest first, today included."""
     today = now.astimezone(zone).date()

@@ -144,7 +144,7 @@ async def test_the_operator_sees_servers_and_workers_and_pauses(pages: Pages) ->
     assert FormError.__doc__ in (await client.post("/operator/pause", data={"is_paused": "true"})).text
     await client.post("/operator/pause", data={"is_paused": "true", "form_key": key})
     assert pages.api.services.generation.is_paused and await pages.api.services.operator.is_paused()
-    assert "Paused: no new picture is started." in (await client.get("/operator")).text
+    assert "Paused</strong> no new picture is started" in (await client.get("/operator")).text
     await client.post("/operator/pause", data={"is_paused": "false", "form_key": key})
     assert not pages.api.services.generation.is_paused
     weight = {"server": str(SERVER), "weight": "2.5", "form_key": key}
@@ -161,3 +161,26 @@ def test_a_query_leaves_out_what_is_empty() -> None:
     look = Look(server=1, words="a b")
     assert look.build_query() == "server=1&kind=mine&words=a+b"
     assert replace(look, words="").build_query(before="x") == "server=1&kind=mine&before=x"
+
+
+async def test_members_see_what_they_used_by_day(pages: Pages) -> None:
+    client = await pages.signed_in(pages.bo)
+    assert "You have no pictures yet" in (await client.get("/usage")).text
+    await pages.painted(pages.bo, count=3)
+    await pages.painted(pages.ada, count=4)
+    page = (await client.get("/usage")).text
+    assert "3 in 30 days, 3 today" in page and page.count("<rect") == 60
+    assert page.count("<td>3</td>") == 1
+    refused = await client.get("/usage", params={"server": 2002})
+    assert refused.status_code == 200 and "0 in 30 days" in refused.text
+    pages.api.people.roles[Owner(SERVER, pages.bo.id)] = None
+    pages.api.app.state.web.access._roles.cache_clear()
+    assert (await client.get("/usage", params={"server": SERVER})).status_code == 403
+
+
+async def test_the_state_renews_itself_without_the_charts(pages: Pages) -> None:
+    await pages.painted(pages.bo, count=3)
+    client = await pages.signed_in(pages.ada)
+    assert "Members a day" in (await client.get("/operator")).text
+    renewed = (await client.get("/operator", headers={"HX-Request": "true"})).text
+    assert "Members a day" not in renewed and "standard steps a minute" in renewed

@@ -18,8 +18,22 @@ from generation.owner import Owner
 from tests.api.harness import Api, opened_api
 from tests.patience import PATIENCE_S
 
+PROMPT = "a red <circle>"
 SERVER = 1001
 """Where the people of these tests are."""
+
+
+@dataclass(frozen=True)
+class DeskOf:
+    """The rights of one moderator. What decisions do is tried with the bot, in tests/scenarios."""
+
+    user_id: int
+
+    async def moderates(self, owner: Owner) -> bool:
+        return owner == Owner(SERVER, self.user_id)
+
+    async def decide(self, owner: Owner, job: Job, name: str) -> None:
+        raise AssertionError
 
 
 @dataclass
@@ -45,10 +59,12 @@ class Pages:
         assert (done.status_code, done.headers["Location"]) == (303, "/gallery")
         return client
 
-    async def painted(self, user: User, *, count: int = 1, guild_id: int = SERVER) -> Job:
+    async def painted(
+        self, user: User, *, count: int = 1, guild_id: int = SERVER, prompt: str = PROMPT, size: str = "64x64"
+    ) -> Job:
         """Return a finished job of that member."""
         client = await self.api.client(Owner(guild_id, user.id), name=secrets.token_hex(4))
-        body = {"prompt": "a red <circle>", "size": "64x64", "steps": 4, "count": count, "seed": 7}
+        body = {"prompt": prompt, "size": size, "steps": 4, "count": count, "seed": 7}
         job_id = (await client.post("/api/v1/jobs", json=body)).json()["id"]
         return await self.api.services.generation.finished(job_id)
 
@@ -66,6 +82,7 @@ async def opened_pages(folder: Path, blank_database: Path) -> AsyncIterator[Page
             authorize_url=f"{sandbox.url}/oauth2/authorize",
             discord_api_url=f"{sandbox.url}/api/v10",
             owner_ids=frozenset({ada.id}),
+            desk=DeskOf(ada.id),
             name_servers=lambda: {SERVER: "Painters", 2002: "Others"},
         )
         sandbox.oauth2.redirect_uris.add(web.redirect_url)
