@@ -85,4 +85,5 @@ def _describe(error: Exception) -> str:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(each) for each in first["loc"][1:]) or "the body"
-    return f"{where}: {first['msg']}"[:_MAX_REASON]
+    said = "it must be a file, with a file name" if "UploadFile" in first["msg"] else first["msg"]
+    return f"{where}: {said}"[:_MAX_REASON]

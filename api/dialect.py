@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from api.context import ApiContext
 from api.errors import ErrorReply, NoKeyError, build_reply
-from api.keys import Caller
+from api.keys import Caller, Keys
 
 MIB = 2**20
 
@@ -51,6 +51,12 @@ class Dialect:
         if reply.status == 401:
             headers["WWW-Authenticate"] = f'{self.challenge} realm="atelier"'
         return JSONResponse(self.write_error(reply), status_code=reply.status, headers=headers)
+
+
+async def require_key(request: Request) -> None:
+    """Raise `WrongKeyError` where the key of a request has ended meanwhile: with it, what is still to be said."""
+    keys: Keys = request.scope["atelier.keys"]
+    await keys.authenticate(request.scope["headers"])
 
 
 def get_context(request: Request) -> ApiContext:

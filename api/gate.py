@@ -15,13 +15,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.context import ApiContext
 from api.counting import count_request
 from api.dialect import MIB, Dialect
-from api.errors import BodyLengthError, BodyTooLargeError, BodyTooSlowError, TooManyOpenError, UnknownPathError
+from api.errors import (
+    BodyLengthError,
+    BodyTooLargeError,
+    BodyTooSlowError,
+    TooManyOpenError,
+    UnknownPathError,
+    UnreadableBodyError,
+)
 from api.keys import Keys
 from generation import metrics
 from generation.errors import AtelierError, CrowdedError
 from generation.owner import Owner
 
 log = logging.getLogger(__name__)
+MAX_PARTS = 10_000
+"""Commas and brackets of a body. Words may hold 8,000 of them; reading 50,000 took a second."""
 _SAFE = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 
 
@@ -72,7 +81,7 @@ class Gate:
             raise TooManyOpenError(most=self._limits.open_at_once)
         self._open[caller.owner] += 1
         try:
-            scope["atelier.caller"] = caller
+            scope["atelier.caller"], scope["atelier.keys"] = caller, self._keys
             await self._answer(scope, receive, send, max_bytes=dialect.get_max_body(scope["path"]))
         finally:
             self._open[caller.owner] -= 1
@@ -87,6 +96,7 @@ class Gate:
         held = _Held()
         try:
             body = await self._read_body(receive, held, max_bytes)
+            require_plain(scope, body)
             await self._app(scope, _replay(body, receive), send)
         finally:
             self._num_bytes -= held.num_bytes
@@ -129,6 +139,17 @@ def _read_length(scope: Scope) -> int:
     if is_chunked or len(said) > 1 or not said[0].isdigit() or len(said[0]) > 18:
         raise BodyLengthError
     return int(said[0])
+
+
+def require_plain(scope: Scope, body: bytes) -> None:
+    """Raise `UnreadableBodyError` for JSON of so many parts that reading it would hold up everyone.
+
+    Pictures are one long text each, without any of these signs.
+    """
+    if any(name == b"content-type" and value.startswith(b"multipart/") for name, value in scope["headers"]):
+        return  # these are counted as they are read
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_PARTS:
+        raise UnreadableBodyError(reason=f"it has more than {MAX_PARTS} parts")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -7,6 +7,7 @@ import asyncio
 from starlette.requests import Request
 
 from api.context import ApiContext
+from api.dialect import require_key
 from api.errors import JobCancelledError, WaitedTooLongError
 from generation.errors import failure_class
 from generation.jobs.job import Image, Job, Status
@@ -15,7 +16,7 @@ from generation.jobs.job import Image, Job, Status
 async def wait_for_end(context: ApiContext, request: Request, job_id: str) -> Job:
     """Return the job as it ended. Where the one who asked hangs up, it is cancelled: no one else waits for it.
 
-    Raise `WaitedTooLongError`; the job goes on then.
+    Raise `WaitedTooLongError`; the job goes on then. Raise `WrongKeyError` where the key has ended by then.
     """
     generation = context.rooms.generation
     ended = asyncio.ensure_future(generation.finished(job_id))
@@ -23,6 +24,7 @@ async def wait_for_end(context: ApiContext, request: Request, job_id: str) -> Jo
     try:
         await asyncio.wait({ended, gone}, timeout=context.limits.wait_s, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
+            await require_key(request)
             return ended.result()
         if gone.done():
             await generation.cancel(job_id)

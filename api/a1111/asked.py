@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +10,16 @@ from typing import Any
 from api.a1111.schemas import ExtraBody, ImageBody, PaintBody, TextBody
 from api.a1111.sessions import Session
 from api.admission import Asked
-from api.errors import NotSupportedError
+from api.errors import NotSupportedError, UnreadableBodyError
 from generation.requests.edits import Hires, Variation
+from generation.requests.ranges import MAX_CLIP_SKIP
 from generation.requests.sampler_names import find_sampler
 from generation.requests.seeds import draw_seed
 
 _TITLE = re.compile(r"\s*\[[0-9a-fA-F]{6,64}\]\s*$")
 _FILE = re.compile(r"\.(safetensors|ckpt)$", re.IGNORECASE)
 _MODEL, _CLIP_SKIP = "sd_model_checkpoint", "CLIP_stop_at_last_layers"
+_PICTURES = {"init_images", "mask"}
 LEAVE_OUT = "Leave it out."
 HARMLESS = frozenset(
     (
@@ -93,8 +96,15 @@ def read_model(name: Any) -> str | None:
 
 
 def read_clip_skip(said: Any) -> int | None:
-    """Return which layer is listened to, counted from the end; None for the last, which is everyone's default."""
-    return int(said) if isinstance(said, int | float) and said > 1 else None
+    """Return which layer is listened to, counted from the end; None for the last, which is everyone's default.
+
+    Raise `NotSupportedError`.
+    """
+    if not isinstance(said, int | float) or not said > 1:
+        return None
+    if said > MAX_CLIP_SKIP:
+        raise NotSupportedError(name=_CLIP_SKIP, value=str(said)[:20], remedy=f"Use 1 to {MAX_CLIP_SKIP}.")
+    return int(said)
 
 
 def read_sampler(name: str | None, schedule: str | None) -> str | None:
@@ -117,6 +127,17 @@ def list_ignored(body: PaintBody | ExtraBody) -> list[str]:
     extra = {name for name, value in (body.model_extra or {}).items() if not _is_nothing(value)} - HARMLESS
     override = body.override_settings if isinstance(body, PaintBody) and body.override_settings else {}
     return sorted(extra | {f"override_settings.{name}" for name in override if name not in known})
+
+
+def read_parameters(body: PaintBody) -> dict[str, Any]:
+    """Return the request as the answer repeats it, without pictures. Raise `UnreadableBodyError` where that cannot be:
+    nothing is painted for an answer that cannot be written."""
+    try:
+        said = body.model_dump_json(exclude=_PICTURES)
+    except ValueError:
+        raise UnreadableBodyError(reason="it holds what cannot be written back") from None
+    parameters: dict[str, Any] = json.loads(said)
+    return parameters
 
 
 def _is_nothing(value: Any) -> bool:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 
 from api.a1111 import lists
 from api.a1111.answers import build_painted, build_progress, encode
-from api.a1111.asked import list_ignored, read_asked
+from api.a1111.asked import list_ignored, read_asked, read_parameters
 from api.a1111.pictures import describe_settings, read_enlargement, read_start
 from api.a1111.schemas import Extra, ExtraBody, ImageBody, InfoBody, PaintBody, Painted, PngInfo, Progress, TextBody
 from api.a1111.sessions import get_session
@@ -22,7 +22,6 @@ from api.waiting import wait_for_end
 
 router = APIRouter(tags=["AUTOMATIC1111"])
 router.include_router(lists.router)
-_PICTURES = {"init_images", "mask"}
 
 
 @router.post("/txt2img")
@@ -55,8 +54,9 @@ async def read_info(request: Request, body: InfoBody) -> PngInfo:
 
 
 async def _paint(request: Request, body: PaintBody, finish: Finish | None = None) -> Painted:
+    parameters, ignored = read_parameters(body), list_ignored(body)
     accepted, pictures = await _wait_for(request, read_asked(body, get_session(request)), finish)
-    return build_painted(accepted, pictures, body.model_dump(exclude=_PICTURES), list_ignored(body))
+    return build_painted(accepted, pictures, parameters, ignored)
 
 
 async def _wait_for(request: Request, asked: Asked, finish: Finish | None) -> tuple[Accepted, list[Picture]]:

@@ -1,5 +1,7 @@
 """A job as server-sent events: `state` at each change, `preview` with an unfinished picture, `end` once.
 
+Where the key ends meanwhile (revoked, blocked, erased), `error` is the last.
+
 Previews have passed the safety checker at the worker, as those on Discord have. Changes that come faster than they are
 sent are one event.
 """
@@ -8,11 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
-from contextlib import suppress
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
 
 from api.context import ApiContext
+from api.errors import build_reply
 from api.jobs.views import build_state
+from generation.errors import AtelierError
 from generation.jobs.job import Job
 
 PAUSE_S = 0.25
@@ -21,8 +26,19 @@ KEEP_ALIVE_S = 15.0
 """How long nothing is said before a comment shows that someone is there."""
 
 
-async def follow(context: ApiContext, job: Job) -> AsyncIterator[str]:
-    """Yield the events of a job until it has ended."""
+async def follow(context: ApiContext, job: Job, require_key: Callable[[], Awaitable[None]]) -> AsyncIterator[str]:
+    """Yield the events of a job until it has ended, or until the key has: `require_key` raises then."""
+    try:
+        async with aclosing(_follow(context, job)) as events:
+            async for event in events:
+                await require_key()
+                yield event
+    except AtelierError as error:
+        reply = build_reply(error)
+        yield write_event("error", json.dumps({"error": reply.code, "message": reply.message}))
+
+
+async def _follow(context: ApiContext, job: Job) -> AsyncGenerator[str, None]:
     generation, said, seen = context.rooms.generation, "", b""
     with generation.watchers.watch(job.id) as changed:
         while generation.is_live(job.id):

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from api.admission import Accepted, Asked, Finish, submit, submit_request
-from api.dialect import Dialect, get_caller, get_context
+from api.dialect import Dialect, get_caller, get_context, require_key
 from api.errors import BeforeError, ErrorReply, NotDoneError, PictureHiddenError, StartError
 from api.jobs.events import follow
 from api.jobs.schemas import JobBody, JobList, JobState, KeyState, Recipes, Start
@@ -96,9 +96,11 @@ async def list_jobs(
 def _read_time(text: str | None) -> datetime | None:
     try:
         time = None if text is None else datetime.fromisoformat(text)
-    except ValueError:
+        if time is None or time.tzinfo is None:
+            return time and time.replace(tzinfo=UTC)
+        return time.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise BeforeError from None
-    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
 @router.get("/jobs/{job_id}")
@@ -112,7 +114,9 @@ async def show_job(request: Request, job_id: str) -> JobState:
 async def follow_job(request: Request, job_id: str) -> StreamingResponse:
     """Follow a job as server-sent events: `state`, `preview` (base64 of a JPEG), and at last `end`."""
     job = await _fetch(request, job_id)
-    return StreamingResponse(follow(get_context(request), job), media_type="text/event-stream")
+    return StreamingResponse(
+        follow(get_context(request), job, partial(require_key, request)), media_type="text/event-stream"
+    )
 
 
 @router.post("/jobs/{job_id}/cancel")

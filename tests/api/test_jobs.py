@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx2
@@ -24,7 +24,7 @@ def a_picture(width: int, height: int) -> bytes:
     return buffer.getvalue()
 
 
-async def events(client: httpx2.AsyncClient, job_id: str) -> AsyncIterator[tuple[str, str]]:
+async def events(client: httpx2.AsyncClient, job_id: str) -> AsyncGenerator[tuple[str, str], None]:
     """Yield the events of a job until the server ends them."""
     async with client.stream("GET", f"/api/v1/jobs/{job_id}/events") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from datetime import timedelta
 from hashlib import sha256
 
@@ -16,6 +20,7 @@ from db.stores.audit_log import Entry
 from generation.clock import utc_now
 from generation.policy.errors import KeyNameError, TooManyKeysError, UnknownKeyError
 from tests.api.harness import ADA, BO, Api
+from tests.api.test_jobs import SMALL, events
 
 MODELS = "/v1/models"
 
@@ -121,3 +126,39 @@ async def test_the_last_use_is_noted_and_ended_keys_are_forgotten(api: Api) -> N
     await client.get(MODELS)
     used_at = (await api.services.api_keys.fetch_live(ADA))[0].used_at
     assert used_at is not None and utc_now() - used_at < timedelta(hours=1)
+
+
+async def revoke(api: Api) -> None:
+    await api.services.api_keys.revoke(ADA, "test")
+
+
+async def block(api: Api) -> None:
+    await api.services.moderation.block(ADA.guild_id, ADA.user_id, Entry(1, "for a test"), lasting=None)
+
+
+async def erase(api: Api) -> None:
+    async for _ in api.services.personal.erase(ADA.user_id):
+        pass
+
+
+async def remove_the_bot(api: Api) -> None:
+    await api.services.removed_guilds.mark_removed(ADA.guild_id)
+
+
+@pytest.mark.parametrize("end", [revoke, block, erase, remove_the_bot])
+async def test_what_is_followed_ends_with_the_key(api: Api, end: Callable[[Api], Awaitable[None]]) -> None:
+    """And one who waits for pictures gets none: the key opens nothing from that moment on."""
+    client, generation = await api.client(ADA), api.services.generation
+    generation.pause(True)
+    job = (await client.post("/api/v1/jobs", json=SMALL)).json()
+    waiting = asyncio.create_task(client.post("/v1/images/generations", json=SMALL))
+    while len(generation.list_live_ids()) < 2:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0)
+    async with aclosing(events(client, job["id"])) as followed:
+        assert (await anext(followed))[0] == "state"
+        await end(api)
+        generation.pause(False)
+        names = [each async for each in followed]
+        assert [name for name, _ in names if name != "state"] == ["error"], names
+        assert json.loads(names[-1][1])["error"] in ("wrong_key", "unknown_job")  # erased jobs were never there
+    assert (await waiting).status_code in (401, 404)
