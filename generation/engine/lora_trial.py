@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import Flux2Transformer2DModel, UNet2DConditionModel, ZImageTransformer2DModel
+from diffusers import (
+    Flux2Transformer2DModel,
+    QwenImageTransformer2DModel,
+    UNet2DConditionModel,
+    ZImageTransformer2DModel,
+)
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -54,8 +59,9 @@ _TRANSFORMERS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "zimage": (ZImageTransformer2DModel, {}),
     "klein": (Flux2Transformer2DModel, {"guidance_embeds": False, **_KLEIN}),
     "klein9b": (Flux2Transformer2DModel, {"guidance_embeds": False, **_KLEIN_9B}),
+    "qwenimage": (QwenImageTransformer2DModel, {}),
 }
-"""Of Z-Image and FLUX.2 klein as they were published, by family: what is not diffusers' default."""
+"""Of transformers as they were published, by family: what is not diffusers' default."""
 
 
 def main() -> None:

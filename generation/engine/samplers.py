@@ -160,6 +160,8 @@ class FlowSampling(Sampling):
         return sigma * noise + (1.0 - sigma) * latents
 
     def _build_scheduler(self, spec: ImageSpec, config: Mapping[str, Any]) -> Any:
+        if spec.steps == 1:  # it is the first step and the last one: stretched to an end, it would be no number
+            config = {**config, "shift_terminal": None}
         scheduler = build_flow_scheduler(spec.sampler, config)
         sigmas = torch.linspace(1.0, 1 / spec.steps, spec.steps).tolist()
         scheduler.set_timesteps(sigmas=sigmas, mu=self._mu, device="cpu")

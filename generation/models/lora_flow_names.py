@@ -1,4 +1,4 @@
-"""Layers of Z-Image and FLUX.2 klein in LoRA files, by their authors' names and by those of diffusers. No torch.
+"""Layers of transformers in LoRA files, by their authors' names and by those of diffusers. No torch.
 
 Both with underscores for points, as kohya's scripts write them. A layer that diffusers has in three (`to_qkv`) keeps
 its one name: only the model knows where one ends.
@@ -7,7 +7,7 @@ its one name: only the model knows where one ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from generation.models.lora_kinds import Extent
 
@@ -28,6 +28,9 @@ _STARTS = {
     "klein": r"((double|single|sformer)_blocks_\d+_|(single_)?transformer_blocks_\d+_(attn|ff|norm|proj)[^\d])",
 }
 """What only layers of a family (or of its relatives) begin with."""
+_QWEN, _BLOCK = "qwenimage", re.compile(r"transformer_blocks_(\d+)_(?:((?:img|txt)_(?:mod|mlp)_)|attn_)")
+_MOST_OF_FLUX = 19
+"""Double blocks of FLUX.1, whose attention is called as that of Qwen-Image; Stable Diffusion 3 is told by its width."""
 _BLOCKS = r"(layers|noise_refiner|context_refiner)_(\d+)_"
 _RENAMED: Mapping[str, tuple[tuple[str, str], ...]] = {
     "zimage": (
@@ -56,7 +59,7 @@ _RENAMED: Mapping[str, tuple[tuple[str, str], ...]] = {
         (r"((?:single|double)_stream_modulation(?:_img|_txt)?)_lin", r"\1_linear"),
     ),
 }
-_RELATIVE = "FLUX, Qwen-Image or another relative of FLUX.2 klein"
+_RELATIVE = "FLUX or another relative of FLUX.2 klein"
 _ONLY_RELATIVES = re.compile(
     r"(?<!single_)transformer_blocks_\d+_(norm\d?(_context)?_linear|ff(_context)?_net_)"
     r"|single_transformer_blocks_\d+_(norm_linear|proj_mlp|proj_out|attn_to_[qkv]$)"
@@ -74,9 +77,20 @@ _RELATIVE_SHAPES = {"ff_linear_in": (4, 1), "ff_linear_out": (1, 4), "to_qkv_mlp
 
 
 def find_dialect(names: Iterable[str]) -> str:
-    """Return `zimage` or `klein` if names in a LoRA file are those of that family or its relatives; empty if not."""
+    """Return `zimage`, `klein` or `qwenimage` if names in a LoRA file are those of that family or its relatives; empty
+    if not."""
     plain = [_strip(name) for name in names]
+    if _is_of_qwen(plain):
+        return _QWEN
     return next((family for family, start in _STARTS.items() if any(re.match(start, name) for name in plain)), "")
+
+
+def _is_of_qwen(plain: Collection[str]) -> bool:
+    blocks = [found for name in plain if (found := _BLOCK.match(name))]
+    if any(found[2] for found in blocks):
+        return True
+    has_single = any(name.startswith("single_transformer_blocks_") for name in plain)
+    return not has_single and any(int(found[1]) >= _MOST_OF_FLUX for found in blocks)
 
 
 def find_repeated(layers: Iterable[str]) -> set[str]:
@@ -94,7 +108,7 @@ def find_repeated(layers: Iterable[str]) -> set[str]:
 def name_layer(name: str, dialect: str) -> str:
     """Return a layer by the name that diffusers has for it, after `PREFIX`; as it is if it has that already."""
     plain = _strip(name)
-    for pattern, better in _RENAMED[dialect]:
+    for pattern, better in _RENAMED.get(dialect, ()):
         plain = re.sub(f"^{pattern}$", better, plain)
     return f"{PREFIX}{plain}"
 
@@ -109,6 +123,8 @@ def find_relative(extents: Mapping[str, Extent], dialect: str) -> str:
     if dialect == "zimage":
         of_lumina = (each.takes == _LUMINA for name, each in extents.items() if "_attention_to_" in name)
         return "Lumina 2" if any(of_lumina) else ""
+    if dialect == _QWEN:
+        return _BY_WIDTH.get(_find_width(extents), "")
     if any(_ONLY_RELATIVES.search(name.removeprefix(PREFIX)) for name in extents):
         return _RELATIVE
     for name, extent in extents.items():

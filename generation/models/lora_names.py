@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from generation.models import lora_flow_names
 from generation.models.lora_kinds import KINDS, Extent, measure
+from generation.requests.prompt_addons import TRANSFORMERS
 
 KOHYA = {
     "lora_unet_": "unet",
@@ -58,7 +59,7 @@ _KNOWN = re.compile(
     rf"|lora_unet_({_BLOCKS}|input_blocks|middle_block|output_blocks|time_embed|label_emb|out)(_|$)"
     r"|lora_te[12]?_(text_model_)?(encoder|embeddings)_|lora_te2_text_projection$"
 )
-_MADE_FOR = "another kind of model than Stable Diffusion 1, 2, XL, Z-Image and FLUX.2 klein"
+_MADE_FOR = f"another kind of model than Stable Diffusion 1, 2, XL, {', '.join(TRANSFORMERS.values())}"
 _OF_TEXT = re.compile(r"(base_model\.model\.)?(text_encoder|lora_te)")
 _KINDS_READ = "LoRA, LoCon, LoHa, LoKr and DoRA are read, and no other kind (such as OFT, GLoRA or whole weights)"
 _ATTENTION_TO_PROMPT = re.compile(r"attn2[._]to_[kv]$")
@@ -66,7 +67,6 @@ _OTHER_FAMILIES = (
     (r"motion_modules?[._]", "AnimateDiff"),
     (r"joint_blocks[._]\d", "Stable Diffusion 3"),
     (r"distilled_guidance_layer[._]", "Chroma"),
-    (r"(img|txt)_mlp[._]net[._]|transformer_blocks[._]\d+[._](img|txt)_mod[._]", "Qwen-Image"),
     (r"(^|[._])blocks[._]\d+[._](self_attn|cross_attn|ffn)[._]", "Wan"),
     (r"(te3|text_encoder_3)[._]", "FLUX or Stable Diffusion 3"),
 )
@@ -107,7 +107,7 @@ def read_names(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, LoraTensor]:
         if tensor is None:
             raise ValueError(f"holds {name[:120]}: {_KINDS_READ}")
         if dialect and _OF_TEXT.match(name):
-            raise ValueError(f"changes {name[:120]}: of LoRA for Z-Image and FLUX.2, those of the transformer are read")
+            raise ValueError(f"changes {name[:120]}: of LoRA for transformers, those of the transformer are read")
         if not dialect and not _KNOWN.match(tensor.layer):
             raise ValueError(f"changes {name[:120]}: it was made for {_MADE_FOR}, which have no such layer")
         read[name] = tensor
@@ -128,7 +128,7 @@ def _name_by_diffusers(read: Mapping[str, LoraTensor], dialect: str) -> dict[str
 
 
 def find_family(shapes: Mapping[str, tuple[int, ...]], read: Mapping[str, LoraTensor]) -> str:
-    """Return the family of a LoRA for Z-Image or FLUX.2 klein; empty for one for Stable Diffusion, of any width.
+    """Return the family of a LoRA for a transformer; empty for one for Stable Diffusion, of any width.
 
     Raise `ValueError` as `read_names` does for one of a relative of theirs.
     """

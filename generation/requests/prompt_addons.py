@@ -41,7 +41,12 @@ MAX_LISTED = 20
 """Names that a refusal lists."""
 BASES = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
 """Well-known widths of what a UNet reads from the prompt, and whose they are."""
-TRANSFORMERS = {"zimage": "Z-Image", "klein": "FLUX.2 klein 4B", "klein9b": "FLUX.2 klein 9B"}
+TRANSFORMERS = {
+    "zimage": "Z-Image",
+    "klein": "FLUX.2 klein 4B",
+    "klein9b": "FLUX.2 klein 9B",
+    "qwenimage": "Qwen-Image",
+}
 """Families whose LoRA work with them alone, by the engine's name; those of Stable Diffusion are told by `BASES`."""
 
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9 ._+()-]{{0,{MAX_NAME_CHARS - 1}}}")

@@ -16,6 +16,7 @@ from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.toy import save_toy, save_toy_xl
 from tests.generation.engine.toy_flow import save_toy_flux, save_toy_klein, save_toy_zimage
 from tests.generation.engine.toy_flow_lora import AUTHORS, write_flow_lora
+from tests.generation.engine.toy_qwen import save_toy_qwenimage
 from tests.generation.engine.trial_here import require_fitting_here, require_loadable_here
 from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, until_done, until_shown
@@ -27,13 +28,14 @@ TOYS: dict[str, Callable[[Path], Path]] = {
     "zimagetoy": save_toy_zimage,
     "kleintoy": save_toy_klein,
     "fluxtoy": save_toy_flux,
+    "qwenimagetoy": save_toy_qwenimage,
 }
 OTHER = dict(zip(TOYS, [*list(TOYS)[1:], "sdtoy"], strict=True))
 CHOICES = {"steps": 2, "size": "64x64", "seed": 7}
 WORDS = "[a:the:0.5] (harbour:1.2)"
-LORAS = {"zimagetoy": "inkzimage", "kleintoy": "inkklein"}
+LORAS = {"zimagetoy": "inkzimage", "kleintoy": "inkklein", "qwenimagetoy": "inkqwenimage"}
 """A LoRA for some that are trained by flow matching, under its authors' names."""
-LITERAL = {"zimagetoy", "kleintoy", "fluxtoy"}
+LITERAL = {"zimagetoy", "kleintoy", "fluxtoy", "qwenimagetoy"}
 """Those that paint weights of words as they stand."""
 
 

@@ -145,6 +145,11 @@ def test_the_tokens_are_those_of_the_stock_template(engine: Engine, stock: QwenI
     assert words.read[-1].ids == tuple(chat)
 
 
+def test_one_step_is_enough(engine: Engine) -> None:
+    """The stock schedule divides nothing by nothing there, and its picture is black."""
+    assert as_array(paint(engine, an_order(qwen_spec(steps=1)))).std() > 1
+
+
 def test_only_the_half_that_reads_is_loaded(engine: Engine) -> None:
     encoder = engine._models.get("toy").family.text_encoders["text_encoder"]
     assert not any("visual" in name or "lm_head" in name for name, _ in encoder.named_parameters())

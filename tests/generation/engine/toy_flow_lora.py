@@ -39,6 +39,17 @@ DIFFUSERS: Mapping[str, Layers] = {
         "x_embedder": (128, 64),
         "proj_out": (64, 128),
     },
+    "qwenimage": {
+        "transformer_blocks.0.attn.to_q": (64, 64),
+        "transformer_blocks.0.attn.to_out.0": (64, 64),
+        "transformer_blocks.1.attn.add_k_proj": (64, 64),
+        "transformer_blocks.1.attn.to_add_out": (64, 64),
+        "transformer_blocks.0.img_mlp.net.2": (256, 64),
+        "transformer_blocks.1.txt_mlp.net.0.proj": (64, 256),
+        "transformer_blocks.0.img_mod.1": (64, 384),
+        "txt_in": (256, 64),
+        "proj_out": (64, 64),
+    },
 }
 """A choice of the toys' layers by diffusers' names."""
 AUTHORS: Mapping[str, Layers] = {
@@ -60,8 +71,14 @@ AUTHORS: Mapping[str, Layers] = {
         "img_in": (128, 64),
         "final_layer.adaLN_modulation.1": (64, 128),
     },
+    "qwenimage": {
+        "transformer_blocks.0.attn.to_v": (64, 64),
+        "transformer_blocks.1.attn.add_q_proj": (64, 64),
+        "transformer_blocks.0.img_mlp.net.0.proj": (64, 256),
+        "transformer_blocks.1.txt_mod.1": (64, 384),
+    },
 }
-"""The same by the names of the models' authors."""
+"""The same by the names of the models' authors; those of Qwen-Image are diffusers' too."""
 PREFIXES = {
     "diffusers": "transformer.",
     "ComfyUI": "diffusion_model.",

@@ -20,6 +20,15 @@ FLOW: dict[str, tuple[Shapes, str]] = {
         pair("transformer.single_transformer_blocks.19.attn.to_qkv_mlp_proj.", width=3072, gives=27648),
         "klein",
     ),
+    "Qwen-Image, diffusers": (
+        pair("transformer.transformer_blocks.59.attn.to_q.", width=3072, gives=3072),
+        "qwenimage",
+    ),
+    "Qwen-Image, ComfyUI": (
+        pair("diffusion_model.transformer_blocks.0.img_mlp.net.2.", width=12288, gives=3072),
+        "qwenimage",
+    ),
+    "Qwen-Image, kohya": (pair("lora_unet_transformer_blocks_3_txt_mod_1.", width=3072, gives=18432), "qwenimage"),
     "FLUX.2 klein 9B": (pair("diffusion_model.double_blocks.7.txt_mlp.0.", width=4096, gives=24576), "klein9b"),
 }
 

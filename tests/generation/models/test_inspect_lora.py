@@ -138,7 +138,7 @@ TAKEN: dict[str, tuple[Shapes, int]] = {
     "OneTrainer's, with words beside it": (kohya() | {"bundle_emb.tok.string_to_param.*": (2, 768)}, 2048),
 }
 
-FOREIGN = "another kind of model than Stable Diffusion 1, 2, XL, Z-Image and FLUX.2 klein"
+FOREIGN = "another kind of model than Stable Diffusion 1, 2, XL, Z-Image, FLUX.2 klein"
 REFUSED: dict[str, tuple[Shapes, str]] = {
     "half a LoHa": (without(LOHA, "w2_b"), "lacks hada_w2_b"),
     "a LoHa of two ranks": (LOHA | parts(hada_w2_a=(640, 3), hada_w2_b=(3, 2048)), "do not fit each other"),
@@ -201,7 +201,6 @@ REFUSED: dict[str, tuple[Shapes, str]] = {
         pair("transformer.layers.0.attention.to_q.") | pair("text_encoder.model.layers.0.self_attn.q_proj."),
         "those of the transformer are read",
     ),
-    "Qwen-Image": (pair("transformer_blocks.59.attn.add_q_proj.", width=3072), FOREIGN),
     "Wan": (pair("diffusion_model.blocks.0.cross_attn.k."), FOREIGN),
     "a third text encoder": (kohya() | kohya("lora_te3_encoder_block_0_layer_0_SelfAttention_q", 4096), FOREIGN),
     "half a LoRA": ({f"{OF_XL}.lora_down.weight": (2, 2048)}, "lacks one of the two matrices"),
@@ -243,7 +242,6 @@ OTHER_FAMILIES = {
     "Flux by its sizes": "FLUX",
     "Flux by its names": "FLUX",
     "Lumina": "Lumina 2",
-    "Qwen-Image": "Qwen-Image",
     "Wan": "Wan",
     "a third text encoder": "Stable Diffusion 3",
 }
