@@ -112,9 +112,9 @@ class Buckets:
         """Halve the limit of that key from now on, because a forward of `bucket` rows did not fit into memory."""
         self._limits[key] = bucket // 2
 
-    def count_useful_slots(self, network: str, ladder: tuple[int, ...], native_px: int) -> int:
-        """Return how many guided pictures of native size one forward holds, plus a few to take their places."""
-        held = max(1, min(ladder[-1], self.most_rows(network, (native_px, native_px))) // 2)
+    def count_useful_slots(self, network: str, ladder: tuple[int, ...], native_px: int, num_lanes: int = 1) -> int:
+        """Return how many guided pictures of native size that many forwards hold, plus a few to take their places."""
+        held = num_lanes * max(1, min(ladder[-1], self.most_rows(network, (native_px, native_px))) // 2)
         return held + max(1, held // 4)
 
     # What is still to be measured.

@@ -68,8 +68,8 @@ def choose_device(
 def lay_out(networks: Iterable[Any], device: Device) -> None:
     """Put convolution weights in the order this device reads fastest: channels last where it has tensor cores."""
     if device.is_channels_last:
-        for network in networks:
-            network.to(memory_format=torch.channels_last)
+        for weight in (weight for network in networks for weight in network.parameters() if weight.dim() == 4):
+            weight.data = weight.data.to(memory_format=torch.channels_last)
 
 
 def num_cores() -> int:

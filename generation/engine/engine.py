@@ -1,30 +1,32 @@
 """The engine: paints many users' images, one denoising step at a time, many in one forward, each repeatable exactly.
 
-`step` is the whole loop: schedule -> forward -> settle. A turn is one forward of a batch, or one decode, or one tile
-of an upscale, so a cancellation or a new image waits for one turn at most.
+`step` is the whole loop: schedule -> run -> settle. A turn is one forward of a batch, or one decode, or one tile of an
+upscale, so a cancellation or a new image waits for one turn at most. Turns run in lanes (`lanes`): one at a time on a
+card, two at once on a processor. All else is in one thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from functools import partial
+from itertools import chain, repeat
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from generation.engine.autotune import MeasurementCache
-from generation.engine.batch import Batches, rows_of
 from generation.engine.buckets import Buckets
 from generation.engine.checks import Checks
-from generation.engine.control.forward import ControlForwards
 from generation.engine.control.pictures import list_sources
 from generation.engine.devices import choose_device
 from generation.engine.error_classes import broken, is_engine_broken, is_out_of_memory
 from generation.engine.fingerprint import take_fingerprint
+from generation.engine.lanes import Lanes, build_end, build_enlargement
 from generation.engine.memory import give_back
 from generation.engine.models import LoadedModel, Models
-from generation.engine.postprocess import decode, decode_preview
+from generation.engine.postprocess import decode_preview
 from generation.engine.slot import Slot
 from generation.engine.tuning import Tuner
 from generation.engine.upscalers.tiles import UpscaleTask
@@ -33,14 +35,13 @@ from generation.errors import OutOfMemoryError
 from generation.failpoints import reached
 from generation.jobs.protocol import Cancel, Cancelled, Event, GenerateCommand
 from generation.models.catalog import Model
-from generation.requests.recipe import Forward
 from generation.safety.verdict import SafetyVerdict
 from generation.scheduling.step_schedule import StepSchedule
 from generation.workers.engine_settings import EngineSettings
 
 
 class Engine:
-    """Paints orders. Single-threaded and synchronous; every method returns within one turn.
+    """Paints orders. Synchronous; every method returns within one turn.
 
     One forward serves one key (model, adapters, latent shape, chunks of prompt) and takes the residents whose guilds
     have been served least; `settings.quantum` says how far a guild may get ahead for staying on a key (see
@@ -65,7 +66,7 @@ class Engine:
             if self._buckets.want(loaded.network, self._default.name, (native_px, native_px), self._default.work):
                 self._tuner.run_whole()
         self.report = self._models.report
-        self._batches, self._controls = Batches(self._device), ControlForwards(self._device)
+        self._lanes = Lanes(self._device, settings.num_lanes)
         self._schedule_of_steps = StepSchedule(quantum=settings.quantum)
         self._slots: dict[str, Slot] = {}
         self._upscalings: dict[str, UpscaleItem] = {}
@@ -77,7 +78,7 @@ class Engine:
         """Rows of every forward so far, padding included, and of these the ones an image owned."""
         self.rows_owned = 0
         self.num_slots = settings.num_slots or self._buckets.count_useful_slots(
-            loaded.network, loaded.family.ladder, native_px
+            loaded.network, loaded.family.ladder, native_px, self._lanes.num
         )
 
     @property
@@ -88,7 +89,7 @@ class Engine:
     @property
     def is_idle(self) -> bool:
         """Whether `step` would do nothing."""
-        return not (self._slots or self._upscalings or self._events) and self._checks.is_idle
+        return not (self._slots or self._upscalings or self._events or self._lanes.running) and self._checks.is_idle
 
     @torch.inference_mode()
     def admit(self, order: GenerateCommand) -> None:
@@ -99,10 +100,13 @@ class Engine:
 
     @torch.inference_mode()
     def step(self) -> list[Event]:
-        """Run one turn and return its events."""
-        turn = self._schedule()
-        self._settle(turn, self._forward(turn))
-        is_free = not (turn.slots or turn.finishing or turn.enlarging or self._events)
+        """Give free lanes a turn, wait until one has ended, and return its events."""
+        self._lanes.use_all_threads()
+        self._begin_turns()
+        ended = self._lanes.wait()
+        for turn, outcome in ended:
+            self._settle(turn, outcome)
+        is_free = not (ended or self._lanes.running or self._events)
         for check in self._checks.settle(waits=is_free, free_memory=self._free_memory):
             self._guard(check.order, check.finish, is_repeatable=False)
         events, self._events = self._events, []
@@ -139,6 +143,7 @@ class Engine:
 
     def close(self) -> None:
         """Drop all residents without events and give the memory back."""
+        self._lanes.close()
         self._checks.close()
         self._slots.clear()
         self._resident_models.clear()
@@ -148,62 +153,56 @@ class Engine:
 
     # Schedule: who is next, ready to run.
 
-    def _schedule(self) -> WorkItem:
-        """Return the next turn: a forward or, every second turn, other work that is due.
+    def _begin_turns(self) -> None:
+        """Give every free lane a turn, if there is one."""
+        turns: list[WorkItem] = []
+        while len(turns) < self._lanes.num_free:
+            turn = self._schedule((*self._lanes.running, *turns))
+            if turn is None:
+                break
+            turns.append(turn)
+        self._lanes.begin(turns)
+
+    def _schedule(self, beside: tuple[WorkItem, ...]) -> WorkItem | None:
+        """Return the next turn, beside those: a forward or, every second turn, other work that is due.
 
         An end for which no newcomer waits comes at once.
         """
-        stepping = [slot for slot in self._slots.values() if not slot.is_denoised]
+        taken = {id(each) for turn in beside for each in turn.held}
+        slots = [slot for slot in self._slots.values() if id(slot) not in taken]
+        stepping = [slot for slot in slots if not slot.is_denoised]
         has_room = self._checks.has_room
-        ending = next((slot for slot in self._slots.values() if slot.is_denoised), None) if has_room else None
-        enlarging = next(iter(self._upscalings.values()), None) if has_room else None
+        ending = next((slot for slot in slots if slot.is_denoised), None) if has_room else None
+        enlarging = next((each for each in self._upscalings.values() if id(each) not in taken and has_room), None)
         is_urgent = ending is not None and all(slot.walk for slot in stepping)
         if (ending or enlarging) and (is_urgent or self._forward_was_last or not stepping):
             self._forward_was_last = False
             return WorkItem(finishing=ending) if ending else WorkItem(enlarging=enlarging)
         self._forward_was_last = True
-        return self._schedule_forward(stepping)
+        return self._schedule_forward(stepping, beside)
 
-    def _schedule_forward(self, stepping: list[Slot]) -> WorkItem:
-        picked = self._schedule_of_steps.pick(stepping, partial(self._buckets.find_most_rows, stepping))
+    def _schedule_forward(self, stepping: list[Slot], beside: tuple[WorkItem, ...]) -> WorkItem | None:
+        picked = self._schedule_of_steps.pick(
+            stepping,
+            partial(self._buckets.find_most_rows, stepping),
+            may_lead=lambda leader: all(_can_run_beside(leader, turn) for turn in beside),
+        )
         slots = tuple(
             slot
             for slot in picked
             if slot.walk or self._guard(slot.order, partial(slot.begin, self._device.torch_device))
         )
-        return WorkItem(slots=slots, bucket=self._buckets.fitting(slots)) if slots else WorkItem()
-
-    def most_rows(self, size_px: tuple[int, int], *, model: str | None = None) -> int:
-        """Return the rows beyond which a forward of a model's (the default's) pictures that size gets no more done."""
-        return self._buckets.most_rows(self._models.get(model or self._default.name).network, size_px)
-
-    # Forward: the one place where time goes.
-
-    def _forward(self, turn: WorkItem) -> list[tuple[Tensor, Forward]] | None:
-        """Return each image's predictions, and what its trace says of them; None if there was nothing to predict or
-        too little memory."""
-        if not turn.slots or not self._switch_to(turn.slots[0]):
+        if not slots or not self._switch_to(slots[0]):
             return None
-        try:
-            batch = self._batches.get(turn.bucket, turn.slots[0])
-            batch.fill(turn.slots)
-            residuals, forwards = self._controls.run(turn.slots, batch)
-            conditioning = {**batch.conditioning, **residuals}
-            output: Tensor | None = turn.slots[0].family.denoise(batch.latents, batch.timesteps, conditioning)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            output = None
-        if output is None:  # after the error is dropped, because it holds what was computed
-            self._make_do_with_less(turn)
-            return None
-        self.rows_run += turn.bucket
-        self.rows_owned += turn.rows
-        return list(zip(rows_of(turn.slots, output), forwards, strict=True))
+        return WorkItem(slots=slots, bucket=self._buckets.fitting(slots))
 
     def _switch_to(self, slot: Slot) -> bool:
         """Put an image's LoRA, and no others, to work. False, and the image ends, if that cannot be."""
         return self._guard(slot.order, lambda: slot.family.use(slot.order.spec.adapters))
+
+    def most_rows(self, size_px: tuple[int, int], *, model: str | None = None) -> int:
+        """Return the rows beyond which a forward of a model's (the default's) pictures that size gets no more done."""
+        return self._buckets.most_rows(self._models.get(model or self._default.name).network, size_px)
 
     def _make_do_with_less(self, turn: WorkItem) -> None:
         """Halve the rows of this key; end an image that does not fit alone, or not in its trace.
@@ -226,19 +225,33 @@ class Engine:
         give_back(self._device.torch_device)
 
     def _clear_buffers(self) -> None:
-        self._batches.clear()
-        self._controls.clear()
+        self._lanes.clear()
 
     # Settle: every image takes its part; those that are done are decoded, checked and handed over.
 
-    def _settle(self, turn: WorkItem, outputs: list[tuple[Tensor, Forward]] | None) -> None:
-        for slot, (prediction, forward) in zip(turn.slots, outputs or (), strict=False):
+    def _settle(self, turn: WorkItem, outcome: Future[Any]) -> None:
+        """Take what a turn brought. Who left meanwhile has no part in it."""
+        if turn.slots:
+            self._settle_forward(turn, outcome)
+        elif turn.finishing is not None and self._slots.get(turn.finishing.order.image_id) is turn.finishing:
+            self._finish(turn.finishing, outcome)
+        elif turn.enlarging is not None and self._upscalings.get(turn.enlarging.order.image_id) is turn.enlarging:
+            self._enlarge(turn.enlarging, outcome)
+
+    def _settle_forward(self, turn: WorkItem, outcome: Future[Any]) -> None:
+        error = outcome.exception()
+        if error is not None and not is_out_of_memory(error):
+            raise error
+        if error is not None:
+            self._make_do_with_less(turn)
+            return
+        self.rows_run += turn.bucket
+        self.rows_owned += turn.rows
+        for slot, (prediction, forward) in zip(turn.slots, outcome.result(), strict=True):
+            if self._slots.get(slot.order.image_id) is not slot:
+                continue
             if self._guard(slot.order, partial(slot.advance, prediction, forward), is_repeatable=False):
                 self._handle_advance(slot, turn)
-        if turn.finishing is not None:
-            self._finish(turn.finishing)
-        if turn.enlarging is not None:
-            self._enlarge(turn.enlarging)
 
     def _handle_advance(self, slot: Slot, turn: WorkItem) -> None:
         """Report progress after a step, begin the next pass if this one is over, show a preview if one is due."""
@@ -258,17 +271,15 @@ class Engine:
         if picture is not None:
             self._checks.ask_preview(slot.order, self._resident_models[slot.order.image_id].checkers, picture)
 
-    def _finish(self, slot: Slot) -> None:
-        def run() -> None:
-            assert slot.walk is not None
-            self._hand_over(slot.order, decode(slot, slot.walk.latents), slot=slot, start=slot.start)
+    def _finish(self, slot: Slot, outcome: Future[Any]) -> None:
+        decoded = chain((outcome.result,), repeat(build_end(slot)))  # again, where memory ran out
+        self._guard(slot.order, lambda: self._hand_over(slot.order, next(decoded)(), slot=slot, start=slot.start))
 
-        self._guard(slot.order, run)
+    def _enlarge(self, upscaling: UpscaleItem, outcome: Future[Any]) -> None:
+        advanced = chain((outcome.result,), repeat(build_enlargement(upscaling)))
 
-    def _enlarge(self, upscaling: UpscaleItem) -> None:
         def run() -> None:
-            if not upscaling.work.is_done:
-                upscaling.work.advance()
+            next(advanced)()
             if upscaling.work.is_done:
                 self._hand_over(upscaling.order, upscaling.work.result, start=upscaling.start)
 
@@ -356,3 +367,10 @@ class Engine:
     def _fail_image(self, order: GenerateCommand, error: Exception) -> None:
         self._drop(order.image_id)
         self._events.append(broken(order, error))
+
+
+def _can_run_beside(slot: Slot, turn: WorkItem) -> bool:
+    """Return whether an image's forward can run beside a turn: LoRA are on for a whole model, or off."""
+    return all(
+        other.family is not slot.family or other.order.spec.adapters == slot.order.spec.adapters for other in turn.slots
+    )

@@ -31,6 +31,11 @@ class WorkItem:
     enlarging: UpscaleItem | None = None
 
     @property
+    def held(self) -> tuple[Slot | UpscaleItem, ...]:
+        """The images whose turn it is."""
+        return (*self.slots, *(each for each in (self.finishing, self.enlarging) if each is not None))
+
+    @property
     def rows(self) -> int:
         """Rows of the forward that hold an image."""
         return sum(slot.rows for slot in self.slots)

@@ -29,24 +29,30 @@ LADDER: Final = (1, 2, 4, 8, 16)
 _STORAGE: Final = "weights"
 CLOUD: Final = "cloud"
 """The fact of a fingerprint that names the host which painted the picture, where no machine of ours did."""
-_RUN: Final = r"[1-9]\d{0,3}(c[1-9]\d{0,3}){0,9}x[1-9]\d{0,3}"
+_RUN: Final = r"[1-9]\d{0,3}(t[1-9]\d{0,3})?(c[1-9]\d{0,3}){0,9}x[1-9]\d{0,3}"
 
 
 class Forward(NamedTuple):
-    """The rows of one model evaluation's forward, and those of each ControlNet at work in it, in the spec's order."""
+    """The rows of one model evaluation's forward, and those of each ControlNet at work in it, in the spec's order.
+
+    `threads`: those it had of a processor; 0 is all that the fingerprint names.
+    """
 
     rows: int
     control: tuple[int, ...] = ()
+    threads: int = 0
 
     def __str__(self) -> str:
-        return "c".join(map(str, (self.rows, *self.control)))
+        first = f"{self.rows}t{self.threads}" if self.threads else self.rows
+        return "c".join(map(str, (first, *self.control)))
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
     """The forward of each model evaluation an image took, run-length coded.
 
-    `8x12,4x18` is a bucket of 8 rows, then one of 4; `8c2x12` has a ControlNet in a bucket of its own, of 2 rows.
+    `8x12,4x18` is a bucket of 8 rows, then one of 4; `8c2x12` has a ControlNet in a bucket of its own, of 2 rows;
+    `8t1x12` ran on one thread.
     """
 
     runs: tuple[tuple[Forward, int], ...] = ()
@@ -89,8 +95,9 @@ class Trace:
 
 
 def _read_forward(text: str) -> Forward:
-    rows, *control = map(int, text.split("c"))
-    return Forward(rows, tuple(control))
+    first, *control = text.split("c")
+    rows, _, threads = first.partition("t")
+    return Forward(int(rows), tuple(map(int, control)), int(threads or 0))
 
 
 def require_trace(spec: ImageSpec, text: str) -> Trace:

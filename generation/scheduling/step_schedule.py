@@ -78,13 +78,22 @@ class StepSchedule:
         self._guilds.leave(_guild(resident))
         self._members.leave(_member(resident))
 
-    def pick(self, residents: Iterable[R], max_rows: Callable[[R], int]) -> list[R]:
-        """Return the images of the next forward, in row order, charged for it; `max_rows(leader)` rows at most."""
+    def pick(
+        self,
+        residents: Iterable[R],
+        max_rows: Callable[[R], int],
+        *,
+        may_lead: Callable[[R], bool] = lambda leader: True,
+    ) -> list[R]:
+        """Return the images of the next forward, in row order, charged for it; `max_rows(leader)` rows at most.
+
+        None, and no charge, if the leader may not run now: whoever is next waits, rather than be passed over.
+        """
         waiting = list(residents)
-        if not waiting:
+        leader = self._choose_leader(waiting) if waiting else None
+        if leader is None or not may_lead(leader):
             return []
         self._turn += 1
-        leader = self._choose_leader(waiting)
         rows = leader.rows if leader.next_bucket is not None else max_rows(leader)
         picked = [leader]
         self._compute_charge(leader, leader.charge + self._swap_to(leader))

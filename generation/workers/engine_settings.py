@@ -35,9 +35,11 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """After so long without work the models are dropped from memory; 0 keeps them."""
     num_threads: int = 0
     """CPU threads of one forward; 0 is one a core. Bits depend on it, so it is part of the fingerprint."""
+    num_lanes: int = 0
+    """Turns that may run at once, 1 or 2; 0 is two on a processor with threads for both."""
     num_slots: int = 0
-    """Images that may be resident at once; 0 is what one forward holds and a quarter more. Many more than a forward
-    holds would make every picture late: all of them step in turn."""
+    """Images that may be resident at once; 0 is what the lanes' forwards hold and a quarter more. Many more than they
+    hold would make every picture late: all of them step in turn."""
     max_rows: int = 0
     """Most rows of one forward, a rung of the family's ladder; 0 lets the device and the picture size decide."""
     quantum: float = 0.0

@@ -115,10 +115,10 @@ def test_memory_that_runs_out_twice_ends_that_image_alone(
 def test_memory_is_given_back_before_the_second_try(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     family = engine._models.get("toy").family
     held: list[int] = []
-    decode = family.decode
+    decode, lane = family.decode, engine._lanes._free[0]
 
     def full_once(latents: torch.Tensor) -> torch.Tensor:
-        held.append(len(engine._batches._kept))
+        held.append(len(lane._batches._kept))
         if len(held) == 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return decode(latents)

@@ -71,7 +71,13 @@ def test_the_buckets_of_controlnets_are_read_and_written() -> None:
     assert Trace.parse("2c2x4").is_minimal(2) and not Trace.parse("2c4x4").is_minimal(2)
 
 
-NOT_TRACES = ("8c", "c2x1", "8c0x2", "8c2", "8c2xx1")
+def test_a_trace_says_where_a_forward_had_a_part_of_the_threads() -> None:
+    trace = Trace.parse("8t1x12,8x3,16t2c4c1x2")
+    assert list(trace.forwards())[11:] == [Forward(8, (), 1), *[Forward(8)] * 3, *[Forward(16, (4, 1), 2)] * 2]
+    assert str(trace) == "8t1x12,8x3,16t2c4c1x2"
+
+
+NOT_TRACES = ("8t", "8tx2", "8t0x2", "t1x2", "8c2t1x2", "8c", "c2x1", "8c0x2", "8c2", "8c2xx1")
 
 
 @pytest.mark.parametrize("text", [*NOT_TRACES, "8", "8x", "x3", "0x3", "8x3,", "8x-1", "8x3;4x1", "99999x1"])

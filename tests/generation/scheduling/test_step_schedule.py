@@ -107,8 +107,19 @@ def test_the_gap_stays_within_the_stated_bound(
 def test_first_come_first_served_breaks_the_bound() -> None:
     """The control: the same guilds, always the oldest images."""
     harness = backlogged(0.0, keys=("square",), weights=(1.0, 1.0, 1.0))
-    harness.schedule.pick = lambda residents, max_rows: list(residents)[: ROWS // 2]  # type: ignore[method-assign]
+    harness.schedule.pick = (  # type: ignore[method-assign]
+        lambda residents, max_rows, *, may_lead=None: list(residents)[: ROWS // 2]  # type: ignore[assignment]
+    )
     assert widest_gap(harness, 600) > 2 * (ROWS // 2)
+
+
+def test_a_leader_that_may_not_run_now_is_waited_for_and_not_charged() -> None:
+    harness = backlogged(0.0, keys=("square", "wide"), weights=(1.0, 1.0))
+    waiting = list(harness.residents)
+    assert harness.schedule.pick(waiting, lambda leader: ROWS, may_lead=lambda leader: False) == []
+    leader = harness.schedule.pick(waiting, lambda leader: ROWS)[0]
+    again = backlogged(0.0, keys=("square", "wide"), weights=(1.0, 1.0))
+    assert again.schedule.pick(list(again.residents), lambda leader: ROWS)[0].serial == leader.serial
 
 
 def test_a_newcomer_leads_the_next_forward_whatever_its_order_carries() -> None:
