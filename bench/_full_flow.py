@@ -24,7 +24,7 @@ KLEIN: dict[str, Any] = {
     "guidance_embeds": False,
 }
 KLEIN_9B = KLEIN | {"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32, "joint_attention_dim": 12288}
-_QWEN3_4B: dict[str, Any] = {
+QWEN3_4B: dict[str, Any] = {
     "vocab_size": 151936,
     "hidden_size": 2560,
     "intermediate_size": 9728,
@@ -34,7 +34,7 @@ _QWEN3_4B: dict[str, Any] = {
     "head_dim": 128,
     "max_position_embeddings": 40960,
 }
-_KL = {
+KL = {
     "block_out_channels": (128, 256, 512, 512),
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,
@@ -44,7 +44,7 @@ _KL = {
     "use_post_quant_conv": False,
 }
 _PARTS: dict[str, dict[str, Callable[[], Any]]] = {
-    "zimage": {"transformer": ZImageTransformer2DModel, "vae": partial(AutoencoderKL, **_KL)},
+    "zimage": {"transformer": ZImageTransformer2DModel, "vae": partial(AutoencoderKL, **KL)},
     "klein": {"transformer": partial(Flux2Transformer2DModel, **KLEIN), "vae": AutoencoderKLFlux2},
 }
 FLOW = tuple(_PARTS)
@@ -55,7 +55,7 @@ def write_folder(family: str, folder: Path) -> Path:
     """Write such a model in bfloat16 under `folder`, with the word list of its toy, and return where."""
     path = save_toy_of(family, folder)
     tile = (torch.randn(_TILE, generator=torch.Generator().manual_seed(0)) * 0.02).bfloat16()
-    parts = _PARTS[family] | {"text_encoder": lambda: Qwen3Model(Qwen3Config(**_QWEN3_4B))}
+    parts = _PARTS[family] | {"text_encoder": lambda: Qwen3Model(Qwen3Config(**QWEN3_4B))}
     for name, build in parts.items():
         shutil.rmtree(path / name)
         with torch.device("meta"):
@@ -63,7 +63,7 @@ def write_folder(family: str, folder: Path) -> Path:
         _fill(network.to_empty(device="cpu"), tile)
         network.save_pretrained(path / name, safe_serialization=True)
         del network
-    _lengthen(path / "tokenizer" / "tokenizer.json", _QWEN3_4B["vocab_size"])
+    _lengthen(path / "tokenizer" / "tokenizer.json", QWEN3_4B["vocab_size"])
     index = json.loads((path / "model_index.json").read_text())
     index["text_encoder"][1] = "Qwen3Model"
     (path / "model_index.json").write_text(json.dumps(index))

@@ -6,10 +6,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cogs.common.formatting import bind_words, escape_markdown, format_bytes, format_link, format_small, join_dotted
+from cogs.common.formatting import (
+    bind_words,
+    escape_markdown,
+    format_bytes,
+    format_link,
+    format_small,
+    format_standard_steps,
+    join_dotted,
+)
 from cogs.common.messages import Entry, Lines, MessageSpec, StoredPicture
 from cogs.i18n.gettext import N_, _, format_labelled, join_list, ngettext
 from generation.models.catalog import Model
+from generation.models.usual_cost import compute_usual_cost
 from generation.requests.prompt_addons import PromptAddon, fits, name_base
 from generation.safety.checker_trust import is_vetted
 from generation.safety.visibility import Shown
@@ -124,6 +133,7 @@ def _describe_use(model: Model, *, checks_safety: bool, unusable: Collection[str
         own.sampler,
     )
     yield join_dotted(map(bind_words, facts))
+    yield _("One picture costs about {steps}.", steps=format_standard_steps(compute_usual_cost(model)))
     if abilities := tuple(_list_abilities(model)):
         yield join_dotted(map(bind_words, abilities))
     if not is_vetted(model, checks_safety=checks_safety, is_from_upload=False):

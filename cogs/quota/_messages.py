@@ -12,7 +12,10 @@ from generation.policy.quota import Quota, Scope, Unit, unit_name
 
 KEY = "quotas"
 NO_QUOTAS = N_("There are no quotas here. Use `/quota set` to add one.")
-WHAT_A_STEP_IS = N_("A standard step is one step of one 512 × 512 picture. Larger pictures and more steps count more.")
+WHAT_A_STEP_IS = N_(
+    "A standard step is one step of one 512 × 512 picture by Stable Diffusion 1.5. Larger pictures, more steps and "
+    "larger models count more: `/models` says what a picture costs."
+)
 DAY_START = N_("Days start at midnight, {timezone}.")
 LOCKED_OUT = N_("**No one can make requests here**: a quota for everyone is 0. Use `/quota set` to raise it.")
 BINDS_NO_ONE = N_("A quota of a deleted role has no effect. Use `/quota remove id:` to remove it.")

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from msgspec import UnsetType
 
 from cogs.common.comparison import MAX_LABEL, format_axes, format_cell
-from cogs.common.formatting import bind_words, escape_markdown, format_settings, format_small, join_dotted
+from cogs.common.formatting import (
+    bind_words,
+    escape_markdown,
+    format_settings,
+    format_small,
+    format_standard_steps,
+    join_dotted,
+)
 from cogs.common.messages import Block, Long, MessageSpec, Rule
 from cogs.i18n.gettext import N_, _, format_number, join_clauses, ngettext
 from generation.images.interchange import ForeignSettings
@@ -74,6 +81,7 @@ def build_recipe(job: Job, kin: Relatives, places: Places) -> MessageSpec:
     blocks.append(_build_parameters(*(made for _image, made in (done if layout else done[:1]))))
     blocks += _build_template([made for _, made in done])
     blocks.append("\n".join(_format_trace(image, made, layout) for image, made in done))
+    blocks.append(_format_cost(job))
     if family := _format_family(kin, places, job.owner.guild_id):
         blocks.append("\n".join(family))
     image, made = next((each for each in done if not each[1].fingerprint.cloud), done[0])
@@ -81,6 +89,11 @@ def build_recipe(job: Job, kin: Relatives, places: Places) -> MessageSpec:
     exact = N_("To make a picture again, byte for byte: {command}")
     blocks.append(format_small(_(NOT_EXACT if made.fingerprint.cloud else exact, command=command)))
     return MessageSpec(blocks=tuple(blocks))
+
+
+def _format_cost(job: Job) -> str:
+    cost = format_standard_steps(sum(image.charged for image in job.images))
+    return ngettext("This picture cost {steps}.", "Together, these pictures cost {steps}.", len(job.images), steps=cost)
 
 
 def build_file_recipe(made: Recipe) -> MessageSpec:

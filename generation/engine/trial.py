@@ -1,8 +1,8 @@
 """Loads a model once, to see whether it loads: `python -m generation.engine.trial`, a process of its own.
 
 It runs the engine's own code, so what passes here loads there. Weights stay in the numbers they are written in: they
-are mapped from the file, and take little memory beside a bot that paints. Reads a `WorkerConfig` on stdin; says why not
-on stdout, and nothing where all is well.
+are mapped from the file, and take little memory beside a bot that paints. Reads a `WorkerConfig` on stdin; writes a
+`TrialResult` to stdout.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from safetensors import safe_open
 
 from generation.engine.checkers.clip import load_added
 from generation.engine.control.networks import load_control
+from generation.engine.counted_work import try_count
 from generation.engine.devices import Device, num_cores
 from generation.engine.error_classes import is_out_of_memory
 from generation.engine.language_text import CLASSES
@@ -31,24 +33,25 @@ from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.language_kinds import find_language
 from generation.models.layout import weight_files
 from generation.models.part_settings import read_text_settings
+from generation.paintbox import MODEL_DIR
 from generation.requests.upscalers import Upscaler
 from generation.workers.engine_settings import EngineSettings
-from generation.workers.frames import decode_config
+from generation.workers.frames import TrialResult, decode_config
 
 _TILE_PX = 16
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
 
 
 def main() -> None:
-    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    answer = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that other output does not mix with ours
     (model,) = decode_config(sys.stdin.buffer.read()).models
-    answer.write(explain_failure(model))
+    answer.write(msgspec.json.encode(try_load(model)))
     answer.flush()
 
 
-def explain_failure(model: Model) -> str:
-    """Load a model once. Return why it cannot be loaded; nothing where it can."""
+def try_load(model: Model, *, counts: bool = True) -> TrialResult:
+    """Load a model once. Return why it cannot be loaded, or what it takes; of the built-in one that is known."""
     try:
         with torch.inference_mode():
             denoiser = model.path if model.path.is_file() else model.path / model.info.denoiser
@@ -62,14 +65,16 @@ def explain_failure(model: Model) -> str:
             if model.text_encoder is not None and model.info.reads_clip:  # that of another model, by itself
                 text = model.text_encoder
                 load_language(_find_class(text), text, replace(device, dtype=_find_dtype(text)))
-            LoadedModel(model, device, EngineSettings())
-        return ""
+            loaded = LoadedModel(model, device, EngineSettings())
+        return TrialResult(work=try_count(model, loaded.family) if counts and model.path != MODEL_DIR else None)
     except (ConfigurationError, InvalidRequestError) as refused:
-        return str(refused)
+        return TrialResult(problem=str(refused))
     except Exception as error:
         if is_out_of_memory(error):
-            return f"There is not enough memory to load {model.path}. Try again when other programs need less."
-        return f"The model {model.path} cannot be loaded ({type(error).__name__}: {first_line(error)})."
+            problem = f"There is not enough memory to load {model.path}. Try again when other programs need less."
+        else:
+            problem = f"The model {model.path} cannot be loaded ({type(error).__name__}: {first_line(error)})."
+        return TrialResult(problem=problem)
 
 
 def _find_class(text: Path) -> Any:

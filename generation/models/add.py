@@ -35,6 +35,7 @@ from generation.models.safetensors_header import check_numbers, read_tensors
 from generation.models.scheduler_config import PREDICTIONS
 from generation.models.shared_additions import checker_of, upscaler_of
 from generation.models.trigger_words import read_trigger_words
+from generation.requests.cost import Work
 from generation.requests.defaults import NO_OVERRIDES
 from generation.requests.prompt_addons import BASES, MAX_WEIGHT, PromptAddon
 
@@ -55,7 +56,7 @@ def add_path(
     storage: str | None = None,
     replaces: bool = False,
     origin: Origin = LOCAL,
-    require_loadable: Callable[[Model], None],
+    require_loadable: Callable[[Model], Work | None],
     require_fitting: Callable[[PromptAddon, tuple[Path, ...]], None],
 ) -> Entry:
     """Check what lies at `path` and enter it. Raise `ConfigurationError` saying why it cannot be used, and what to do.
@@ -99,7 +100,7 @@ def add_path(
             chosen=taken.chosen if taken is not None else NO_OVERRIDES,
         )
         entry = _with_guess(_describe_entry(entry, path, found, origin), models_dir)
-        _try_entry(register, entry, models_dir, say, require_loadable, require_fitting)
+        entry = _try_entry(register, entry, models_dir, say, require_loadable, require_fitting)
         register.with_entry(entry).write(models_dir)
     return entry
 
@@ -109,16 +110,20 @@ def _try_entry(
     entry: Entry,
     models_dir: Path,
     say: Say,
-    require_loadable: Callable[[Model], None],
+    require_loadable: Callable[[Model], Work | None],
     require_fitting: Callable[[PromptAddon, tuple[Path, ...]], None],
-) -> None:
-    """Load what can be loaded by itself, and try a LoRA. Raise `ConfigurationError` if it does not work."""
-    if (tried := _find_trial(register, entry, models_dir)) is not None:
-        say("Loading it once, to see that it loads …")
-        with progress.task(f"Loading {entry.name}"):
-            require_loadable(tried)
+) -> Entry:
+    """Load what can be loaded by itself, and try a LoRA. Return the entry, of a model with what it takes.
+
+    Raise `ConfigurationError` if it does not work.
+    """
     if entry.kind is Kind.LORA:
         _try_lora(register, entry, models_dir, require_fitting)
+    if (tried := _find_trial(register, entry, models_dir)) is None:
+        return entry
+    say("Loading it once, to see that it loads …")
+    with progress.task(f"Loading {entry.name}"):
+        return msgspec.structs.replace(entry, work=require_loadable(tried))
 
 
 def _describe_entry(entry: Entry, path: Path, found: Description, origin: Origin) -> Entry:

@@ -25,6 +25,7 @@ from generation.models.layout import check_model, is_zero_snr
 from generation.models.named_parts import find_parts, require_files
 from generation.models.previews import list_previews
 from generation.models.registry import Entry, Kind, ModelRegistry, Preview
+from generation.models.shapes import list_shapes
 from generation.models.shared_additions import AddedChecker, list_known_files
 from generation.program import format_command
 from generation.requests.cost import BY_PIXELS, Work
@@ -70,6 +71,8 @@ class Model:
     """Whether its UNet sees the mask and what stays."""
     is_zero_snr: bool = False
     """Whether its noise ends in no signal at all (zero terminal SNR)."""
+    counted: Work | None = None
+    """What it takes, counted when it was added; None where that was not done."""
     base_model: str = ""
     """What it was trained on, as its page names it; empty where that is not known."""
     page: str = ""
@@ -104,14 +107,12 @@ class Model:
     @property
     def work(self) -> Work:
         """What one of its evaluations takes, for its price."""
-        return BY_PIXELS if self.path == paintbox.MODEL_DIR else self.info.work
+        return BY_PIXELS if self.path == paintbox.MODEL_DIR else self.counted or self.info.work
 
     def shapes(self) -> dict[str, tuple[int, int]]:
         """Return the five offered aspect ratios as (width, height) of about native area, in multiples of 64 or 8."""
         native = self.defaults.native_px
-        grid = 64 if native >= 512 else self.info.side_multiple_px
-        ratios = {"1:1": 1.0, "3:2": 1.5, "2:3": 1 / 1.5, "16:9": 16 / 9, "9:16": 9 / 16}
-        return {name: _fit(native, ratio, grid=grid) for name, ratio in ratios.items()}
+        return list_shapes(native, grid=64 if native >= 512 else self.info.side_multiple_px)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +283,7 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         is_zero_snr=is_zero_snr(
             config or path, entry.family, file=path if config else None, prediction=entry.prediction
         ),
+        counted=entry.work,
         base_model=entry.base_model,
         page=entry.link,
         known_files=list_known_files(entry, vae, text, folder=folder),
@@ -290,9 +292,3 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
 
 def _find_config(path: Path) -> Path | None:
     return path if (path / "config.json").exists() else None
-
-
-def _fit(native_px: int, ratio: float, *, grid: int) -> tuple[int, int]:
-    width = round(native_px * ratio**0.5 / grid) * grid
-    height = round(native_px / ratio**0.5 / grid) * grid
-    return width, height

@@ -15,6 +15,7 @@ import msgspec
 
 from generation.errors import AtelierError, ConfigurationError
 from generation.program import format_command
+from generation.requests.cost import Work
 from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides
 
 REGISTER = "models.json"
@@ -87,6 +88,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Of a model: `fp8` where the operator wants its denoiser's weights kept so in memory."""
     prediction: str = ""
     """Of a model: what its UNet predicts (`epsilon` or `v_prediction`), where the operator said so."""
+    work: Work | None = None
+    """Of a model: what it takes, counted when it was added (`generation.requests.cost`)."""
     native_px: int = 0
     """Of a model in one file: the side of the pictures it was trained on, where its metadata says so."""
     guessed: DefaultOverrides = NO_OVERRIDES

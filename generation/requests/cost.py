@@ -2,9 +2,10 @@
 
 One unit is a thousandth of one model evaluation of one row by Stable Diffusion 1.5 at 512 x 512 pixels. What another
 model, or another size, takes beside that is counted in floating point operations (`WORK`): convolutions grow with the
-pixels, attention with their square. The table is nominal and versioned, so that a ledger kept for years can be read
-(every reservation notes its version); how long a unit takes on a given machine is measured elsewhere and changes no
-one's bill.
+pixels, attention with their square. A model that is added is counted by itself and keeps what was counted; `WORK` is
+for those that were not. The table is nominal and versioned, so that a ledger kept for years can be read (every
+reservation notes its version); how long a unit takes on a given machine is measured elsewhere and changes no one's
+bill.
 
 A replay is the exception: its trace says how many rows each of its forwards has, and it pays for all of them, as it
 runs alone.
@@ -21,16 +22,21 @@ from msgspec import UNSET
 from generation.requests.recipe import Forward, Trace, list_running
 from generation.requests.spec import ImageSpec
 
-COST_VERSION = 6
+COST_VERSION = 7
 """1: by pixels, whatever the model. 2: a replay pays for all rows of its trace. 3: by what model and size take.
-4: upscalers that were added. 5: ControlNets. 6: pictures to edit."""
+4: upscalers that were added. 5: ControlNets. 6: pictures to edit. 7: by each model's own network, text encoder and VAE,
+and LoRA."""
 UNITS_PER_ROW_EVALUATION = 1000
 UNITS_PER_STEP = 2000
 """One *standard step*: a step of one picture of 512 x 512 pixels with guidance by Stable Diffusion 1.5. What people
 read instead of units."""
-_USUAL_PX = 512 * 512
-_FIXED_ROW_EVALUATIONS = 2
-"""Text encoding, decoding, checking and storing together, as if they were this many more one-row evaluations."""
+STANDARD_PX = 512 * 512
+STANDARD_OPERATIONS = 803_273_441_280
+"""Floating point operations of the evaluation that all others are measured by."""
+_LEAST = 0.01
+"""What an evaluation takes at least: to begin one takes time, however small the network is."""
+_LORA = 0.025
+"""What a LoRA adds to an evaluation: by operations, rank 32 in all linear layers takes 2.4 % of SD, 2.7 % of XL."""
 _UPSCALE_ROW_EVALUATIONS = 10
 """Of the picture that is enlarged. An upscaler that was added also takes one for each 512 x 512 pixels of the result:
 14 in all to double. By its layers an RRDBNet of 23 blocks takes 11.7, and 18.3 with the margins of its tiles."""
@@ -45,32 +51,38 @@ class Work:
     quadratic: float
     control: Work | None = None
     """What an evaluation of a ControlNet takes beside it."""
+    text: float = 0.0
+    """To read one prompt."""
+    decode: float = 3.259
+    """To make pixels of latents, for each 512 x 512 of them."""
+    encode: float = 1.519
+    """The other way."""
 
     def of(self, width_px: int, height_px: int, *, reference_px: int = 0) -> float:
         """Return the work at that size, in evaluations by Stable Diffusion 1.5 at 512 x 512.
 
         `reference_px`: the pixels of the pictures that the model sees beside it. They take as much as its own.
         """
-        size = (width_px * height_px + reference_px) / _USUAL_PX
-        return self.fixed + self.linear * size + self.quadratic * size * size
+        size = (width_px * height_px + reference_px) / STANDARD_PX
+        return max(_LEAST, self.fixed + self.linear * size + self.quadratic * size * size)
 
     def of_control(self, width_px: int, height_px: int) -> float:
         """Return the work of one of its ControlNets at that size."""
         return self.control.of(width_px, height_px) if self.control is not None else 0.0
 
 
-BY_PIXELS = Work(0.0, 1.0, 0.0, Work(0.0, 0.35, 0.0))
+BY_PIXELS = Work(0.0, 1.0, 0.0, Work(0.0, 0.35, 0.0), decode=2.0, encode=0.0)
 """Of the built-in model, which hardly attends: nominal, as it always was."""
 WORK: Mapping[str, Work] = {
-    "sd": Work(0.0037, 0.8438, 0.1525, Work(0.0017, 0.2899, 0.0610)),
-    "sdxl": Work(0.0654, 1.8540, 0.0585, Work(0.0322, 0.8284, 0.0259)),
-    "klein": Work(4.0406, 8.2228, 0.4010),
-    "klein9b": Work(9.1331, 18.4813, 0.6844),
-    "flux": Work(8.4816, 17.3729, 0.9143),
-    "zimage": Work(1.3618, 14.5505, 0.6416, Work(0.7809, 9.3443, 0.3810)),
-    "qwenimage": Work(2.2010, 17.5653, 0.9624),
+    "sd": Work(0.0037, 0.8438, 0.1525, Work(0.0017, 0.2899, 0.0610), text=0.02),
+    "sdxl": Work(0.0654, 1.8540, 0.0585, Work(0.0322, 0.8284, 0.0259), text=0.14),
+    "klein": Work(4.0406, 8.2228, 0.4010, text=4.8),
+    "klein9b": Work(9.1331, 18.4813, 0.6844, text=9.0),
+    "flux": Work(8.4816, 17.3729, 0.9143, text=6.1),
+    "zimage": Work(1.3618, 14.5505, 0.6416, Work(0.7809, 9.3443, 0.3810), text=4.8),
+    "qwenimage": Work(2.2010, 17.5653, 0.9624, text=2.0),
 }
-"""By the engine's family: floating point operations of its network, counted, over those of `sd` at 512 x 512."""
+"""By the engine's family, of the usual size: operations of its networks, counted, over `STANDARD_OPERATIONS`."""
 
 
 def image_cost(spec: ImageSpec, trace: str | None = None, *, work: Work = BY_PIXELS) -> int:
@@ -83,23 +95,35 @@ def compute_evaluations_cost(
 ) -> int:
     """Return the cost units of an image that ran `evaluations`: the price when cancelled while running."""
     if spec.upscale is not None:
-        row_evaluations = _UPSCALE_ROW_EVALUATIONS * BY_PIXELS.of(spec.width_px, spec.height_px)
+        row_evaluations = _UPSCALE_ROW_EVALUATIONS * _area(spec.width_px, spec.height_px)
         if spec.upscale.network is not UNSET:
-            row_evaluations += BY_PIXELS.of(*spec.result_size_px)
+            row_evaluations += _area(*spec.result_size_px)
         return _units(row_evaluations)
-    row_evaluations = _FIXED_ROW_EVALUATIONS * BY_PIXELS.of(*spec.result_size_px)
-    row_evaluations += spec.reference_px / _USUAL_PX  # each is encoded once, as one evaluation
+    row_evaluations = _compute_ends(spec, work)
     forwards = _list_forwards(spec) if trace is None else Trace.parse(trace).forwards()
     for each in spec.passes:
         num_ran = min(evaluations, each.evaluations)
         ran = tuple(islice(forwards, num_ran))
-        of_row = work.of(each.width_px, each.height_px, reference_px=spec.reference_px)
+        size = work.of(each.width_px, each.height_px, reference_px=spec.reference_px)
+        of_row = size * (1 + _LORA * len(spec.adapters))
         row_evaluations += sum(forward.rows for forward in ran) * of_row
         if spec.controls:
             of_control = work.of_control(each.width_px, each.height_px)
             row_evaluations += sum(sum(forward.control) for forward in ran) * of_control
         evaluations -= num_ran
     return _units(row_evaluations)
+
+
+def _compute_ends(spec: ImageSpec, work: Work) -> float:
+    """Return what is done once, before and after all steps: prompts, start image, result."""
+    begun = _area(*spec.start_size_px) if spec.start is not None else 0.0
+    seen = work.encode * (begun + spec.reference_px / STANDARD_PX)
+    return seen + work.text * spec.num_rows + work.decode * _area(*spec.result_size_px)
+
+
+def _area(width_px: int, height_px: int) -> float:
+    """Return a size in pictures of 512 x 512 pixels."""
+    return width_px * height_px / STANDARD_PX
 
 
 def _list_forwards(spec: ImageSpec) -> Iterator[Forward]:

@@ -16,6 +16,7 @@ import msgspec
 from generation.jobs.protocol import Command, Event, ModelsReport
 from generation.models.catalog import Model
 from generation.models.shared_additions import AddedChecker
+from generation.requests.cost import Work
 from generation.requests.prompt_addons import PromptAddon
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.starting import Starting
@@ -40,6 +41,15 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Filled in by the supervisor: a child that finds another parent was born an orphan, and leaves."""
     sign_s: float = 0.0
     """Filled in by the supervisor: how often the child says that work which takes long gets on; 0 is never."""
+
+
+class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process found that loaded a model once (as JSON)."""
+
+    problem: str = ""
+    """Why it does not load."""
+    work: Work | None = None
+    """What it takes; None if that is not known."""
 
 
 class LoraQuestion(msgspec.Struct, frozen=True, kw_only=True):

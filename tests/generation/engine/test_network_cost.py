@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from diffusers import (
-    ControlNetModel,
-    Flux2Transformer2DModel,
-    FluxTransformer2DModel,
-    QwenImageTransformer2DModel,
-    UNet2DConditionModel,
-    ZImageTransformer2DModel,
-)
+from diffusers import ControlNetModel, UNet2DConditionModel
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPTextConfig, PreTrainedConfig, Qwen2_5_VLTextConfig, Qwen3Config, T5Config
 
-from bench._full_flow import KLEIN, KLEIN_9B
+from bench._full_flow import KL, KLEIN, KLEIN_9B, QWEN3_4B
+from bench._random_model import save_toy_of
+from generation.engine.counted_work import count_work
+from generation.engine.devices import Device
 from generation.engine.engine import Engine
+from generation.engine.families import FAMILIES
+from generation.engine.families.base import Family
+from generation.engine.language_text import Chat, LanguageText
+from generation.engine.offload import list_networks
+from generation.engine.single_file import open_model
 from generation.engine.slot import Slot
-from generation.requests.cost import WORK
+from generation.models.catalog import Model
+from generation.requests.cost import STANDARD_OPERATIONS, WORK
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order
 from tests.generation.engine.toy import save_toy_xl, toy_model
 
+SIXTY_TOKENS = "a harbour " * 7
+"""By the toys' word lists, which have letters. A language model reads a few more around it."""
 _ATTENDS, _PLAIN = "CrossAttnDownBlock2D", "DownBlock2D"
 STABLE_DIFFUSION: dict[str, Any] = {"cross_attention_dim": 768, "attention_head_dim": 8}
 STABLE_DIFFUSION_2: dict[str, Any] = {
@@ -44,6 +50,60 @@ XL: dict[str, Any] = {
     "addition_time_embed_dim": 256,
     "projection_class_embeddings_input_dim": 2816,
 }
+_CLIP_L = CLIPTextConfig(
+    hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, attn_implementation="sdpa"
+)
+_CLIP_G = CLIPTextConfig(
+    hidden_size=1280,
+    intermediate_size=5120,
+    num_hidden_layers=32,
+    num_attention_heads=20,
+    projection_dim=1280,
+    attn_implementation="sdpa",
+)
+_KL_4 = KL | {"latent_channels": 4, "use_quant_conv": True, "use_post_quant_conv": True}
+_KL_16 = KL | {"scaling_factor": 0.3611, "shift_factor": 0.1159}
+_T5_XXL = T5Config(
+    vocab_size=32128, d_model=4096, d_ff=10240, num_layers=24, num_heads=64, feed_forward_proj="gated-gelu"
+)
+_QWEN = Qwen3Config(**QWEN3_4B, attn_implementation="sdpa")
+_QWEN_8B = Qwen3Config(**QWEN3_4B | {"hidden_size": 4096, "intermediate_size": 12288}, attn_implementation="sdpa")
+_QWEN_VL = Qwen2_5_VLTextConfig(
+    hidden_size=3584,
+    intermediate_size=18944,
+    num_hidden_layers=28,
+    num_attention_heads=28,
+    num_key_value_heads=4,
+    attn_implementation="sdpa",
+)
+FULL_SIZE: Mapping[str, Mapping[str, Any]] = {
+    "sd": {"UNet2DConditionModel": STABLE_DIFFUSION, "AutoencoderKL": _KL_4, "CLIPTextModel": _CLIP_L},
+    "sdxl": {
+        "UNet2DConditionModel": XL,
+        "AutoencoderKL": _KL_4,
+        "CLIPTextModel": _CLIP_L,
+        "CLIPTextModelWithProjection": _CLIP_G,
+    },
+    "zimage": {
+        "ZImageTransformer2DModel": {},  # its own settings are those of the 6 B model
+        "AutoencoderKL": _KL_16,
+        "Qwen3Model": _QWEN,
+    },
+    "qwenimage": {
+        "QwenImageTransformer2DModel": {},  # its own settings are those of the 20 B model
+        "AutoencoderKLQwenImage": {},
+        "Qwen2_5_VLTextModel": _QWEN_VL,
+    },
+    "flux": {
+        "FluxTransformer2DModel": {"guidance_embeds": True},  # its own settings are those of the 12 B model
+        "AutoencoderKL": _KL_16,
+        "CLIPTextModel": _CLIP_L,
+        "T5EncoderModel": _T5_XXL,
+    },
+    "klein": {"Flux2Transformer2DModel": KLEIN, "AutoencoderKLFlux2": {}, "Qwen3Model": _QWEN},
+    "klein9b": {"Flux2Transformer2DModel": KLEIN_9B, "AutoencoderKLFlux2": {}, "Qwen3Model": _QWEN_8B},
+}
+"""The settings of each family's networks as published, by class, where they are not its defaults."""
 
 
 def count(unet: Any, side_px: int, **inputs: Any) -> int:
@@ -60,103 +120,60 @@ def count(unet: Any, side_px: int, **inputs: Any) -> int:
     return counter.get_total_flops()
 
 
-@cache
-def count_standard() -> int:
-    """What a price of 1 stands for: Stable Diffusion 1.5 at 512 px."""
-    return count(UNet2DConditionModel(**STABLE_DIFFUSION), 512)
+def load_full_size(family: str, toy: str, folder: Path) -> tuple[Model, Family]:
+    """Return the family as the engine loads its toy, with networks of full size in the places of the toy's."""
+    model = toy_model(save_toy_of(toy, folder), family=family)
+    device = Device(torch.device("cpu"), torch.float32, 1)
+    loaded = FAMILIES[family](model, open_model(model), device, EngineSettings())
+    for network in list_networks(loaded):
+        settings = FULL_SIZE[family][type(network).__name__]
+        with torch.device("meta"):
+            full = type(network)(settings) if isinstance(settings, PreTrainedConfig) else type(network)(**settings)
+        network.__dict__ = full.__dict__
+    if isinstance(text := getattr(loaded, "_text", None), LanguageText):
+        text._chat = Chat("<|im_start|>", "-------")  # eight tokens, as by the published word list
+    return model, loaded
 
 
 @pytest.mark.parametrize(
-    ("family", "settings"), [("sd", STABLE_DIFFUSION), ("sd", STABLE_DIFFUSION_2), ("sdxl", XL)], ids=["1.5", "2", "XL"]
+    "family", [pytest.param(name, marks=() if name == "klein" else pytest.mark.long) for name in FULL_SIZE]
 )
-def test_prices_are_the_operations_counted(family: str, settings: dict[str, Any]) -> None:
+def test_prices_are_the_operations_counted(family: str, tmp_path: Path) -> None:
+    """What is counted of a model when it is added is what the table says of the published one."""
+    toy = "klein" if family == "klein9b" else family
+    counted, known = count_work(*load_full_size(family, toy, tmp_path), prompt=SIXTY_TOKENS), WORK[family]
+    for side_px in (256, 512, 1536):
+        assert known.of(side_px, side_px) == pytest.approx(counted.of(side_px, side_px), rel=0.01), side_px
+    assert known.text == pytest.approx(counted.text, rel=0.02, abs=0.01)
+    assert (known.decode, known.encode) == pytest.approx((counted.decode, counted.encode), rel=0.01)
+    assert counted.control == known.control
+
+
+@pytest.mark.long
+def test_stable_diffusion_2_is_counted_as_1() -> None:
     with torch.device("meta"):
-        standard = count_standard()
-        unet = UNet2DConditionModel(**settings)
         for side_px in (256, 512, 1536):
-            counted = count(unet, side_px) / standard
-            assert WORK[family].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
+            counted = count(UNet2DConditionModel(**STABLE_DIFFUSION_2), side_px) / STANDARD_OPERATIONS
+            assert WORK["sd"].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
 
 
-@pytest.mark.parametrize(("family", "settings"), [("sd", STABLE_DIFFUSION), ("sdxl", XL)], ids=["1.5", "XL"])
+def test_the_standard_is_an_evaluation_by_stable_diffusion_at_512() -> None:
+    with torch.device("meta"):
+        assert count(UNet2DConditionModel(**STABLE_DIFFUSION), 512) == STANDARD_OPERATIONS
+
+
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [("sd", STABLE_DIFFUSION), pytest.param("sdxl", XL, marks=pytest.mark.long)],
+    ids=["1.5", "XL"],
+)
 def test_the_price_of_a_controlnet_is_the_operations_counted(family: str, settings: dict[str, Any]) -> None:
     own = {name: value for name, value in settings.items() if name != "up_block_types"}
     with torch.device("meta"):
-        standard = count_standard()
         network = ControlNetModel(**own)
         for side_px in (256, 512, 1536):
-            counted = count(network, side_px, controlnet_cond=torch.zeros(1, 3, side_px, side_px)) / standard
+            counted = count(network, side_px, controlnet_cond=torch.zeros(1, 3, side_px, side_px)) / STANDARD_OPERATIONS
             assert WORK[family].of_control(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
-
-
-def test_the_price_of_zimage_is_the_operations_counted() -> None:
-    with torch.device("meta"):
-        standard = count_standard()
-        transformer = ZImageTransformer2DModel()  # its own settings are those of the 6 B model
-        for side_px in (256, 512, 1536):
-            latents = [torch.zeros(16, 1, side_px // 8, side_px // 8)]
-            with FlopCounterMode(display=False) as counter:
-                transformer(latents, torch.zeros(1), [torch.zeros(96, 2560)])
-            counted = counter.get_total_flops() / standard
-            assert WORK["zimage"].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
-
-
-def test_the_price_of_flux_is_the_operations_counted() -> None:
-    with torch.device("meta"):
-        standard = count_standard()
-        transformer = FluxTransformer2DModel(guidance_embeds=True)  # its own settings are those of the 12 B model
-        for side_px in (256, 512, 1536):
-            tokens = (side_px // 16) ** 2
-            with FlopCounterMode(display=False) as counter:
-                transformer(
-                    hidden_states=torch.zeros(1, tokens, 64),
-                    encoder_hidden_states=torch.zeros(1, 512, 4096),
-                    pooled_projections=torch.zeros(1, 768),
-                    timestep=torch.zeros(1),
-                    img_ids=torch.zeros(tokens, 3),
-                    txt_ids=torch.zeros(512, 3),
-                    guidance=torch.zeros(1),
-                )
-            counted = counter.get_total_flops() / standard
-            assert WORK["flux"].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
-
-
-@pytest.mark.parametrize(("family", "settings"), [("klein", KLEIN), ("klein9b", KLEIN_9B)])
-def test_the_price_of_klein_is_the_operations_counted(family: str, settings: dict[str, Any]) -> None:
-    with torch.device("meta"):
-        standard = count_standard()
-        transformer = Flux2Transformer2DModel(**settings)
-        for side_px in (256, 512, 1536):
-            tokens = (side_px // 16) ** 2
-            with FlopCounterMode(display=False) as counter:
-                transformer(
-                    hidden_states=torch.zeros(1, tokens, 128),
-                    encoder_hidden_states=torch.zeros(1, 512, settings["joint_attention_dim"]),
-                    timestep=torch.zeros(1),
-                    img_ids=torch.zeros(1, tokens, 4),
-                    txt_ids=torch.zeros(1, 512, 4),
-                    guidance=None,
-                )
-            counted = counter.get_total_flops() / standard
-            assert WORK[family].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
-
-
-def test_the_price_of_qwenimage_is_the_operations_counted() -> None:
-    with torch.device("meta"):
-        standard = count_standard()
-        transformer = QwenImageTransformer2DModel()  # its own settings are those of the 20 B model
-        for side_px in (256, 512, 1536):
-            cells = side_px // 16
-            with FlopCounterMode(display=False) as counter:
-                transformer(
-                    hidden_states=torch.zeros(1, cells * cells, 64),
-                    encoder_hidden_states=torch.zeros(1, 128, 3584),
-                    encoder_hidden_states_mask=torch.ones(1, 128, dtype=torch.bool),
-                    timestep=torch.zeros(1),
-                    img_shapes=[[(1, cells, cells)]],
-                )
-            counted = counter.get_total_flops() / standard
-            assert WORK["qwenimage"].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
 
 
 def test_the_engine_charges_a_step_as_the_ledger_does(tmp_path: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from generation.engine.lora_trial import explain_misfit
-from generation.engine.trial import explain_failure
+from generation.engine.trial import try_load
 from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import PromptAddon
@@ -14,7 +14,7 @@ from generation.workers.frames import LoraQuestion
 
 def require_loadable_here(model: Model) -> None:
     """Raise `ConfigurationError` with the reason if the model does not load."""
-    if problem := explain_failure(model):
+    if problem := try_load(model, counts=False).problem:
         raise ConfigurationError(problem=problem, remedy="It was not added.")
 
 

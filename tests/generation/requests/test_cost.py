@@ -11,9 +11,10 @@ import pytest
 
 from generation.jobs.job import Image, Job, Status
 from generation.models.catalog import Catalog, Model
-from generation.requests.cost import BY_PIXELS, UNITS_PER_STEP, WORK, compute_evaluations_cost, image_cost
+from generation.requests.cost import BY_PIXELS, UNITS_PER_STEP, WORK, Work, compute_evaluations_cost, image_cost
 from generation.requests.defaults import Defaults
-from generation.requests.edits import Hires, Upscale, UpscaleNetwork
+from generation.requests.edits import Hires, StartImage, Upscale, UpscaleNetwork
+from generation.requests.prompt_addons import Adapter
 from generation.requests.replay import Replay
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.scheduling.active_jobs import ActiveImage, ActiveJobs
@@ -21,8 +22,11 @@ from tests.generation.service_harness import ADA, opened, spec
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SD, XL = WORK["sd"], WORK["sdxl"]
-FIXED = 2000
-"""Units of encoding, decoding and checking a picture of 512 x 512."""
+
+
+def ends(work: Work, side_px: int) -> float:
+    """Units of reading two prompts and of making a picture of its latents."""
+    return 1000 * (2 * work.text + work.decode * side_px**2 / 512**2)
 
 
 def asked(side_px: int = 512, **changes: Any) -> ImageSpec:
@@ -35,12 +39,13 @@ def a_model(name: str, family: str) -> Model:
 
 
 def test_a_step_of_sd_at_its_own_size_is_the_standard_step() -> None:
-    assert image_cost(asked(), work=SD) == 20 * UNITS_PER_STEP + FIXED == image_cost(asked())
+    assert image_cost(asked(), work=SD) == round(20 * UNITS_PER_STEP + ends(SD, 512))
+    assert image_cost(asked()) == 20 * UNITS_PER_STEP + 2000
 
 
 @pytest.mark.parametrize(("side_px", "times"), [(512, 1.98), (768, 4.53), (1024, 8.42), (1536, 21.5)])
 def test_the_cost_of_an_xl_step_is_its_operations(side_px: int, times: float) -> None:
-    steps = image_cost(asked(side_px), work=XL) - FIXED * side_px**2 // 512**2
+    steps = image_cost(asked(side_px), work=XL) - ends(XL, side_px)
     assert steps / (20 * UNITS_PER_STEP) == pytest.approx(times, rel=0.01)
 
 
@@ -58,10 +63,23 @@ def test_the_cost_of_the_built_in_model_is_unchanged() -> None:
 
 def test_every_pass_is_charged_at_its_size_and_a_replay_for_its_rows() -> None:
     larger = asked(512, hires=Hires(factor=2.0, strength=0.5))
-    expected = 1000 * (2 * 20 * XL.of(512, 512) + 2 * 10 * XL.of(1024, 1024) + 2 * 4)
+    expected = 1000 * (2 * 20 * XL.of(512, 512) + 2 * 10 * XL.of(1024, 1024)) + ends(XL, 1024)
     assert image_cost(larger, work=XL) == round(expected)
-    expected = 1000 * (8 * 20 * XL.of(512, 512) + 4 * 10 * XL.of(1024, 1024) + 2 * 4)
+    expected = 1000 * (8 * 20 * XL.of(512, 512) + 4 * 10 * XL.of(1024, 1024)) + ends(XL, 1024)
     assert image_cost(larger, "8x20,4x10", work=XL) == round(expected)
+
+
+def test_a_start_image_is_encoded_and_a_lora_adds_to_every_step() -> None:
+    started = asked(start=StartImage(sha256="0" * 64, strength=1.0))
+    assert image_cost(started, work=XL) - image_cost(asked(), work=XL) == pytest.approx(1000 * XL.encode, abs=1)
+    with_lora = asked(adapters=(Adapter(name="x", sha256="0" * 64, weight=1.0),))
+    steps = image_cost(asked(), work=XL) - ends(XL, 512)
+    assert image_cost(with_lora, work=XL) - image_cost(asked(), work=XL) == pytest.approx(0.025 * steps, abs=1)
+
+
+def test_no_network_is_so_small_that_its_steps_are_free() -> None:
+    nothing = Work(0.0, 0.0, 0.0, text=0.0, decode=0.0, encode=0.0)
+    assert image_cost(asked(), work=nothing) == 20 * 2 * 10
 
 
 def test_an_enlargement_costs_the_same_with_every_model() -> None:
@@ -109,7 +127,7 @@ async def test_steps_done_are_charged_by_the_model() -> None:
     jobs = ActiveJobs({"large": XL}.__getitem__)
     live = jobs.add(job).images[image.id]
     live.done = 20
-    assert live.units_done == image.reserved == round(1000 * (4 * 20 * XL.of(512, 512) + 2))
+    assert live.units_done == image.reserved == round(1000 * (4 * 20 * XL.of(512, 512)) + ends(XL, 512))
 
 
 async def test_a_cancel_after_an_update_pays_by_the_prices_of_before(

@@ -31,19 +31,19 @@ async def submitted(place: Place) -> dict[int, list[Job]]:
 
 
 def painted(place: Place, jobs: list[Job]) -> float:
-    """Steps done of these jobs, those of unfinished pictures too."""
+    """Cost of what is done of these jobs, in pictures of theirs times what one costs."""
     views = [place.generation.view(job.id) for job in jobs]
-    steps = jobs[0].request.spec.steps
-    return sum(4 * steps * (1.0 if view is None else view.progress) for view in views)
+    cost = jobs[0].images[0].reserved
+    return sum(4 * cost * (1.0 if view is None else view.progress) for view in views)
 
 
 async def test_a_flood_gets_its_third_and_no_more(tmp_path: Path) -> None:
     catalog = Catalog((toy_model(save_toy(tmp_path / "toy")),))
     async with opened(tmp_path, catalog=catalog, engine=DEFAULT_ENGINE) as place:
         jobs = await submitted(place)
-        much = 0.8 * 4 * ASKS[NORTH][0] * ASKS[NORTH][1]
+        much = 0.8 * sum(image.reserved for job in jobs[NORTH] for image in job.images)
         await place.until(lambda: max(painted(place, jobs[NORTH]), painted(place, jobs[SOUTH])) >= much)
-        steps = [painted(place, jobs[guild_id]) for guild_id in ASKS]
-    shares = [each / sum(steps) for each in steps]
+        costs = [painted(place, jobs[guild_id]) for guild_id in ASKS]
+    shares = [each / sum(costs) for each in costs]
     # Two steps of each are all that so few can be told apart by; `python -m bench shares` runs longer.
     assert max(abs(3 * share - 1) for share in shares) <= 0.1, shares
