@@ -18,7 +18,7 @@ from cogs.common.formatting import (
 from cogs.common.messages import Entry, Lines, MessageSpec, StoredPicture
 from cogs.i18n.gettext import N_, _, format_labelled, join_list, ngettext
 from generation.models.catalog import Model
-from generation.models.usual_cost import compute_usual_cost
+from generation.models.prices import compute_usual_cost
 from generation.requests.prompt_addons import PromptAddon, fits, name_base
 from generation.safety.checker_trust import is_vetted
 from generation.safety.visibility import Shown

@@ -33,6 +33,8 @@ read instead of units."""
 STANDARD_PX = 512 * 512
 STANDARD_OPERATIONS = 803_273_441_280
 """Floating point operations of the evaluation that all others are measured by."""
+_UNITS_PER_GIB = 10 * UNITS_PER_STEP
+"""To read 1 GiB of weights and put it on a card takes about as long there as ten standard steps."""
 _LEAST = 0.01
 """What an evaluation takes at least: to begin one takes time, however small the network is."""
 _LORA = 0.025
@@ -80,7 +82,7 @@ WORK: Mapping[str, Work] = {
     "klein9b": Work(9.1331, 18.4813, 0.6844, text=9.0),
     "flux": Work(8.4816, 17.3729, 0.9143, text=6.1),
     "zimage": Work(1.3618, 14.5505, 0.6416, Work(0.7809, 9.3443, 0.3810), text=4.8),
-    "qwenimage": Work(2.2010, 17.5653, 0.9624, text=2.0),
+    "qwenimage": Work(2.2010, 17.5653, 0.9624, text=1.83),
 }
 """By the engine's family, of the usual size: operations of its networks, counted, over `STANDARD_OPERATIONS`."""
 
@@ -112,6 +114,11 @@ def compute_evaluations_cost(
             row_evaluations += sum(sum(forward.control) for forward in ran) * of_control
         evaluations -= num_ran
     return _units(row_evaluations)
+
+
+def price_load(num_bytes: int) -> int:
+    """Return the cost units of loading so many bytes of weights. Charged in turns only (`scheduling.swaps`)."""
+    return round(num_bytes * _UNITS_PER_GIB / 2**30)
 
 
 def _compute_ends(spec: ImageSpec, work: Work) -> float:

@@ -36,6 +36,9 @@ Each worker has a level of its own, the counter of the guild last picked for it,
 highest level among the workers that may take the image: not to that of a worker it does not compete for, which may be
 far above those it will stand beside, and would keep it waiting until they had caught up.
 
+Loads. A model that a worker has to load is charged too, at once, to the image that asks for it or to a guild that made
+it leave: `generation.scheduling.swaps` says who pays, and restates the bound with it.
+
 No starvation: of k guilds, each other one can be charged at most 2 u before the first in line here is picked.
 Work conserving: `pick` returns an image whenever one waits that a free worker may take.
 """
@@ -48,7 +51,7 @@ from dataclasses import replace
 
 from generation.errors import QueueFullError
 from generation.scheduling.counter_heap import CounterHeap
-from generation.scheduling.guild_line import GuildLine, Waiting
+from generation.scheduling.guild_line import GuildLine, Waiting, forecast
 from generation.scheduling.placement import Needs
 from generation.translatable import Phrase
 
@@ -78,6 +81,8 @@ class FairQueue:
         """The level of a worker that nothing was picked for yet."""
         self.find_able: Callable[[Needs], Iterable[str]] = lambda needs: (_ONLY,)
         """Names the workers that may take an image, with room or without."""
+        self.price_load_of: Callable[[str], int] = lambda model: 0
+        """Says what loading a model costs, by its name."""
         self._max_per_user = max_per_user
         self._max_per_guild = max_per_guild
 
@@ -122,10 +127,10 @@ class FairQueue:
         `needs`: what it needs from now on, where that has changed.
         """
         waiting = self._in_flight.pop(image_id)
-        waiting = waiting if needs is None else replace(waiting, needs=needs)
         guild = self._guild(waiting.guild_id)
         guild.num_in_flight -= 1
-        guild.charge(waiting, -waiting.cost)
+        guild.charge(waiting, -waiting.charged)
+        waiting = replace(waiting, load=0, needs=waiting.needs if needs is None else needs)
         self._enter(waiting, first=True, lift=False)
 
     def pick(self, choose: Choose = _anywhere) -> Waiting | None:
@@ -175,6 +180,17 @@ class FairQueue:
         self._refresh(guild)
         return waiting
 
+    def charge_load(self, image_id: str, *, payer: int) -> None:
+        """Charge a guild for the model that is loaded for an image just handed out: see `scheduling.swaps`."""
+        waiting, guild = self._in_flight[image_id], self._guild(payer)
+        units = self.price_load_of(waiting.needs.model)
+        if payer == waiting.guild_id:
+            self._in_flight[image_id] = replace(waiting, load=units)
+            guild.charge(waiting, units)
+        else:
+            guild.counter += units / guild.weight
+        self._refresh(guild)
+
     def settle(self, image_id: str, true_cost: int) -> None:
         """Correct the charge of an image in flight that ended and cost `true_cost` (0 for one that was refunded)."""
         waiting = self._in_flight.pop(image_id)
@@ -207,21 +223,8 @@ class FairQueue:
         return own.weight / sum(each.weight for each in self._guilds.values() if each.is_active or each is own)
 
     def forecast(self) -> Iterator[Waiting]:
-        """Yield the waiting images in the order they will be picked if nothing else arrives.
-
-        O(n log n) for all of them.
-        """
-        order = self._eligible.copy()
-        forks: dict[int, GuildLine] = {}
-        while (guild_id := order.first()) is not None:
-            fork = forks.get(guild_id) or forks.setdefault(guild_id, self._guilds[guild_id].fork())
-            waiting = fork.pop()
-            yield waiting
-            fork.charge(waiting, waiting.cost)
-            if fork.num_waiting:
-                order.set(guild_id, fork.counter)
-            else:
-                order.discard(guild_id)
+        """Yield the waiting images in the order they will be picked if nothing else arrives."""
+        return forecast(self._eligible.copy(), self._guilds)
 
     def counters(self) -> dict[int, float]:
         """Return every guild's counter, to keep over a restart: an idle guild's as lifted on its return.
@@ -230,7 +233,7 @@ class FairQueue:
         """
         charged = {guild_id: guild.counter for guild_id, guild in self._guilds.items()}
         for waiting in self._in_flight.values():
-            charged[waiting.guild_id] -= waiting.cost / self._guilds[waiting.guild_id].weight
+            charged[waiting.guild_id] -= waiting.charged / self._guilds[waiting.guild_id].weight
         for guild_id, guild in self._guilds.items():
             if not guild.is_active:
                 charged[guild_id] = max(charged[guild_id], max(self._levels.values(), default=self._base))

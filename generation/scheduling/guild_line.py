@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from generation.scheduling.counter_heap import CounterHeap
@@ -22,6 +22,12 @@ class Waiting:
     """The member's claim relative to the other members of the guild; it takes nothing from other guilds."""
     needs: Needs = ANYWHERE
     """Which workers may take it."""
+    load: int = 0
+    """What it was charged for the model that was loaded for it, beside its cost."""
+
+    @property
+    def charged(self) -> int:
+        return self.cost + self.load
 
 
 @dataclass(slots=True)
@@ -116,3 +122,20 @@ class GuildLine:
         self.num_waiting -= 1
         if not self.members[user_id].line:
             self.eligible.discard(user_id)
+
+
+def forecast(order: CounterHeap, guilds: Mapping[int, GuildLine]) -> Iterator[Waiting]:
+    """Yield the waiting images of these guilds in the order they will be picked if nothing else arrives.
+
+    `order`: the guilds by counter; it is used up. O(n log n) for all of them.
+    """
+    forks: dict[int, GuildLine] = {}
+    while (guild_id := order.first()) is not None:
+        fork = forks.get(guild_id) or forks.setdefault(guild_id, guilds[guild_id].fork())
+        waiting = fork.pop()
+        yield waiting
+        fork.charge(waiting, waiting.cost)
+        if fork.num_waiting:
+            order.set(guild_id, fork.counter)
+        else:
+            order.discard(guild_id)

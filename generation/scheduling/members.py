@@ -51,16 +51,25 @@ class MemberState:
         """Images that it holds or that are on their way there."""
         return len(self.held) + len(self.coming)
 
+    @property
+    def in_memory(self) -> frozenset[str]:
+        """Models in its memory, as it says."""
+        return frozenset(each.name for each in self.member.worker.loaded_models)
+
+    @property
+    def models_at_work(self) -> frozenset[str]:
+        """Models of images that it holds or that are on their way there."""
+        return frozenset((*self.models.values(), *self.coming.values()))
+
     def build_offer(self, *, reference_units: float) -> Offer:
         """Return what placement sees of it. `reference_units`: the forward that all members are compared by."""
         worker = self.member.worker
-        in_memory = {each.name for each in worker.loaded_models}
         return Offer(
             name=self.name,
             slots=0 if self.suspect is not None else self.num_slots,
             load=self.load,
             models=frozenset(worker.model_sha256),
-            loaded=frozenset(in_memory.union(self.models.values(), self.coming.values())),
+            loaded=self.in_memory | self.models_at_work,
             fingerprint=self.fingerprint,
             forward_s=self.pace.estimate_forward_s([reference_units]),
             is_shaky=self.is_shaky,

@@ -10,6 +10,7 @@ from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
 from generation.scheduling.members import Members, MemberState
 from generation.scheduling.placement import Needs, choose, find_able
+from generation.scheduling.swaps import Swaps
 
 Placed = tuple[Waiting, MemberState]
 
@@ -19,6 +20,7 @@ class Placer:
 
     def __init__(self, queue: FairQueue, members: Members) -> None:
         self._queue, self._members = queue, members
+        self._swaps = Swaps()
         self._suspects: deque[Waiting] = deque()
         self._reserved: set[str] = set()
         """Members that are being emptied for a suspect."""
@@ -63,7 +65,17 @@ class Placer:
         if waiting is None:
             return None
         name = choose(waiting.needs, offers, is_newcomer=self._queue.is_newcomer(waiting))
-        return waiting, self._get(name)
+        member = self._get(name)
+        self._charge_load(waiting, member)
+        return waiting, member
+
+    def _charge_load(self, waiting: Waiting, member: MemberState) -> None:
+        """Charge for the model that the member has to load for an image, if it has to."""
+        model, owner = waiting.needs.model, waiting.guild_id
+        self._swaps.observe(member.name, frozenset() if member.member.is_cloud else member.in_memory)
+        payer = self._swaps.find_payer(member.name, model, owner, coming=member.models_at_work)
+        if payer is not None:
+            self._queue.charge_load(waiting.image_id, payer=payer)
 
     def _place_suspect(self) -> Placed | None:
         """Return the next suspect that has a member to itself, and that member.

@@ -25,6 +25,7 @@ from generation.jobs.source_access import require_sources, starts_from_upload
 from generation.models.catalog import Catalog
 from generation.models.failed_loads import FailedLoads
 from generation.models.lookup_hashes import lookup_hashes
+from generation.models.prices import price_load_of
 from generation.owner import Owner
 from generation.policy.guild_settings import RoleBoost
 from generation.requests.spec import GenerationRequest
@@ -70,6 +71,7 @@ class GenerationService:
         self.watchers = Watchers()
         self._pool, self._store, self._clock = pool, store, clock
         self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
+        self._queue.price_load_of = lambda name: price_load_of(self.catalog, name)
         self._jobs = ActiveJobs(lambda name: self.catalog.work_of(name))
         self.compute_oldest_s = self._jobs.compute_oldest_s
         self._restorer = SourceRestorer(store=store, files=files, paint=self._paint_unseen)

@@ -131,7 +131,8 @@ def load_full_size(family: str, toy: str, folder: Path) -> tuple[Model, Family]:
             full = type(network)(settings) if isinstance(settings, PreTrainedConfig) else type(network)(**settings)
         network.__dict__ = full.__dict__
     if isinstance(text := getattr(loaded, "_text", None), LanguageText):
-        text._chat = Chat("<|im_start|>", "-------")  # eight tokens, as by the published word list
+        unseen = text.unseen  # and eight more, as by the published word list
+        text._chat = Chat("<|im_start|>" + "-" * unseen, "-------", unseen)
     return model, loaded
 
 
