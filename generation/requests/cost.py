@@ -82,7 +82,7 @@ WORK: Mapping[str, Work] = {
     "klein9b": Work(9.1331, 18.4813, 0.6844, text=9.0),
     "flux": Work(8.4816, 17.3729, 0.9143, text=6.1),
     "zimage": Work(1.3618, 14.5505, 0.6416, Work(0.7809, 9.3443, 0.3810), text=4.8),
-    "qwenimage": Work(2.2010, 17.5653, 0.9624, text=1.83),
+    "qwenimage": Work(2.2010, 17.5653, 0.9624, text=1.83, decode=3.636, encode=2.301),
 }
 """By the engine's family, of the usual size: operations of its networks, counted, over `STANDARD_OPERATIONS`."""
 
