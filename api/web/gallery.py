@@ -77,10 +77,10 @@ async def fetch_page(context: ApiContext, access: Access, caller: Caller, look: 
     """Return a page of pictures that may be shown, newest first. Raise `BeforeError`."""
     before = _read_time(look.before)
     history = context.rooms.history
+    wanted = HistoryFilter(words=look.words, favourites=look.kind == "favourites")
     if look.kind == "showcase":
-        jobs = await history.fetch_shared(caller.owner.guild_id, limit=JOBS_A_PAGE + 1, before=before)
+        jobs = await history.fetch_shared(caller.owner.guild_id, wanted, limit=JOBS_A_PAGE + 1, before=before)
     else:
-        wanted = HistoryFilter(words=look.words, favourites=look.kind == "favourites")
         jobs = await history.fetch_page(caller.owner, wanted, limit=JOBS_A_PAGE + 1, before=before)
     cards = [card for job in jobs[:JOBS_A_PAGE] for card in await _build_cards(access, job)]
     return Page(cards, jobs[JOBS_A_PAGE - 1].created_at.isoformat() if len(jobs) > JOBS_A_PAGE else "")

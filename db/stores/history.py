@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
@@ -40,9 +41,13 @@ class HistoryStore:
         """Return the ids of the guilds (and tenants without one) in which the user has jobs, the newest first."""
         return await self._database.read(lambda session: _guilds(session, user_id))
 
-    async def fetch_shared(self, guild_id: int, *, limit: int, before: datetime | None = None) -> list[Job]:
-        """Return the jobs that stand in the showcase of a guild, newest first, created before `before`."""
-        return await self._database.read(lambda session: _shared(session, guild_id, limit=limit, before=before))
+    async def fetch_shared(
+        self, guild_id: int, look: HistoryFilter, *, limit: int, before: datetime | None = None
+    ) -> list[Job]:
+        """Return the jobs with these words in the showcase of a guild, newest first, created before `before`."""
+        shared = select(ShareRow.job_id).where(ShareRow.guild_id == guild_id, ShareRow.message_id.is_not(None))
+        conditions = [JobRow.id.in_(shared)]
+        return await self._database.read(lambda session: _find(session, conditions, look, limit=limit, before=before))
 
     async def fetch_last(self, owner: Owner, channel_id: int) -> Job | None:
         """Return the owner's newest job with pictures whose message is in that channel; None if there is none."""
@@ -57,8 +62,19 @@ class HistoryStore:
 
 
 def _page(session: Session, owner: Owner, look: HistoryFilter, *, limit: int, before: datetime | None) -> list[Job]:
+    return _find(session, _conditions(session, owner, look), look, limit=limit, before=before)
+
+
+def _find(
+    session: Session,
+    conditions: Sequence[ColumnElement[bool]],
+    look: HistoryFilter,
+    *,
+    limit: int,
+    before: datetime | None,
+) -> list[Job]:
     """Search for words here and not in the database: each database folds the case of letters differently."""
-    wanted = select(JobRow.id, JobRow.request).where(*_conditions(session, owner, look))
+    wanted = select(JobRow.id, JobRow.request).where(*conditions)
     if before is not None:
         wanted = wanted.where(JobRow.created_at < before)
     rows = session.execute(
@@ -79,15 +95,6 @@ def _guilds(session: Session, user_id: int) -> list[int]:
     newest = func.max(JobRow.created_at)
     mine = select(JobRow.guild_id).where(JobRow.member_key == find_key(session, user_id))
     return list(session.scalars(mine.group_by(JobRow.guild_id).order_by(newest.desc())))
-
-
-def _shared(session: Session, guild_id: int, *, limit: int, before: datetime | None) -> list[Job]:
-    wanted = select(JobRow).join(ShareRow, ShareRow.job_id == JobRow.id)
-    wanted = wanted.where(ShareRow.guild_id == guild_id, ShareRow.message_id.is_not(None))
-    if before is not None:
-        wanted = wanted.where(JobRow.created_at < before)
-    newest = wanted.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
-    return [build_job(row) for row in session.scalars(newest)]
 
 
 def _last(session: Session, owner: Owner, channel_id: int) -> Job | None:

@@ -13,11 +13,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from PIL import Image
 
+from api.web.access import Access
 from api.web.gallery import Look
 from api.web.operator import NotTheOperatorError
 from api.web.sessions import FormError, NotSignedInError
 from api.web.sign_in import SignInError, SignInStateError
 from generation.errors import UnknownJobError
+from generation.jobs.job import Job
 from generation.owner import Owner
 from generation.policy.guild_settings import say_weight
 from tests.api.web_harness import SERVER, Pages, opened_pages
@@ -93,6 +95,9 @@ async def test_no_one_sees_what_is_anothers(pages: Pages) -> None:
     assert (await client.get(paths[1])).status_code == 200
     shown = await client.get("/gallery", params={"server": SERVER, "kind": "showcase"})
     assert job.id in shown.text
+    for words, is_found in (("CIRCLE", True), ("harbour", False)):
+        shown = await client.get("/gallery", params={"server": SERVER, "kind": "showcase", "words": words})
+        assert (job.id in shown.text) is is_found
     pages.api.people.roles[Owner(SERVER, pages.bo.id)] = None  # Bo leaves
     pages.api.app.state.web.access._roles.cache_clear()  # the minute for which roles are remembered is over
     assert (await client.get(paths[1])).status_code == 404
@@ -184,3 +189,20 @@ async def test_the_state_renews_itself_without_the_charts(pages: Pages) -> None:
     assert "Members a day" in (await client.get("/operator")).text
     renewed = (await client.get("/operator", headers={"HX-Request": "true"})).text
     assert "Members a day" not in renewed and "standard steps a minute" in renewed
+
+
+async def test_a_page_of_hidden_pictures_still_leads_to_older_ones(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.web.gallery.JOBS_A_PAGE", 1)
+    old, new = await pages.painted(pages.ada), await pages.painted(pages.ada)
+    real = Access.list_shown
+
+    async def hide_the_newest(access: Access, job: Job) -> set[int]:
+        return set() if job.id == new.id else await real(access, job)
+
+    monkeypatch.setattr(Access, "list_shown", hide_the_newest)
+    client = await pages.signed_in(pages.ada)
+    page = (await client.get("/gallery")).text
+    more = page.partition('hx-get="')[2].partition('"')[0].replace("&amp;", "&")
+    assert new.id not in page and old.id in (await client.get(more)).text

@@ -11,6 +11,7 @@ from playwright.async_api import Page, ViewportSize, async_playwright
 from tabs import ARGUMENTS, CHROMIUM, Tab
 
 from tests.api.web_harness import SERVER, opened_pages
+from tests.patience import PATIENCE_S
 
 pytestmark = [
     pytest.mark.browser,
@@ -60,6 +61,7 @@ async def test_the_pages_in_a_browser(tmp_path: Path, blank_database: Path, monk
         jobs = [await pages.painted(pages.ada, count=4) for _ in range(3)]
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = await browser.new_page(viewport=WIDE)
+        page.set_default_timeout(PATIENCE_S * 1000)
         tab, wrong = Tab(page), list[str]()
         await page.goto(pages.web.url)
         wrong += await look(page, "home")
@@ -98,6 +100,7 @@ async def test_every_page_is_sound_in_both_themes_and_widths(tmp_path: Path, bla
             await pages.api.services.moderation.report(SERVER, job.id, by=pages.bo.id, reason="Reported by a member.")
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = await browser.new_page()
+        page.set_default_timeout(PATIENCE_S * 1000)
         tab, url = Tab(page), pages.web.url
         wrong = await look_at(page, url, "home")
         await page.goto(f"{url}/sign-in")

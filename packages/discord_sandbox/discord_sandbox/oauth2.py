@@ -37,10 +37,14 @@ _LASTS = timedelta(days=7)
 _CODE_LASTS = timedelta(minutes=1)
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Sign in</title><link rel="icon" href="data:,">
-<style>body{{font:1rem/1.5 system-ui;max-width:26rem;margin:10vh auto;padding:0 1rem}}
-button{{font:inherit;display:block;width:100%;margin:.5rem 0;padding:.6rem}}</style>
-<h1>{name} wants to know who you are</h1><form method="post">{people}
-<button name="user" value="">Cancel</button></form></html>"""
+<style>:root{{color-scheme:light dark}}
+body{{font:1rem/1.5 system-ui,sans-serif;max-width:24rem;margin:10vh auto;padding:0 1rem}}
+h1{{font-size:1.4rem;line-height:1.3}}
+button{{font:inherit;display:block;width:100%;margin:.5rem 0;padding:.6rem;cursor:pointer}}
+button{{border:1px solid #767676;border-radius:.5rem;background:Field;color:FieldText}}
+button:hover{{border-color:#5d60e6}}</style>
+<main><h1>{name} wants to know who you are</h1><form method="post">{people}
+<button name="user" value="">Cancel</button></form></main></html>"""
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session
 from db.admin.erasure import erase_user
 from db.admin.retention import RetentionStore
 from db.engine import Database
+from db.stores.history import HistoryStore
 from db.stores.image_files import release_uploads
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
+from generation.jobs.history import HistoryFilter
 from generation.requests.edits import StartImage
 from tests.db.guild_stores import open_stores
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_spec, all_of
@@ -30,6 +32,7 @@ OF_A_SERVER: dict[str, Ask] = {
         GUILD, since=SINCE
     ),
     "refusals": lambda database: ModerationStore(database, clock=lambda: NOW).fetch_refusals(GUILD, USER, since=SINCE),
+    "showcase": lambda database: HistoryStore(database).fetch_shared(GUILD, HistoryFilter(), limit=9),
     "reports": lambda database: ModerationStore(database, clock=lambda: NOW).fetch_reports(GUILD),
 }
 
