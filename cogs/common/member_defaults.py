@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from cogs.common.policy_checks import fetch_context
+from cogs.common.policy_checks import fetch_context, fetch_policy
 from cogs.context import Interaction, get_owner
 from generation.admission import defaults
 from generation.models.catalog import Model
-from generation.policy.defaults import Choice, Wishes
+from generation.models.editing import find_editor, require_editor
+from generation.policy.defaults import Choice, Wishes, adapt_model
 
 
 async def choose_defaults(interaction: Interaction, wishes: Wishes) -> Choice:
@@ -20,6 +21,20 @@ async def choose_defaults(interaction: Interaction, wishes: Wishes) -> Choice:
 async def fetch_default_model(interaction: Interaction) -> Model:
     """Return the model that paints for this person here where none is named."""
     return (await choose_defaults(interaction, Wishes(has_shape=True))).model
+
+
+async def fetch_editor(interaction: Interaction, named: Model | None = None) -> Model:
+    """Return the model that edits by instruction here: the one that is named, else the usual one or the first that can.
+
+    Raise `InvalidRequestError` if the one that is named cannot, or none can.
+    """
+    models = interaction.client.services.generation.catalog.models
+    if named is not None:
+        require_editor(named, models)
+        return named
+    policy = await fetch_policy(interaction)
+    editor = find_editor(await fetch_default_model(interaction), models, allowed=policy.choices.models)
+    return adapt_model(editor, policy)
 
 
 async def fetch_chosen_model(interaction: Interaction) -> Model:

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET
 
 from cogs.common import transformers
-from cogs.common.member_defaults import choose_defaults
+from cogs.common.member_defaults import choose_defaults, fetch_editor
 from cogs.common.submission import accepted, send_note
 from cogs.common.submission_notes import format_ignored
 from cogs.context import Interaction
@@ -19,14 +19,16 @@ from generation.policy.defaults import Wishes
 from generation.requests.style import Style
 
 
-async def read_typed(interaction: Interaction, prompt: str, options: dict[str, Any]) -> Typed:
+async def read_typed(interaction: Interaction, prompt: str, options: dict[str, Any], *, edits: bool = False) -> Typed:
     """Return what was typed where a picture is started from, with the flags in the prompt.
 
-    `options`: None for those left out. Raise `InvalidRequestError`.
+    `options`: None for those left out; `edits`: the model has to edit by instruction. Raise `InvalidRequestError`.
     """
     notes: tuple[str, ...] = ()
     if "--" in prompt or "\u2014" in prompt:
         prompt, options, notes = await join_flags(interaction, prompt, options)
+    if edits:
+        options = options | {"model": await fetch_editor(interaction, options.get("model"))}
     return await fill_in(interaction, prompt, options | {"has_picture": True}, notes=notes)
 
 

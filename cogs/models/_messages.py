@@ -147,6 +147,8 @@ def _list_abilities(model: Model) -> Iterator[str]:
         yield _("made for inpainting")
     if model.max_clip_skip > 1:
         yield _("clip skip up to {most}", most=model.max_clip_skip)
+    if most := model.info.max_references:
+        yield ngettext("edits {number} picture by instruction", "edits up to {number} pictures by instruction", most)
     if number := len(model.controls):
         yield ngettext("{number} ControlNet", "{number} ControlNets", number)
     if number := sum(fits(model, each) for each in model.loras):

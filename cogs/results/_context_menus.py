@@ -11,8 +11,8 @@ from cogs.common.components import list_custom_ids
 from cogs.common.custom_ids import find_job_id
 from cogs.common.errors import NoPictureInMessageError, PictureNumberError, SeveralPicturesError
 from cogs.common.forms import Answers, Attached, Field, Form
-from cogs.common.lookups import fetch_image_to_change, fetch_job
-from cogs.common.member_defaults import fetch_default_model
+from cogs.common.lookups import Found, fetch_image_to_change, fetch_job
+from cogs.common.member_defaults import fetch_default_model, fetch_editor
 from cogs.common.message_images import find_pictures
 from cogs.common.messages import Action
 from cogs.common.modals import open_form
@@ -25,6 +25,7 @@ from cogs.imagine import (
     DEFAULT_STRENGTH,
     Guide,
     fill_in,
+    submit_edit,
     submit_from_image,
     submit_guided,
     submit_upscale,
@@ -33,19 +34,24 @@ from cogs.imagine import (
 from cogs.recipe import show_file, show_recipe
 from cogs.results._buttons import submit_enlargement
 from cogs.results._form_fields import (
+    EDIT,
     NUMBER,
     PROMPT,
     STRENGTH,
+    USE,
     build_number_field,
     build_prompt_field,
     build_strength_field,
+    build_use_field,
     list_network_fields,
     list_networks,
     parse_number,
 )
 from generation.jobs.derive_edits import guide_by_image, replace_prompt, start_from_image
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job
-from generation.requests.errors import NoControlError
+from generation.models.catalog import Model
+from generation.models.editing import list_editors
+from generation.requests.errors import NoControlError, NoEditorError
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest
 from generation.requests.unfetched import NO_FILE
@@ -65,13 +71,18 @@ async def use_as_start(interaction: Interaction, message: discord.Message) -> No
         subject = job.id
         if len(job.images) > 1:
             fields.append(build_number_field(len(job.images)))
+    if (editor := await _find_editor(interaction, job)) is not None:
+        fields.insert(0, build_use_field(editor))
     form = Form(action=Action.START, subject=subject, title=_("Start from this picture"), fields=tuple(fields))
     await open_form(interaction, form)
 
 
 async def send_start(interaction: Interaction, subject: str, answers: Answers) -> None:
-    strength = parse_number(answers.texts.get(STRENGTH, ""), name=Phrase("Strength"))
     prompt = clean_typed_prompt(answers.texts.get(PROMPT))
+    if answers.texts.get(USE) == EDIT:
+        await _send_edit(interaction, subject, prompt, answers.texts.get(NUMBER, "1"))
+        return
+    strength = parse_number(answers.texts.get(STRENGTH, ""), name=Phrase("Strength"))
     if len(subject) != JOB_ID_LENGTH:
         file = await _take(interaction, subject)
         typed = await fill_in(interaction, prompt, {"has_picture": True})
@@ -83,6 +94,31 @@ async def send_start(interaction: Interaction, subject: str, answers: Answers) -
     model = interaction.client.services.generation.catalog.get(spec.model)
     request = GenerationRequest(spec=replace_prompt(spec, model, prompt), parent=image.id)
     await acknowledge_and_submit(interaction, request.shown_like(job.request))
+
+
+async def _send_edit(interaction: Interaction, subject: str, prompt: str, number: str) -> None:
+    picture: Found | Attached
+    job = None
+    if len(subject) == JOB_ID_LENGTH:
+        job = await fetch_job(interaction, subject)
+        picture = Found(job, _choose_image(job, number))
+    else:
+        picture = await _take(interaction, subject)
+    editor = await _find_editor(interaction, job)
+    if editor is None:
+        raise NoEditorError
+    typed = await fill_in(interaction, prompt, {"has_picture": True, "model": editor})
+    await tell_notes(interaction, typed, await submit_edit(interaction, typed, [picture]))
+
+
+async def _find_editor(interaction: Interaction, job: Job | None) -> Model | None:
+    """Return the model that edits a picture: the one that painted it, if it can, else the one that edits here."""
+    models = interaction.client.services.generation.catalog.models
+    painter = next((each for each in list_editors(models) if job and each.name == job.request.spec.model), None)
+    try:
+        return painter or await fetch_editor(interaction)
+    except NoEditorError:
+        return None
 
 
 @app_commands.context_menu(name="Use as guide")

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from cogs.common.errors import NotANumberError, NotAWholeNumberError
 from cogs.common.forms import Choice, Text
+from cogs.common.message_limits import MAX_OPTION, cut_text
 from cogs.i18n.gettext import N_, _, format_number
 from generation.models.catalog import Model
 from generation.requests.ranges import MAX_SHOWN_CHARS
 
 PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, NUMBER = "prompt", "negative", "guidance", "seed", "strength", "number"
 NETWORK, NETWORK_2 = "network", "network2"
+USE, REPAINT, EDIT = "use", "repaint", "edit"
 _MAX_CHOICES = 10
 """A choice in a form has two to ten."""
 MAX_WRITTEN_CHARS = 4000
@@ -42,6 +44,18 @@ def build_strength_field(now: float | None) -> Choice:
     if now is None:
         choices = ((_("Paint a new picture"), NONE), *choices)
     return Choice(key=STRENGTH, label=label, choices=choices, value=NONE if now is None else repr(now))
+
+
+def build_use_field(editor: Model) -> Choice:
+    """Return what becomes of a picture: painted over, or edited by a model that can."""
+    edited = _("Edit it as the prompt says, with “{model}”", model=editor.name)
+    return Choice(
+        key=USE,
+        label=_("What becomes of the picture"),
+        hint=_("What is edited needs no answer to how much may change."),
+        choices=((_("Paint over it"), REPAINT), (cut_text(edited, MAX_OPTION), EDIT)),
+        value=REPAINT,
+    )
 
 
 def build_guidance_field(now: float) -> Choice:

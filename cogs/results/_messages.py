@@ -81,6 +81,7 @@ TITLES = {
     JobKind.ZOOMED: N_("**Zoomed out**"),
     JobKind.DETAILED: N_("**Enlarged 2× with new detail**"),
     JobKind.COMPARED: N_("**Comparison**"),
+    JobKind.EDITED: N_("**Edited**"),
 }
 
 

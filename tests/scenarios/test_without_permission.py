@@ -14,7 +14,20 @@ from tests.scenarios.bot_harness import LivingBot, People
 from tests.scenarios.every_command import answer_to, filled, registered, rows
 
 FOR_EVERYBODY = {
-    *("about", "cancel", "compare", "control", "help", "history", "imagine", "img2img", "inpaint", "loras", "models"),
+    *(
+        "about",
+        "cancel",
+        "compare",
+        "control",
+        "edit",
+        "help",
+        "history",
+        "imagine",
+        "img2img",
+        "inpaint",
+        "loras",
+        "models",
+    ),
     *("me show", "me set", "me reset"),
     *("privacy", "queue", "recipe", "reproduce", "style list", "defaults list", "list show", "upscale", "usage"),
     *("token create", "token list", "token revoke"),
