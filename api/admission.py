@@ -114,7 +114,7 @@ async def submit(context: ApiContext, caller: Caller, asked: Asked, finish: Fini
         return await _submit(context, found, asked.apply_edits(build_request(typed)))
     async with hold_loans(Loans(context.rooms.generation.files)) as loans:
         request, attached = await finish(typed, loans)
-        return await _submit(context, found, request, attached)
+        return await _submit(context, found, asked.apply_edits(request), attached)
 
 
 async def submit_request(

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from api.a1111.routes import A1111
+from api.a1111.routes import A1111, CONTROLNET
 from api.context import ApiContext
 from api.dialect import Dialect
 from api.errors import MethodError, UnknownPathError, UnreadableBodyError
@@ -22,7 +22,7 @@ from generation import metrics
 from generation.errors import AtelierError
 
 log = logging.getLogger(__name__)
-DIALECTS: tuple[Dialect, ...] = (OPENAI, A1111, JOBS)
+DIALECTS: tuple[Dialect, ...] = (OPENAI, A1111, CONTROLNET, JOBS)
 OPENAPI = "/openapi.json"
 _MAX_REASON = 200
 

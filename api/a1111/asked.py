@@ -71,7 +71,7 @@ def require_supported(body: PaintBody) -> None:
     if body.script_name not in _NOTHING:
         raise NotSupportedError(name="script_name", value=body.script_name, remedy=LEAVE_OUT)
     for name, script in (body.alwayson_scripts or {}).items():
-        if _is_active(script):
+        if name.lower() != "controlnet" and _is_active(script):
             raise NotSupportedError(name="alwayson_scripts", value=name[:60], remedy=LEAVE_OUT)
     if isinstance(body, ImageBody) and body.inpainting_mask_invert:
         raise NotSupportedError(name="inpainting_mask_invert", value=1, remedy="Send the mask inverted.")

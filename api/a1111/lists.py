@@ -116,9 +116,10 @@ async def set_options(request: Request, options: dict[str, Any]) -> None:
 
 
 @router.get("/scripts")
-async def list_scripts() -> dict[str, list[str]]:
-    """Name the scripts: there are none."""
-    return {"txt2img": [], "img2img": []}
+async def list_scripts(request: Request) -> dict[str, list[str]]:
+    """Name the scripts: ControlNet, where one fits the model in use."""
+    there = ["controlnet"] if (await find_model(request)).controls else []
+    return {"txt2img": there, "img2img": there}
 
 
 @router.get("/prompt-styles")

@@ -10,10 +10,13 @@ from fastapi import APIRouter, Request
 from api.a1111 import lists
 from api.a1111.answers import build_painted, build_progress, encode
 from api.a1111.asked import list_ignored, read_asked, read_parameters
+from api.a1111.controls import read_controls
+from api.a1111.controls import router as controls
 from api.a1111.pictures import describe_settings, read_enlargement, read_start
 from api.a1111.schemas import Extra, ExtraBody, ImageBody, InfoBody, PaintBody, Painted, PngInfo, Progress, TextBody
 from api.a1111.sessions import get_session
 from api.admission import Accepted, Asked, Finish, fetch_context, submit
+from api.controls import Followed, follow_pictures
 from api.dialect import Dialect, get_caller, get_context
 from api.errors import ErrorReply
 from api.pictures import Picture, read_pictures
@@ -27,13 +30,14 @@ router.include_router(lists.router)
 @router.post("/txt2img")
 async def paint_from_words(request: Request, body: TextBody) -> Painted:
     """Paint pictures from words, and answer with them when they are done."""
-    return await _paint(request, body)
+    return await _paint(request, body, None, read_controls(body))
 
 
 @router.post("/img2img")
 async def paint_from_picture(request: Request, body: ImageBody) -> Painted:
     """Paint from a picture; with a mask, only where it is white."""
-    return await _paint(request, body, read_start(get_context(request), get_caller(request), body))
+    start = read_start(get_context(request), get_caller(request), body)
+    return await _paint(request, body, start, read_controls(body, body.init_images[0] if body.init_images else None))
 
 
 @router.post("/extra-single-image")
@@ -53,7 +57,8 @@ async def read_info(request: Request, body: InfoBody) -> PngInfo:
     return PngInfo(info=text, items={"parameters": text} if text else {}, parameters=values)
 
 
-async def _paint(request: Request, body: PaintBody, finish: Finish | None = None) -> Painted:
+async def _paint(request: Request, body: PaintBody, start: Finish | None, followed: list[Followed]) -> Painted:
+    finish = follow_pictures(get_context(request), get_caller(request).owner, followed, start)
     parameters, ignored = read_parameters(body), list_ignored(body)
     accepted, pictures = await _wait_for(request, read_asked(body, get_session(request)), finish)
     return build_painted(accepted, pictures, parameters, ignored)
@@ -87,7 +92,7 @@ def write_error(reply: ErrorReply) -> Mapping[str, Any]:
     return {"error": reply.code, "detail": reply.message, "body": "", "errors": reply.message}
 
 
-_LARGE = ("/img2img", "/extra-single-image", "/png-info")
+_LARGE = ("/txt2img", "/img2img", "/extra-single-image", "/png-info")
 A1111 = Dialect(
     name="a1111",
     prefix="/sdapi/v1",
@@ -96,3 +101,5 @@ A1111 = Dialect(
     challenge="Basic",
     large_bodies=dict.fromkeys(_LARGE, MAX_JSON_BYTES),
 )
+CONTROLNET = Dialect(name="a1111", prefix="/controlnet", router=controls, write_error=write_error, challenge="Basic")
+"""Of the ControlNet extension: clients ask it what there is."""

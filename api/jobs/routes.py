@@ -13,14 +13,16 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from api.admission import Accepted, Asked, Finish, submit, submit_request
+from api.controls import Followed, follow_pictures
 from api.dialect import Dialect, get_caller, get_context, require_key
 from api.errors import BeforeError, ErrorReply, NotDoneError, PictureHiddenError, StartError
 from api.jobs.events import follow
-from api.jobs.schemas import JobBody, JobList, JobState, KeyState, Recipes, Start
+from api.jobs.schemas import ControlBody, JobBody, JobList, JobState, KeyState, Recipes, Start
 from api.jobs.views import build_state, fetch_state
 from api.keys import Caller
 from api.pictures import fetch_own_job, list_shown, read_picture
 from api.uploads import MAX_JSON_BYTES, read_base64, start_from
+from generation.admission.guide import Guide
 from generation.admission.typed import Typed, build_request
 from generation.errors import UnknownJobError
 from generation.images.colours import Reading
@@ -41,9 +43,17 @@ PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 async def submit_job(request: Request, body: JobBody) -> JobState:
     """Have it accepted. The answer does not wait for the pictures."""
     context, caller = get_context(request), get_caller(request)
-    asked = Asked(**body.model_dump(exclude={"start"}))
-    finish = None if body.start is None else await _read_start(request, caller, body.start)
+    asked = Asked(**body.model_dump(exclude={"start", "control"}))
+    start = None if body.start is None else await _read_start(request, caller, body.start)
+    finish = follow_pictures(context, caller.owner, [_read_control(each) for each in body.control], start)
     return await _show_accepted(request, await submit(context, caller, asked, finish))
+
+
+def _read_control(body: ControlBody) -> Followed:
+    guide = Guide(
+        network=body.net, preparation=body.preprocessor, strength=body.strength, begin=body.begin, end=body.end
+    )
+    return Followed(picture=read_base64(body.picture), guide=guide)
 
 
 async def _read_start(request: Request, caller: Caller, start: Start) -> Finish:

@@ -21,6 +21,21 @@ class Start(BaseModel):
     strength: float = 0.6
 
 
+class ControlBody(BaseModel):
+    """A picture to follow, as in `/control`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    picture: str
+    """Base64 of a PNG, JPEG or WebP."""
+    net: str | None = Field(None, max_length=200)
+    preprocessor: str | None = Field(None, max_length=20)
+    """`none`, `canny`, `lineart`, `softedge`, `invert`; `map:pose` and the like for a Union."""
+    strength: float = 1.0
+    begin: float = 0.0
+    end: float = 1.0
+
+
 class JobBody(BaseModel):
     """What is to be painted. What is left out comes from the defaults of the member, the server and the model."""
 
@@ -39,6 +54,7 @@ class JobBody(BaseModel):
     lora: str | None = Field(None, max_length=500)
     clip_skip: int | None = None
     start: Start | None = None
+    control: list[ControlBody] = []
 
 
 class ImageState(BaseModel):

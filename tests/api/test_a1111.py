@@ -128,8 +128,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"styles": ["Old film"]}, "`styles` cannot be “Old film” here. Write the words into the prompt."),
     ({"script_name": "X/Y/Z plot"}, "`script_name` cannot be “X/Y/Z plot” here. Leave it out."),
     (
-        {"alwayson_scripts": {"ControlNet": {"args": [{"model": "canny"}]}}},
-        "`alwayson_scripts` cannot be “ControlNet” here. Leave it out.",
+        {"alwayson_scripts": {"ADetailer": {"args": [{"ad_model": "face"}]}}},
+        "`alwayson_scripts` cannot be “ADetailer” here. Leave it out.",
     ),
     ({"enable_hr": True, "hr_resize_x": 1024}, "`hr_resize_x` cannot be “1024” here. Use hr_scale alone."),
 ]
