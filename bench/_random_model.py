@@ -16,7 +16,13 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from tests.generation.engine.toy import NUM_LETTER_WORDS, make_scheduler, make_tokenizer, save_toy, save_toy_xl
-from tests.generation.engine.toy_flow import save_toy_flux, save_toy_klein, save_toy_zimage
+from tests.generation.engine.toy_flow import (
+    save_toy_chroma,
+    save_toy_flux,
+    save_toy_klein,
+    save_toy_sd3,
+    save_toy_zimage,
+)
 from tests.generation.engine.toy_qwen import save_toy_qwenimage
 
 _BLOCKS = {
@@ -33,6 +39,8 @@ _TOYS: dict[str, Callable[..., Path]] = {
     "klein": save_toy_klein,
     "qwenimage": save_toy_qwenimage,
     "flux": save_toy_flux,
+    "chroma": save_toy_chroma,
+    "sd3": save_toy_sd3,
 }
 
 

@@ -62,8 +62,12 @@ class Reader(Protocol):
 class T5Text:
     """A tokenizer and the encoder of a T5, which reads a prompt as it stands."""
 
-    def __init__(self, folder: ModelFolder, device: Device, *, part: str, max_tokens: int) -> None:
+    def __init__(
+        self, folder: ModelFolder, device: Device, *, part: str, max_tokens: int, sees_padding: bool = True
+    ) -> None:
+        """`sees_padding`: whether words see what fills up their length, as they do in most pipelines."""
         self.max_tokens = max_tokens
+        self._sees_padding = sees_padding
         self._tokenizer = folder.t5_tokenizer(part.replace("text_encoder", "tokenizer"))
         self.encoder = folder.language_text(T5EncoderModel, part, device)
         self._device = device
@@ -80,8 +84,15 @@ class T5Text:
         """Return the last state (1, `max_tokens`, width) of a prompt, always at the full length, padding and all."""
         padding = [self._tokenizer.pad_token_id] * (self.max_tokens - len(ids))
         there = torch.tensor([[*ids, *padding]], device=self._device.torch_device)
-        state: Tensor = self.encoder(input_ids=there).last_hidden_state
+        mask = None if self._sees_padding else (torch.arange(self.max_tokens, device=there.device) < len(ids))[None]
+        state: Tensor = self.encoder(input_ids=there, attention_mask=mask).last_hidden_state
         return state
+
+
+def read_clip(tokenizer: Any, encoder: Any, prompt: str) -> tuple[int, ...]:
+    """Return the tokens of a prompt for a CLIP beside another encoder, padded; that one reads the end of a long one."""
+    length = encoder.config.max_position_embeddings
+    return tuple(tokenizer(prompt, padding="max_length", max_length=length, truncation=True).input_ids)
 
 
 class LanguageText:

@@ -129,6 +129,7 @@ class FlowSampling(Sampling):
     """The sampler of one image of a model trained by flow matching: noise is mixed in along a straight line.
 
     `mu`: the shift of a schedule that depends on the picture's size (`use_dynamic_shifting`); others ignore it.
+    `plans_sigmas`: its noise is planned evenly before the shift; else as the scheduler was trained.
     """
 
     def __init__(
@@ -137,10 +138,11 @@ class FlowSampling(Sampling):
         config: Mapping[str, Any],
         *,
         mu: float,
+        plans_sigmas: bool = True,
         strength: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
-        self._mu = mu
+        self._mu, self._plans_sigmas = mu, plans_sigmas
         super().__init__(spec, config, strength=strength, generator=generator)
 
     @property
@@ -163,8 +165,11 @@ class FlowSampling(Sampling):
         if spec.steps == 1:  # it is the first step and the last one: stretched to an end, it would be no number
             config = {**config, "shift_terminal": None}
         scheduler = build_flow_scheduler(spec.sampler, config)
-        sigmas = torch.linspace(1.0, 1 / spec.steps, spec.steps).tolist()
-        scheduler.set_timesteps(sigmas=sigmas, mu=self._mu, device="cpu")
+        if self._plans_sigmas:
+            sigmas = torch.linspace(1.0, 1 / spec.steps, spec.steps).tolist()
+            scheduler.set_timesteps(sigmas=sigmas, mu=self._mu, device="cpu")
+        else:
+            scheduler.set_timesteps(spec.steps, mu=self._mu, device="cpu")
         return scheduler
 
     def _sigma(self, index: int) -> Tensor:

@@ -91,6 +91,8 @@ def guess_defaults(family: str, sources: Sequence[Source], *, predicts_v: bool =
     """Return the defaults of a model. The first source that names a kind decides; `notes` is text of its author."""
     kinds = _FLOW_KINDS if FAMILIES[family].is_flow else _KINDS
     kind = _guess_kind(sources, kinds)
+    if family == "sd3large" and kind.overrides.steps == _FLOW_KINDS["Turbo"].steps:
+        kind = replace(kind, overrides=msgspec.structs.replace(kind.overrides, steps=_KINDS["Turbo"].steps))
     if FAMILIES[family].defaults.embeds_guidance:  # distilled once more, such a model still reads its number
         kind = replace(kind, overrides=msgspec.structs.replace(kind.overrides, guidance=None))
     parts = [kind, *([_guess_size(sources)] if family == "sd" else [])]

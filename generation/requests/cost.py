@@ -81,6 +81,9 @@ WORK: Mapping[str, Work] = {
     "klein": Work(4.0406, 8.2228, 0.4010, text=4.8),
     "klein9b": Work(9.1331, 18.4813, 0.6844, text=9.0),
     "flux": Work(8.4816, 17.3729, 0.9143, text=6.1),
+    "chroma": Work(8.7117, 17.3729, 0.9143, text=6.03),
+    "sd3": Work(0.5733, 2.1709, 0.2967, text=3.12),
+    "sd3large": Work(2.258, 7.191, 0.4826, text=3.12),
     "zimage": Work(1.3618, 14.5505, 0.6416, Work(0.7809, 9.3443, 0.3810), text=4.8),
     "qwenimage": Work(2.2010, 17.5653, 0.9624, text=1.83, decode=3.636, encode=2.301),
 }

@@ -14,7 +14,13 @@ from generation.images.codec import read_png_text
 from generation.jobs.job import Status
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.toy import save_toy, save_toy_xl
-from tests.generation.engine.toy_flow import save_toy_flux, save_toy_klein, save_toy_zimage
+from tests.generation.engine.toy_flow import (
+    save_toy_chroma,
+    save_toy_flux,
+    save_toy_klein,
+    save_toy_sd3,
+    save_toy_zimage,
+)
 from tests.generation.engine.toy_flow_lora import AUTHORS, write_flow_lora
 from tests.generation.engine.toy_qwen import save_toy_qwenimage
 from tests.generation.engine.trial_here import require_fitting_here, require_loadable_here
@@ -29,13 +35,15 @@ TOYS: dict[str, Callable[[Path], Path]] = {
     "kleintoy": save_toy_klein,
     "fluxtoy": save_toy_flux,
     "qwenimagetoy": save_toy_qwenimage,
+    "chromatoy": save_toy_chroma,
+    "sd3toy": save_toy_sd3,
 }
 OTHER = dict(zip(TOYS, [*list(TOYS)[1:], "sdtoy"], strict=True))
 CHOICES = {"steps": 2, "size": "64x64", "seed": 7}
 WORDS = "[a:the:0.5] (harbour:1.2)"
 LORAS = {"zimagetoy": "inkzimage", "kleintoy": "inkklein", "qwenimagetoy": "inkqwenimage"}
 """A LoRA for some that are trained by flow matching, under its authors' names."""
-LITERAL = {"zimagetoy", "kleintoy", "fluxtoy", "qwenimagetoy"}
+LITERAL = TOYS.keys() - {"sdtoy", "sdxltoy"}
 """Those that paint weights of words as they stand."""
 
 

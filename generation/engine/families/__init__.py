@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 
 from generation.engine.devices import Device
 from generation.engine.families.base import Family
+from generation.engine.families.chroma import Chroma
 from generation.engine.families.flux import Flux
 from generation.engine.families.klein import Klein
 from generation.engine.families.qwenimage import QwenImage
 from generation.engine.families.sd import StableDiffusion
+from generation.engine.families.sd3 import StableDiffusion3
 from generation.engine.families.sdxl import StableDiffusionXL
 from generation.engine.families.zimage import ZImage
 from generation.engine.model_folder import ModelFolder
@@ -27,4 +29,7 @@ FAMILIES: Mapping[str, Callable[[Model, ModelFolder, Device, EngineSettings], Fa
     "klein9b": Klein,
     "qwenimage": QwenImage,
     "flux": Flux,
+    "chroma": Chroma,
+    "sd3": StableDiffusion3,
+    "sd3large": StableDiffusion3,
 }

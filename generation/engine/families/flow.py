@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,10 +23,36 @@ from generation.requests.prompt_addons import Adapter
 from generation.requests.spec import ImageSpec
 
 
+@dataclass(frozen=True, slots=True)
+class PaddedWords:
+    """The tokens of one image's prompts, `[negative,] positive`; all are padded to one length."""
+
+    read: tuple[Read, ...]
+    length: int
+
+    @property
+    def key(self) -> int:
+        """The length that every row has."""
+        return self.length
+
+    @property
+    def dropped(self) -> str:
+        return self.read[-1].dropped
+
+
+@dataclass(frozen=True, slots=True)
+class ClipWords(PaddedWords):
+    """The same, with those for each CLIP beside."""
+
+    clip: tuple[tuple[tuple[int, ...], ...], ...]
+
+
 class Flow(WithVae, ABC):
     """The part of a `Family` that all of them share. Its subclass sets what is declared here."""
 
     takes_mask = False
+    plans_sigmas = True
+    """Whether its pipeline plans the noise of each step; else the scheduler does."""
     scheduler_config: Mapping[str, Any]
     _device: Device
     _text: Reader
@@ -69,7 +96,8 @@ class Flow(WithVae, ABC):
         generator: torch.Generator | None = None,
     ) -> FlowSampling:
         mu = self.compute_mu(spec, size_px)
-        return FlowSampling(spec, self.scheduler_config, mu=mu, strength=strength, generator=generator)
+        options: dict[str, Any] = {"mu": mu, "strength": strength, "generator": generator}
+        return FlowSampling(spec, self.scheduler_config, plans_sigmas=self.plans_sigmas, **options)
 
     def edit(self, spec: ImageSpec, words: Any, seen: Sequence[Seen]) -> Conditioning:
         """Condition on the words, and on the latents of each picture: all rows of an image see the same."""

@@ -7,7 +7,6 @@ always read at their full length, so nothing but the picture's size decides who 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,10 +17,10 @@ from torch import Tensor
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.families.base import Conditioning, guide_rows
-from generation.engine.families.flow import Flow, shift_by_size
+from generation.engine.families.flow import ClipWords, Flow, shift_by_size
 from generation.engine.families.packing import PATCH, number_cells, pack, unpack
 from generation.engine.families.sd import PromptCache
-from generation.engine.language_text import Read, T5Text
+from generation.engine.language_text import T5Text, read_clip
 from generation.engine.model_folder import ModelFolder
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
@@ -30,24 +29,6 @@ from generation.workers.engine_settings import EngineSettings
 _AXES = 3
 """Of a token's place: one that is not used, row, column. Those of words are all nought."""
 _MAX_TOKENS, _MAX_TOKENS_OF_SCHNELL = 512, 256
-
-
-@dataclass(frozen=True, slots=True)
-class FluxWords:
-    """The tokens of one image's prompts, `[negative,] positive`, for T5 and for CLIP."""
-
-    read: tuple[Read, ...]
-    clip: tuple[tuple[int, ...], ...]
-    length: int
-
-    @property
-    def key(self) -> int:
-        """The length that every row has."""
-        return self.length
-
-    @property
-    def dropped(self) -> str:
-        return self.read[-1].dropped
 
 
 class Flux(Flow):
@@ -74,13 +55,13 @@ class Flux(Flow):
     def text_encoders(self) -> Mapping[str, Any]:
         return {"text_encoder": self._clip, "text_encoder_2": self._text.encoder}
 
-    def tokenize(self, spec: ImageSpec) -> FluxWords:
-        clip = tuple(self._read_clip(prompt) for prompt in self._list_prompts(spec))
-        return FluxWords(self._read(spec), clip, self._text.max_tokens)
+    def tokenize(self, spec: ImageSpec) -> ClipWords:
+        clip = tuple(read_clip(self._tokenizer, self._clip, prompt) for prompt in self._list_prompts(spec))
+        return ClipWords(self._read(spec), self._text.max_tokens, (clip,))
 
-    def condition(self, spec: ImageSpec, words: FluxWords) -> Conditioning:
+    def condition(self, spec: ImageSpec, words: ClipWords) -> Conditioning:
         texts = [self._cache.get(each.ids, partial(self._text.encode, each.ids)) for each in words.read]
-        sums = [self._sums.get(ids, partial(self._sum_up, ids)) for ids in words.clip]
+        sums = [self._sums.get(ids, partial(self._sum_up, ids)) for ids in words.clip[0]]
         rows = {"encoder_hidden_states": torch.cat(texts), "pooled_projections": torch.cat(sums)}
         if not self._embeds_guidance:
             return rows
@@ -115,10 +96,6 @@ class Flux(Flow):
     def _find_max_tokens(self) -> int:
         """Return how many tokens are read of a prompt: schnell, told by its fixed schedule, was trained with fewer."""
         return _MAX_TOKENS if self.scheduler_config.get("use_dynamic_shifting") else _MAX_TOKENS_OF_SCHNELL
-
-    def _read_clip(self, prompt: str) -> tuple[int, ...]:
-        length = self._clip.config.max_position_embeddings
-        return tuple(self._tokenizer(prompt, padding="max_length", max_length=length, truncation=True).input_ids)
 
     def _sum_up(self, ids: tuple[int, ...]) -> Tensor:
         """Return CLIP's sum of a prompt, (1, width)."""

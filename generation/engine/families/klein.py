@@ -7,7 +7,6 @@ forward. Pictures to edit are tokens behind the picture's own, each at a time of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,10 +18,10 @@ from torch import Tensor
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.families.base import Conditioning, guide_rows, list_references
-from generation.engine.families.flow import Flow
+from generation.engine.families.flow import Flow, PaddedWords
 from generation.engine.families.packing import PATCH, fold, lay_tokens, list_tokens, number_cells, number_places, unfold
 from generation.engine.families.sd import PromptCache
-from generation.engine.language_text import ASKING, MAX_TOKENS, LanguageText, Read
+from generation.engine.language_text import ASKING, MAX_TOKENS, LanguageText
 from generation.engine.model_folder import ModelFolder
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
@@ -35,22 +34,6 @@ _AXES = 4
 """Of a token's place: time, row, column, place in the text."""
 _BETWEEN = 10
 """Times between one picture and the next that is edited."""
-
-
-@dataclass(frozen=True, slots=True)
-class PaddedWords:
-    """The tokens of one image's prompts, `[negative,] positive`; all are padded to one length."""
-
-    read: tuple[Read, ...]
-
-    @property
-    def key(self) -> int:
-        """The length that every row has."""
-        return MAX_TOKENS
-
-    @property
-    def dropped(self) -> str:
-        return self.read[-1].dropped
 
 
 class Klein(Flow):
@@ -72,7 +55,7 @@ class Klein(Flow):
         return super().pixels_per_latent * PATCH
 
     def tokenize(self, spec: ImageSpec) -> PaddedWords:
-        return PaddedWords(self._read(spec))
+        return PaddedWords(self._read(spec), MAX_TOKENS)
 
     def condition(self, spec: ImageSpec, words: PaddedWords) -> Conditioning:
         rows = [self._cache.get(each.ids, partial(self._encode, each.ids)) for each in words.read]

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import (
+    ChromaPipeline,
     FlowMatchEulerDiscreteScheduler,
     FlowMatchLCMScheduler,
     Flux2KleinPipeline,
     FluxPipeline,
     QwenImagePipeline,
+    StableDiffusion3Pipeline,
     ZImagePipeline,
 )
 from msgspec import UNSET
@@ -29,7 +31,14 @@ from generation.requests.edits import Hires, Margins, Variation
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, a_start, an_order, as_array, ends, paint, run
-from tests.generation.engine.toy_flow import save_toy_flux, save_toy_klein, save_toy_zimage, toy_flow_model
+from tests.generation.engine.toy_flow import (
+    save_toy_chroma,
+    save_toy_flux,
+    save_toy_klein,
+    save_toy_sd3,
+    save_toy_zimage,
+    toy_flow_model,
+)
 from tests.generation.engine.toy_qwen import save_toy_qwenimage
 
 TOYS: dict[str, Callable[[Path], Path]] = {
@@ -37,23 +46,33 @@ TOYS: dict[str, Callable[[Path], Path]] = {
     "klein": save_toy_klein,
     "qwenimage": save_toy_qwenimage,
     "flux": save_toy_flux,
+    "chroma": save_toy_chroma,
+    "sd3": save_toy_sd3,
 }
+ELSEWHERE = {"chroma", "sd3"}
+"""Those with a short form of this in the file where they are beside their stock pipelines."""
 STOCK: dict[str, Any] = {
     "zimage": ZImagePipeline,
     "klein": Flux2KleinPipeline,
     "qwenimage": QwenImagePipeline,
     "flux": FluxPipeline,
+    "chroma": ChromaPipeline,
+    "sd3": StableDiffusion3Pipeline,
 }
 UNGUIDED: dict[str, Any] = {
     "zimage": {"guidance_scale": 0},
     "klein": {"guidance_scale": 1},
     "qwenimage": {"true_cfg_scale": 1},
     "flux": {"guidance_scale": 1},
+    "chroma": {"guidance_scale": 1},
+    "sd3": {"guidance_scale": 1},
 }
 LONG = "a harbour in the fog, evening light over the water, and a small red boat"
 
 
-@pytest.fixture(scope="module", params=TOYS)
+@pytest.fixture(
+    scope="module", params=[pytest.param(each, marks=[pytest.mark.long] * (each in ELSEWHERE)) for each in TOYS]
+)
 def family(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

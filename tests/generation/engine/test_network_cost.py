@@ -27,7 +27,7 @@ from generation.models.catalog import Model
 from generation.requests.cost import STANDARD_OPERATIONS, WORK
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order
-from tests.generation.engine.toy import save_toy_xl, toy_model
+from tests.generation.engine.toy import SECOND_WIDTH, WIDTH, save_toy_xl, toy_model
 
 SIXTY_TOKENS = "a harbour " * 7
 """By the toys' word lists, which have letters. A language model reads a few more around it."""
@@ -76,6 +76,28 @@ _QWEN_VL = Qwen2_5_VLTextConfig(
     num_key_value_heads=4,
     attn_implementation="sdpa",
 )
+SD3: dict[str, Any] = {
+    "num_layers": 24,
+    "num_attention_heads": 24,
+    "caption_projection_dim": 1536,
+    "pos_embed_max_size": 384,
+    "dual_attention_layers": tuple(range(13)),
+    "qk_norm": "rms_norm",
+}
+SD3_LARGE: dict[str, Any] = {
+    "num_layers": 38,
+    "num_attention_heads": 38,
+    "caption_projection_dim": 2432,
+    "pos_embed_max_size": 192,
+    "qk_norm": "rms_norm",
+}
+_OF_SD3: dict[str, Any] = {
+    "AutoencoderKL": _KL_16,
+    f"CLIPTextModelWithProjection {WIDTH}": CLIPTextConfig(**_CLIP_L.to_dict() | {"projection_dim": 768}),
+    f"CLIPTextModelWithProjection {SECOND_WIDTH}": _CLIP_G,
+    "T5EncoderModel": _T5_XXL,
+}
+"""Its two CLIP, which are of one class, by their widths in the toy."""
 FULL_SIZE: Mapping[str, Mapping[str, Any]] = {
     "sd": {"UNet2DConditionModel": STABLE_DIFFUSION, "AutoencoderKL": _KL_4, "CLIPTextModel": _CLIP_L},
     "sdxl": {
@@ -100,6 +122,13 @@ FULL_SIZE: Mapping[str, Mapping[str, Any]] = {
         "CLIPTextModel": _CLIP_L,
         "T5EncoderModel": _T5_XXL,
     },
+    "chroma": {
+        "ChromaTransformer2DModel": {},  # its own settings are those of the 8.9 B model
+        "AutoencoderKL": _KL_16,
+        "T5EncoderModel": _T5_XXL,
+    },
+    "sd3": {"SD3Transformer2DModel": SD3, **_OF_SD3},
+    "sd3large": {"SD3Transformer2DModel": SD3_LARGE, **_OF_SD3},
     "klein": {"Flux2Transformer2DModel": KLEIN, "AutoencoderKLFlux2": {}, "Qwen3Model": _QWEN},
     "klein9b": {"Flux2Transformer2DModel": KLEIN_9B, "AutoencoderKLFlux2": {}, "Qwen3Model": _QWEN_8B},
 }
@@ -126,7 +155,9 @@ def load_full_size(family: str, toy: str, folder: Path) -> tuple[Model, Family]:
     device = Device(torch.device("cpu"), torch.float32, 1)
     loaded = FAMILIES[family](model, open_model(model), device, EngineSettings())
     for network in list_networks(loaded):
-        settings = FULL_SIZE[family][type(network).__name__]
+        name = type(network).__name__
+        width = getattr(network.config, "hidden_size", 0)
+        settings = FULL_SIZE[family].get(f"{name} {width}", FULL_SIZE[family].get(name, {}))
         with torch.device("meta"):
             full = type(network)(settings) if isinstance(settings, PreTrainedConfig) else type(network)(**settings)
         network.__dict__ = full.__dict__
@@ -141,7 +172,7 @@ def load_full_size(family: str, toy: str, folder: Path) -> tuple[Model, Family]:
 )
 def test_prices_are_the_operations_counted(family: str, tmp_path: Path) -> None:
     """What is counted of a model when it is added is what the table says of the published one."""
-    toy = "klein" if family == "klein9b" else family
+    toy = {"klein9b": "klein", "sd3large": "sd3"}.get(family, family)
     counted, known = count_work(*load_full_size(family, toy, tmp_path), prompt=SIXTY_TOKENS), WORK[family]
     for side_px in (256, 512, 1536):
         assert known.of(side_px, side_px) == pytest.approx(counted.of(side_px, side_px), rel=0.01), side_px

@@ -10,11 +10,15 @@ import torch
 from diffusers import (
     AutoencoderKL,
     AutoencoderKLFlux2,
+    ChromaPipeline,
+    ChromaTransformer2DModel,
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
@@ -22,6 +26,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
+    CLIPTextModelWithProjection,
     Qwen2TokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
@@ -34,7 +39,7 @@ from transformers import (
 from generation.models.catalog import Model
 from generation.models.families import FAMILIES
 from generation.requests.defaults import Defaults
-from tests.generation.engine.toy import NUM_LETTER_WORDS, make_tokenizer
+from tests.generation.engine.toy import NUM_LETTER_WORDS, SECOND_WIDTH, WIDTH, make_tokenizer
 
 SIDE_PX = 64
 TEXT_WIDTH = 64
@@ -128,6 +133,61 @@ def save_toy_flux(folder: Path, *, seed: int = 0, vae_width: int = 8, is_schnell
             pooled_projection_dim=_POOLED,
             axes_dims_rope=(8, 12, 12),
             guidance_embeds=not is_schnell,
+        ),
+    )
+    pipeline.save_pretrained(folder / "model", safe_serialization=True)
+    return folder / "model"
+
+
+def save_toy_chroma(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
+    """Write a toy Chroma (8 pixels a latent cell, patches of 2 x 2 cells) and return its folder."""
+    torch.manual_seed(seed)
+    pipeline = ChromaPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
+        vae=_vae(vae_width),
+        text_encoder=T5EncoderModel(_t5_config()).eval(),
+        tokenizer=make_t5_tokenizer(),
+        transformer=ChromaTransformer2DModel(
+            in_channels=64,
+            num_layers=1,
+            num_single_layers=2,
+            attention_head_dim=32,
+            num_attention_heads=2,
+            joint_attention_dim=TEXT_WIDTH,
+            axes_dims_rope=(8, 12, 12),
+            approximator_num_channels=16,
+            approximator_hidden_dim=64,
+            approximator_layers=1,
+        ),
+    )
+    pipeline.save_pretrained(folder / "model", safe_serialization=True)
+    return folder / "model"
+
+
+def save_toy_sd3(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
+    """Write a toy Stable Diffusion 3.5 (8 pixels a latent cell, patches of 2 x 2 cells) and return its folder."""
+    torch.manual_seed(seed)
+    pipeline = StableDiffusion3Pipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        vae=_vae(vae_width),
+        text_encoder=CLIPTextModelWithProjection(_clip_config(WIDTH)).eval(),
+        tokenizer=make_tokenizer(folder / "letters"),
+        text_encoder_2=CLIPTextModelWithProjection(_clip_config(SECOND_WIDTH)).eval(),
+        tokenizer_2=make_tokenizer(folder / "more letters"),
+        text_encoder_3=T5EncoderModel(_t5_config()).eval(),
+        tokenizer_3=make_t5_tokenizer(),
+        transformer=SD3Transformer2DModel(
+            sample_size=32,
+            in_channels=16,
+            num_layers=2,
+            attention_head_dim=32,
+            num_attention_heads=2,
+            caption_projection_dim=64,
+            joint_attention_dim=TEXT_WIDTH,
+            pooled_projection_dim=WIDTH + SECOND_WIDTH,
+            pos_embed_max_size=48,
+            dual_attention_layers=(0,),
+            qk_norm="rms_norm",
         ),
     )
     pipeline.save_pretrained(folder / "model", safe_serialization=True)
