@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import web
 
 from discord_sandbox.clock import Clock, timestamp
+from discord_sandbox.page_view import is_playable
 from discord_sandbox.payloads import serialize_application, serialize_user
 from discord_sandbox.users import User
 from discord_sandbox.world import World
@@ -84,7 +85,7 @@ class OAuth2:
         played = self._find_person(request.cookies.get(PLAYED))
         if played is not None and request.query.get("prompt") == "none":  # Discord asks only who never agreed
             raise self._send_back(request, played)
-        people = [each for each in self._world.users.values() if not each.is_bot]
+        people = [each for each in self._world.users.values() if is_playable(self._world, each)]
         buttons = [
             f'<button name="user" value="{each.id}">{html.escape(each.display_name)}</button>' for each in people
         ]
@@ -98,7 +99,7 @@ class OAuth2:
 
     def _find_person(self, user_id: Any) -> User | None:
         user = self._world.users.get(int(user_id)) if str(user_id).isdecimal() else None
-        return None if user is None or user.is_bot else user
+        return user if user is not None and is_playable(self._world, user) else None
 
     def _send_back(self, request: web.Request, user: User | None) -> web.HTTPSeeOther:
         """Return the way back to the application, with a code of the account that agreed, if one did."""

@@ -114,3 +114,19 @@ async def test_axe_finds_nothing_on_a_phone(browser: Browser, server: Sandbox) -
         await page.keyboard.press("Escape")
         await page.get_by_role("button", name="Inspector", exact=True).click()
         assert await faults(page) == [], "the inspector"
+
+
+async def test_axe_finds_nothing_before_the_bot_is_there_and_where_one_signs_in(browser: Browser) -> None:
+    async with Sandbox(seed_world=True, openapi="") as server:
+        back = "http://127.0.0.1:9/done"
+        server.application.web_pages["Gallery"] = back
+        server.oauth2.redirect_uris.add(back)
+        page = await browser.new_page(reduced_motion="reduce")
+        query = f"client_id={server.application.id}&response_type=code&scope=identify&redirect_uri={back}"
+        await page.goto(f"{server.url}/oauth2/authorize?{query}")
+        assert await faults(page) == [], "who are you"
+        await page.goto(server.url)
+        await expect(page.get_by_text("The bot is starting")).to_be_visible()
+        await expect(page.get_by_role("link", name="Gallery")).to_have_attribute("href", back)
+        assert await faults(page) == [], "no bot"
+        await page.close()

@@ -42,7 +42,8 @@ async def test_whoever_has_a_tab_open_is_signed_in_without_a_question() -> None:
                 assert sent.status == 303 and sent.headers["Location"].startswith(f"{BACK}?state=s&code=")
                 assert await _take(server, client, sent.headers["Location"]) == who
         async with client.get(url, params=_ask(server)) as asked:
-            assert "wants to know who you are" in await asked.text()
+            page = await asked.text()
+            assert "wants to know who you are" in page and "Cleo" in page and "founder" not in page
 
 
 @pytest.mark.parametrize("said", [None, "7", "x", "-1"])
