@@ -7,8 +7,9 @@ HTTP. Discord and the programs are this process, so on few processors they slow 
 Keys: of Discord alone `alone_ack_p50_ms`, `alone_ack_p99_ms`, `alone_queued_p99_ms`, and beside the API the same as
 `beside_...`. Of both runs `over_3s`, `unanswered`, `loop_lag_p99_ms` of the bot, its memory before and after the load
 (`rss_before_mb`, `rss_after_mb`), and `bot_cpu_ms`, processor time per request of either kind. Of the API `submitted`,
-`accepted`, `refused` by name, `failed` without an answer, `submit_p50_ms`, `submit_p99_ms`, `lost` (accepted, and not
-in the database), and the `jobs` in the database. Exit status 0 if nothing was lost, failed or unanswered.
+`accepted`, `refused` by name, `failed` without an answer, `submit_p50_ms`, `submit_p99_ms`, `submit_cpu_ms` (what the
+bot spent beside the programs and not without them, per submission), `lost` (accepted, and not in the database), and the
+`jobs` in the database. Exit status 0 if nothing was lost, failed or unanswered.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import psutil
@@ -125,8 +127,13 @@ async def measure(on_discord: Plan, over_http: Plan) -> dict[str, object]:
     alone = await _measure_run(on_discord, None)
     beside = await _measure_run(on_discord, over_http)
     shared = {name: value for name, value in beside.items() if name in API_FIGURES}
+    shared["submit_cpu_ms"] = round((_sum_cpu_ms(beside) - _sum_cpu_ms(alone)) / over_http.requests, 2)
     named = {f"alone_{name}": value for name, value in alone.items() if name not in API_FIGURES}
     return named | {f"beside_{name}": value for name, value in beside.items() if name not in API_FIGURES} | shared
+
+
+def _sum_cpu_ms(figures: Mapping[str, Any]) -> float:
+    return float(figures["bot_cpu_ms"] * (figures["requests"] + figures["submitted"]))
 
 
 async def _measure_run(on_discord: Plan, over_http: Plan | None) -> dict[str, object]:

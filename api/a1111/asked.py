@@ -19,7 +19,7 @@ from generation.requests.seeds import draw_seed
 _TITLE = re.compile(r"\s*\[[0-9a-fA-F]{6,64}\]\s*$")
 _FILE = re.compile(r"\.(safetensors|ckpt)$", re.IGNORECASE)
 _MODEL, _CLIP_SKIP = "sd_model_checkpoint", "CLIP_stop_at_last_layers"
-_PICTURES = {"init_images", "mask"}
+_PICTURES = {"init_images", "mask", "alwayson_scripts"}
 LEAVE_OUT = "Leave it out."
 HARMLESS = frozenset(
     (

@@ -52,6 +52,7 @@ async def test_units_of_the_web_ui_are_followed(api: Api) -> None:
     second = {"input_image": PICTURE, "model": "all", "guidance_end": 0.5, "union_control_type": "OpenPose"}
     answer = await client.post("/sdapi/v1/txt2img", json=with_units(UNIT, second, {"enabled": False, "module": "x"}))
     assert answer.status_code == 200, answer.text
+    assert PICTURE not in answer.text, "pictures that were sent are not sent back"
     job = await api.services.jobs.fetch_job(json.loads(answer.json()["info"])["job_id"])
     one, two = list_controls(job.images[0].spec)
     assert (one.network, one.preprocessor, one.strength, one.begin, one.end) == ("edges", "canny", 0.8, 0.0, 1.0)
