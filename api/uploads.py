@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,14 +20,16 @@ from generation.images.colours import Reading
 from generation.images.interchange import ForeignSettings
 from generation.images.loans import Loans
 from generation.images.untrusted_decoder import Size, fit_upright, read_settings
+from generation.models.editing import choose_reference_size, refer_to, require_references
 from generation.owner import DM_TENANT, Owner
 from generation.policy.rate_limit import FILES_PER_MINUTE
 from generation.requests.edits import StartImage
 from generation.requests.recipe import Recipe
+from generation.requests.references import MAX_REFERENCES
 from generation.requests.spec import GenerationRequest
 
-MAX_JSON_BYTES = 2 * MAX_UPLOAD_BYTES * 4 // 3 + MIB
-"""A picture and its mask, as base64."""
+MAX_JSON_BYTES = MAX_REFERENCES * MAX_UPLOAD_BYTES * 4 // 3 + MIB
+"""As many pictures as are edited at once, as base64."""
 _UNKNOWN_PX: Size = (1, 1)
 """No picture is that small, so its true size is found out."""
 _DATA_URL = re.compile(r"data:image/[\w.+-]{1,20};base64,", re.IGNORECASE)
@@ -42,6 +44,15 @@ class Upload:
 
     def __repr__(self) -> str:
         return f"Upload({len(self.data)} bytes)"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A picture of ours, by its file."""
+
+    image_id: str
+    sha256: str
+    size_px: Size
 
 
 def read_base64(text: str, reading: Reading = Reading.PICTURE) -> Upload:
@@ -92,6 +103,34 @@ def start_from(context: ApiContext, owner: Owner, picture: Upload, mask: Upload 
         return made, made.spec.files
 
     return finish
+
+
+def edit_pictures(context: ApiContext, owner: Owner, pictures: Sequence[Upload | Found]) -> Finish:
+    """Return what makes the request that edits these pictures by instruction, each one that came or one of ours."""
+
+    async def finish(typed: Typed, loans: Loans) -> tuple[GenerationRequest, frozenset[str]]:
+        return await _build_edit(context, owner, pictures, typed, loans)
+
+    return finish
+
+
+async def _build_edit(
+    context: ApiContext, owner: Owner, pictures: Sequence[Upload | Found], typed: Typed, loans: Loans
+) -> tuple[GenerationRequest, frozenset[str]]:
+    model, models = typed.model, context.rooms.generation.catalog.models
+    require_references(model, models, [refer_to(model, "", None)] * len(pictures))
+    seen, sizes, attached = [], [], set[str]()
+    for each in pictures:
+        if isinstance(each, Upload):
+            sha256, size_px = await keep_upload(context, owner, loans, each, partial(choose_reference_size, model))
+            attached.add(sha256)
+        else:
+            sha256, size_px = each.sha256, each.size_px
+        seen.append(refer_to(model, sha256, size_px))
+        sizes.append(size_px)
+    made = build_request(typed, start_size_px=sizes[0])
+    parent = next((each.image_id for each in pictures if isinstance(each, Found)), None) if not attached else None
+    return replace(made, spec=replace(made.spec, reference=tuple(seen)), parent=parent), frozenset(attached)
 
 
 async def _keep_mask(

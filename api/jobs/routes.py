@@ -15,13 +15,13 @@ from fastapi.responses import Response, StreamingResponse
 from api.admission import Accepted, Asked, Finish, submit, submit_request
 from api.controls import Followed, follow_pictures
 from api.dialect import Dialect, get_caller, get_context, require_key
-from api.errors import BeforeError, ErrorReply, NotDoneError, PictureHiddenError, StartError
+from api.errors import BeforeError, ErrorReply, NotDoneError, PictureHiddenError, ReferencesError, StartError
 from api.jobs.events import follow
-from api.jobs.schemas import ControlBody, JobBody, JobList, JobState, KeyState, Recipes, Start
+from api.jobs.schemas import ControlBody, JobBody, JobList, JobState, KeyState, Recipes, SeenPicture, Start
 from api.jobs.views import build_state, fetch_state
 from api.keys import Caller
 from api.pictures import fetch_own_job, list_shown, read_picture
-from api.uploads import MAX_JSON_BYTES, read_base64, start_from
+from api.uploads import MAX_JSON_BYTES, Found, Upload, edit_pictures, read_base64, start_from
 from generation.admission.guide import Guide
 from generation.admission.typed import Typed, build_request
 from generation.errors import UnknownJobError
@@ -29,6 +29,7 @@ from generation.images.colours import Reading
 from generation.images.loans import Loans
 from generation.jobs.derive import reproduce
 from generation.jobs.derive_edits import start_from_image
+from generation.jobs.errors import PictureDeletedError
 from generation.jobs.history import HistoryFilter
 from generation.jobs.job import NO_CHANNEL, Image, Job, Status
 from generation.owner import is_server
@@ -43,8 +44,13 @@ PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 async def submit_job(request: Request, body: JobBody) -> JobState:
     """Have it accepted. The answer does not wait for the pictures."""
     context, caller = get_context(request), get_caller(request)
-    asked = Asked(**body.model_dump(exclude={"start", "control"}))
+    asked = Asked(**body.model_dump(exclude={"start", "control", "references"}))
     start = None if body.start is None else await _read_start(request, caller, body.start)
+    if body.references:
+        if start is not None:
+            raise ReferencesError
+        pictures = [await _read_reference(request, each) for each in body.references]
+        start = edit_pictures(context, caller.owner, pictures)
     finish = follow_pictures(context, caller.owner, [_read_control(each) for each in body.control], start)
     return await _show_accepted(request, await submit(context, caller, asked, finish))
 
@@ -69,6 +75,19 @@ async def _read_start(request: Request, caller: Caller, start: Start) -> Finish:
     picture = read_base64(start.picture)
     mask = read_base64(start.mask, Reading.MASK) if start.mask is not None else None
     return start_from(get_context(request), caller.owner, picture, mask, strength=start.strength)
+
+
+async def _read_reference(request: Request, seen: SeenPicture) -> Upload | Found:
+    """Return a picture to edit. Raise `ReferencesError` if it is not named in one of the two ways."""
+    if (seen.picture is None) == (seen.job is None):
+        raise ReferencesError
+    if seen.picture is not None:
+        return read_base64(seen.picture)
+    job, image = await _fetch_image(request, seen.job or "", seen.index)
+    await _require_startable(request, job, image)
+    if image.file_sha256 is None:
+        raise PictureDeletedError
+    return Found(image.id, image.file_sha256, image.spec.result_size_px)
 
 
 async def _require_startable(request: Request, job: Job, image: Image) -> None:

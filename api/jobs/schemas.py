@@ -36,6 +36,17 @@ class ControlBody(BaseModel):
     end: float = 1.0
 
 
+class SeenPicture(BaseModel):
+    """A picture to edit: one that comes with the request, or one of this key's own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    picture: str | None = None
+    """Base64 of a PNG, JPEG or WebP."""
+    job: str | None = Field(None, max_length=40)
+    index: int = Field(0, ge=0)
+
+
 class JobBody(BaseModel):
     """What is to be painted. What is left out comes from the defaults of the member, the server and the model."""
 
@@ -55,6 +66,8 @@ class JobBody(BaseModel):
     clip_skip: int | None = None
     start: Start | None = None
     control: list[ControlBody] = []
+    references: list[SeenPicture] | None = Field(None, max_length=4)
+    """Pictures that the model edits as the prompt says; only a model that edits by instruction."""
 
 
 class ImageState(BaseModel):

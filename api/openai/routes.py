@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 
-from api.admission import Accepted, Asked, submit
+from api.admission import Accepted, Asked, Finish, submit
+from api.context import ApiContext
 from api.dialect import MIB, Dialect, get_caller, get_context
 from api.errors import ErrorReply, NoPictureError, NotSupportedError
 from api.models import fetch_models
@@ -24,15 +25,24 @@ from api.openai.schemas import (
     Models,
 )
 from api.pictures import Picture, read_pictures
-from api.uploads import Upload, start_from
+from api.uploads import Upload, edit_pictures, start_from
 from api.waiting import wait_for_end
+from generation.admission.typed import Typed
 from generation.errors import UnknownModelError
 from generation.images.codec import MAX_UPLOAD_BYTES
 from generation.images.colours import Reading
+from generation.images.loans import Loans
 from generation.jobs.job import Job
+from generation.models.editing import can_edit
+from generation.owner import Owner
+from generation.requests.errors import TooManyReferencesError
+from generation.requests.references import MAX_REFERENCES
+from generation.requests.spec import GenerationRequest
 
-MAX_FORM_BYTES = 2 * MAX_UPLOAD_BYTES + MIB
-"""A picture and its mask."""
+MAX_FORM_BYTES = MAX_REFERENCES * MAX_UPLOAD_BYTES + MIB
+"""As many pictures as are edited at once."""
+_STRENGTH = 0.8
+"""How much of a picture may change that is painted over, where nothing is said."""
 router = APIRouter(tags=["OpenAI"])
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
@@ -49,23 +59,40 @@ async def generate_images(request: Request, body: GenerateBody) -> Images:
 
 @router.post("/images/edits")
 async def edit_image(request: Request, form: Annotated[EditForm, Form()]) -> Images:
-    """Paint from a picture: all of it, or what is transparent in its mask."""
+    """Edit pictures as the prompt says, if the model can; else paint over one, or what is transparent in its mask."""
     context, caller = get_context(request), get_caller(request)
     require_supported(form.response_format, form.output_format, form.background, is_stream=bool(form.stream))
-    picture, mask = await _read_picture(form), await _read_mask(form)
-    start = start_from(context, caller.owner, picture, mask, strength=form.strength)
+    start = _begin(context, caller.owner, await _read_pictures(form), await _read_mask(form), form.strength)
     accepted = await submit(context, caller, read_asked(form), start)
     job = await wait_for_end(context, request, accepted.job.id)
     return build_images(accepted, job, await read_pictures(context, job))
 
 
-async def _read_picture(form: EditForm) -> Upload:
+def _begin(
+    context: ApiContext, owner: Owner, pictures: list[Upload], mask: Upload | None, strength: float | None
+) -> Finish:
+    """Return what makes the request: an edit by instruction if nothing but that is asked for and the model can."""
+    first = pictures[0]
+    paints_over = mask is not None or strength is not None
+    if paints_over and len(pictures) > 1:
+        raise NotSupportedError(name="image", value=f"{len(pictures)} pictures", remedy="Send one.")
+    edit = edit_pictures(context, owner, pictures)
+    start = start_from(context, owner, first, mask, strength=_STRENGTH if strength is None else strength)
+
+    async def finish(typed: Typed, loans: Loans) -> tuple[GenerationRequest, Collection[str]]:
+        edits = not paints_over and (can_edit(typed.model) or len(pictures) > 1)
+        return await (edit if edits else start)(typed, loans)
+
+    return finish
+
+
+async def _read_pictures(form: EditForm) -> list[Upload]:
     files = [*form.image, *form.images]
     if not files:
         raise NoPictureError
-    if len(files) > 1:
-        raise NotSupportedError(name="image", value=f"{len(files)} pictures", remedy="Send one.")
-    return Upload(await files[0].read())
+    if len(files) > MAX_REFERENCES:
+        raise TooManyReferencesError(most=MAX_REFERENCES, number=len(files))
+    return [Upload(await each.read()) for each in files]
 
 
 async def _read_mask(form: EditForm) -> Upload | None:

@@ -47,8 +47,8 @@ class EditForm(Asking):
     image: list[UploadFile] = []
     images: list[UploadFile] = Field([], alias="image[]")
     mask: UploadFile | None = None
-    strength: float = 0.8
-    """How much may change, 0.05 to 1; Atelier's own."""
+    strength: float | None = None
+    """How much may change, 0.05 to 1; Atelier's own. With it a picture is painted over, by any model."""
 
 
 class ImageData(BaseModel):
