@@ -234,7 +234,7 @@ def _check_index(folder: Path, components: Components) -> None:
         wanted = (classes,) if isinstance(classes, str) else classes
         value = index.get(name)
         if not isinstance(value, list) or len(value) != 2 or value[1] not in wanted:
-            raise _refusal(folder, f"its {name} is not a {wanted[0]}.", "Choose the family that fits the model.")
+            raise _refusal(folder, f"its {name} is not a {wanted[0]}.", "Look for a whole copy of the model.")
         if not (folder / name).is_dir():
             raise _refusal(folder, f"its folder {name} is missing.", "Fetch the model again.")
 

@@ -14,6 +14,7 @@ from generation.models.checkpoint import IncompatibleFileError, Shapes
 from generation.models.families import FAMILIES
 from generation.models.transformer_layouts import LAYOUTS
 from generation.models.transformer_layouts.base import FLOW, TransformerLayout
+from generation.models.transformer_layouts.folders_only import require_none
 
 _T = TypeVar("_T")
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.")
@@ -32,12 +33,15 @@ def find_family(shapes: Shapes) -> str:
     """
     plain = strip_prefix(shapes)
     try:
-        return next((family for layout in LAYOUTS if (family := layout.find(plain))), "")
+        family = next((family for layout in LAYOUTS if (family := layout.find(plain))), "")
     except IncompatibleFileError as relative:
         titles = ", ".join(FAMILIES[layout.families[0]].title for layout in LAYOUTS)
         raise IncompatibleFileError(
             str(relative), f"Of transformers in one file, these are run here: {titles}."
         ) from None
+    if not family:
+        require_none(plain)
+    return family
 
 
 def derive_transformer(shapes: Shapes, family: str) -> Mapping[str, Any]:

@@ -102,10 +102,36 @@ FILES: dict[str, tuple[str, Change, str]] = {
     "Stable Diffusion 3": (
         "sd",
         only(f"{UNET}joint_blocks.0.x_block.attn.qkv.weight"),
-        "a model of Stable Diffusion 3",
+        "is Stable Diffusion 3 in one file, which is read as a folder only",
     ),
+    "Stable Diffusion 3, some of it": ("sd", only(f"{UNET}joint_blocks.1.x"), "a model of Stable Diffusion 3"),
     "Flux": ("sd", only(f"{UNET}double_blocks.0.img_attn.qkv.weight"), "a model of Flux"),
-    "Flux, the network alone": ("sd", only("double_blocks.0.img_attn.qkv.weight", "img_in.weight"), "a model of Flux"),
+    "Flux, the network alone": (
+        "sd",
+        only("double_blocks.0.img_attn.qkv.weight", "img_in.weight"),
+        "is FLUX.1 in one file, which is read as a folder only. Add its folder in the diffusers layout",
+    ),
+    "Flux, by the names of diffusers": (
+        "sd",
+        only("single_transformer_blocks.0.proj_mlp.weight", "x_embedder.weight"),
+        "is FLUX.1 in one file, which is read as a folder only",
+    ),
+    "Flux Fill, the network alone": (
+        "sd",
+        lambda tensors: {"double_blocks.0.img_attn.qkv.weight": torch.zeros(1), "img_in.weight": torch.zeros(8, 384)},
+        "is FLUX.1 Fill, which sees a mask beside the latents and cannot be used here",
+    ),
+    "Flux Canny, the network alone": (
+        "sd",
+        lambda tensors: {"double_blocks.0.img_attn.qkv.weight": torch.zeros(1), "img_in.weight": torch.zeros(8, 128)},
+        "is FLUX.1 Canny or Depth, which sees a map beside them and cannot be used here",
+    ),
+    "Flux Redux": ("sd", only("redux_up.weight", "redux_down.weight"), "is FLUX.1 Redux, which shows pictures"),
+    "Chroma": (
+        "sd",
+        only("distilled_guidance_layer.in_proj.weight", "double_blocks.0.img_attn.qkv.weight", "img_in.weight"),
+        "is Chroma in one file, which is read as a folder only",
+    ),
     "Z-Image": ("sd", only(f"{UNET}cap_embedder.0.weight", f"{UNET}layers.0.attention.qkv.weight"), "Z-Image"),
     "Qwen-Image": ("sd", only("transformer_blocks.0.attn.add_q_proj.weight", "txt_in.weight"), "Qwen-Image"),
     "another network": ("sd", only(f"{UNET}blocks.0.cross_attn.k.weight"), "is a model of another kind"),
