@@ -223,6 +223,8 @@ async def take(names: list[str]) -> None:
         data = Path(folder) / "data"
         data.mkdir()
         async with Sandbox(seed_world=True, bot_name="Atelier") as discord:
+            pages = ("Gallery", "Operator, for Ada")  # as `sandbox` links them
+            discord.application.web_pages.update(dict.fromkeys(pages, "http://127.0.0.1:8791"))
             bot = LivingBot(discord, data, blank, engine=DEFAULT_ENGINE)
             async with _running(bot), async_playwright() as playwright:
                 browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
