@@ -25,6 +25,7 @@ class _Card:
     """As much of a `Worker` as placement looks at, and the images that step there."""
 
     loaded_models = ()
+    largest_px: Mapping[str, int] = {}
     fingerprint = None
 
     def __init__(self, num_slots: int, ticks: int) -> None:

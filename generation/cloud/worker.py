@@ -103,6 +103,10 @@ class CloudWorker:
     def loaded_models(self) -> tuple[LoadedModelInfo, ...]:
         return ()
 
+    @property
+    def largest_px(self) -> Mapping[str, int]:
+        return {}
+
     async def update(self, models: tuple[Model, ...]) -> None:
         self._is_offered = any(each.name == self._settings.model for each in models)
 

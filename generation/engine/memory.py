@@ -34,6 +34,12 @@ OFFLOADING = ("offload", "layers")
 GIB = 2**30
 _CONTAINER = Path("/sys/fs/cgroup")
 """Where Linux tells a container its limits (cgroup v2)."""
+_COMPUTED, _DECODED = 130, 768
+"""Numbers that are alive at once for each pixel of a picture: in one row of the denoiser, and in the VAE. Counted with
+networks of full size (Stable Diffusion, and the VAE of nearly all), attention aside, which kernels compute in parts."""
+_TILE_PX = 512 * 512
+_DENOISER_PART = 0.6
+"""Part of the weights of a checkpoint in one file that its UNet has at least."""
 _ROOM = {"full": (1.5, 1 * GIB), "sliced": (1.1, GIB // 2)}
 """What a mode wants free: so many times the weights, and so many bytes for what is computed."""
 
@@ -70,15 +76,45 @@ def loaded_bytes(model: Model, itemsize: int, *, without: Collection[Path] = ())
     Counts only what a loader opens: no copies of other kinds, no averages of the training (EMA). Weights that
     cannot be read count nothing: loading them says why. `without`: parts that are in memory.
     """
+    return sum(_list_bytes(model, itemsize, without))
+
+
+def find_largest_px(model: Model, itemsize: int, mode: str, room: int) -> int:
+    """Return how many pixels a picture of that model has at most, where there are `room` bytes; 0 if it never fits.
+
+    Counts what one picture takes alone at least: all weights, or in `offload` those of the largest part, and what the
+    denoiser computes with one row, or the VAE decodes. In other modes than `full` that is one tile.
+    """
+    parts = _list_bytes(model, itemsize, ())
+    weights = sum(parts)
+    if mode in OFFLOADING:
+        is_whole = model.path.is_file() and model.info.reads_clip
+        weights = int(max(parts, default=0) * (_DENOISER_PART if is_whole else 1))
+    left = room - weights
+    if mode != "full" and left < _DECODED * _TILE_PX * itemsize:
+        return 0
+    needed = (_COMPUTED if mode != "full" else max(_COMPUTED, _DECODED)) * itemsize
+    return max(0, int(left // needed))
+
+
+def all_bytes(device: torch.device) -> int:
+    """Return the memory of the graphics card or, without one, of the machine or its container."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return machine_bytes()
+
+
+def _list_bytes(model: Model, itemsize: int, without: Collection[Path]) -> list[int]:
+    """Return the bytes of each part, as `loaded_bytes` counts them."""
     parts = (*list_parts(model), *(part for part in (model.safety_checker, model.upscaler) if part is not None))
     wanted = [part for part in parts if part not in without]
     denoiser = model.path if model.path.is_file() else model.path / model.info.denoiser
     stored = {part for part in wanted if part == denoiser and model.storage}
     keeps = not model.info.reads_clip  # weights in fp8 or in blocks stay so
-    return sum(
+    return [
         _count_bytes(part, itemsize, keeps_small=keeps, is_stored=part in stored, without_vae=model.vae is not None)
         for part in wanted
-    )
+    ]
 
 
 def control_bytes(file: ControlFile, itemsize: int) -> int:

@@ -17,7 +17,16 @@ from generation.engine.devices import Device, lay_out
 from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
 from generation.engine.loading import refusing
-from generation.engine.memory import GIB, control_bytes, free_bytes, give_back, loaded_bytes, machine_bytes
+from generation.engine.memory import (
+    GIB,
+    all_bytes,
+    control_bytes,
+    find_largest_px,
+    free_bytes,
+    give_back,
+    loaded_bytes,
+    machine_bytes,
+)
 from generation.engine.offload import PartOffloader, arrange, list_networks
 from generation.engine.shared_parts import SharedParts
 from generation.engine.single_file import open_model
@@ -106,6 +115,7 @@ class Models:
         self._num_loads = 0
         self._controls = ControlNetworks(device, self._beside.shelf)
         self.sha256: dict[str, str] = {}
+        self._largest_px = self._find_largest()
         for name, model in self._models.items():
             self._look_at(model, is_first=not self.sha256)
             if len(self.sha256) == 1 and name in self.sha256:
@@ -147,6 +157,7 @@ class Models:
     def update(self, models: tuple[Model, ...]) -> None:
         """Know these models in the place of those before. What is loaded of another file is unloaded."""
         before, self._models = self._models, {model.name: model for model in models}
+        self._largest_px = self._find_largest()
         for name, model in self._models.items():
             if name not in before or not _loads_alike(before[name], model):
                 self._loaded.pop(name, None)
@@ -162,7 +173,16 @@ class Models:
     def report(self) -> ModelsReport:
         """Return what can be run and what is in memory, in the order of use."""
         loaded = tuple(model.info for model in self._loaded.values())
-        return ModelsReport(model_sha256=dict(self.sha256), loaded=loaded)
+        return ModelsReport(model_sha256=dict(self.sha256), loaded=loaded, largest_px=self._largest_px)
+
+    def _find_largest(self) -> dict[str, int]:
+        """Return how many pixels a picture of each model has at most here."""
+        device = self._device
+        room = all_bytes(device.torch_device)
+        return {
+            name: find_largest_px(model, device.dtype.itemsize, device.memory, room)
+            for name, model in self._models.items()
+        }
 
     def _look_at(self, model: Model, *, is_first: bool) -> None:
         """Check a model's files and note its hash. Raise `ConfigurationError` for the first; remember any other's."""

@@ -268,6 +268,7 @@ class MemberHost:
         report = ModelsReport(
             model_sha256=dict(worker.model_sha256) if worker is not None else {},
             loaded=worker.loaded_models if worker is not None else (),
+            largest_px=dict(worker.largest_px) if worker is not None else {},
         )
         return MemberState(
             report=report,

@@ -74,6 +74,10 @@ class RemoteWorker:
         return self._state.report.loaded if self._ready is not None and self._state is not None else ()
 
     @property
+    def largest_px(self) -> Mapping[str, int]:
+        return self._state.report.largest_px if self._ready is not None and self._state is not None else {}
+
+    @property
     def missing(self) -> Mapping[str, str]:
         """What the bot offers and its machine cannot paint with, and why."""
         return MappingProxyType(self._state.missing if self._state is not None else {})

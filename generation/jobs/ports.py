@@ -37,6 +37,10 @@ class Worker(Protocol):
     def loaded_models(self) -> tuple[LoadedModelInfo, ...]:
         """What is in the memory of the engine that is up."""
 
+    @property
+    def largest_px(self) -> Mapping[str, int]:
+        """How many pixels a picture of each model has at most there; empty where that is not known."""
+
     async def update(self, models: tuple[Model, ...]) -> None:
         """Offer these models from now on. Images in the making keep theirs; a later order for another fails."""
 

@@ -102,6 +102,8 @@ class ModelsReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     model_sha256: dict[str, str]
     """As in `Ready`."""
     loaded: tuple[LoadedModelInfo, ...] = ()
+    largest_px: dict[str, int] = {}
+    """How many pixels a picture of each model has at most in its memory; those that fit at any size may be left out."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, tag=True):

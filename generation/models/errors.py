@@ -13,6 +13,15 @@ class SizeTooLargeError(InvalidRequestError):
     """{width} x {height} pixels are too many for the model “{model}”. A side may be at most {most} pixels."""
 
 
+class PictureTooLargeError(InvalidRequestError):
+    """{width} x {height} pixels need more memory than there is here with “{model}”. Choose at most {side} x {side}."""
+
+
+class ModelTooLargeHereError(InvalidRequestError):
+    """There is not enough memory here for the model “{model}”, at any size. Choose another, or ask the operator to add
+    it with `--half` or `--storage fp8`, or to set `ATELIER_MEMORY=offload`."""
+
+
 class SideStepError(InvalidRequestError):
     """Both sides must be multiples of {step} pixels for the model “{model}”, not {width} x {height}."""
 

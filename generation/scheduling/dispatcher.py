@@ -41,6 +41,7 @@ from generation.scheduling.command_builder import CommandBuilder, FileMissingErr
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
 from generation.scheduling.members import RETURNS_WITHIN_S, Members, MemberState
+from generation.scheduling.memory_limits import sized
 from generation.scheduling.outcome_builder import OutcomeBuilder
 from generation.scheduling.placement import Needs
 from generation.scheduling.placer import Placed, Placer
@@ -366,4 +367,4 @@ def make_waiting(job: Job, image: Image, *, lost_at: frozenset[str] = frozenset(
     fingerprint = "" if replay is None or replay.fingerprint is UNSET else replay.fingerprint
     may_leave = replay is None and is_plain(image.spec)
     needs = Needs(model=image.spec.model, fingerprint=fingerprint, avoids=lost_at, may_leave=may_leave)
-    return Waiting(image.id, job.owner.guild_id, job.owner.user_id, image.reserved, job.boost, needs)
+    return Waiting(image.id, job.owner.guild_id, job.owner.user_id, image.reserved, job.boost, sized(needs, image.spec))

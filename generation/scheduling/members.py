@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from generation.requests.spec import GenerationRequest
+from generation.scheduling.memory_limits import require_memory
 from generation.scheduling.placement import Offer
 from generation.scheduling.throughput import Throughput
 from generation.scheduling.worker_pool import Member, WorkerPool
@@ -71,6 +73,7 @@ class MemberState:
             models=frozenset(worker.model_sha256),
             loaded=self.in_memory | self.models_at_work,
             fingerprint=self.fingerprint,
+            largest_px=worker.largest_px,
             forward_s=self.pace.estimate_forward_s([reference_units]),
             is_shaky=self.is_shaky,
             is_cloud=self.member.is_cloud,
@@ -175,6 +178,10 @@ class Members:
         states = [each for each in self if not self.is_draining(each) and self._is_expected(each)]
         reference = max((each.pace.mean_units for each in states), default=1.0)
         return [each.build_offer(reference_units=reference) for each in states]
+
+    def require_memory(self, request: GenerationRequest) -> None:
+        """Raise `InvalidRequestError` if no member has the memory for it."""
+        require_memory(request, self.list_offers())
 
     def _is_expected(self, state: MemberState) -> bool:
         return state.num_slots > 0 or self._clock() - state.down_since_s < RETURNS_WITHIN_S

@@ -19,8 +19,8 @@ where no member of the operator's own has room.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 NEWCOMER_FACTOR = 2
 """How far beyond its slots a worker is filled with the images of guilds that have nothing in the making."""
@@ -37,6 +37,8 @@ class Needs:
     """Digest of the fingerprint under which its bytes are promised, if it is a replay."""
     avoids: frozenset[str] = frozenset()
     """Members that were lost while they held it."""
+    pixels: int = 0
+    """Of the picture, roughly (`memory_limits.sized`): it goes where there is the memory for it."""
     may_leave: bool = False
     """Another's program may paint it from its words alone, and its bytes are promised to no one."""
 
@@ -61,6 +63,8 @@ class Offer:
     """What a forward of one image takes there; None before anything was measured."""
     is_shaky: bool = False
     """It was lost since it last finished an image."""
+    largest_px: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """How many pixels a picture of a model has at most in its memory; any number, where it does not say."""
     is_cloud: bool = False
     """It costs money by the picture: it gets only what may leave, and only what no other has room for."""
 
@@ -88,7 +92,7 @@ def find_able(needs: Needs, offers: Iterable[Offer]) -> list[Offer]:
     """Return the members that may paint an image, with room or without."""
     found = list(offers)
     own = [each for each in found if not each.is_cloud]
-    for fits in (_has_model, _has_fingerprint, _was_not_lost):
+    for fits in (_has_model, _has_fingerprint, _has_memory, _was_not_lost):
         own = [each for each in own if fits(needs, each)] or own
     return own + [each for each in found if each.is_cloud and needs.may_leave and needs.model in each.models]
 
@@ -99,6 +103,10 @@ def _has_model(needs: Needs, offer: Offer) -> bool:
 
 def _has_fingerprint(needs: Needs, offer: Offer) -> bool:
     return not needs.fingerprint or offer.fingerprint in ("", needs.fingerprint)
+
+
+def _has_memory(needs: Needs, offer: Offer) -> bool:
+    return needs.pixels <= offer.largest_px.get(needs.model, needs.pixels)
 
 
 def _was_not_lost(needs: Needs, offer: Offer) -> bool:

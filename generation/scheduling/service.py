@@ -122,8 +122,7 @@ class GenerationService:
         `role_ids` are the owner's roles in the guild, for quotas of roles; `attached` are the files that came with the
         request; `may_use_all` is for the operator at the shell, who may start from any file; `handling` is the guild's
         choice for flagged pictures; `asked_at` is the time of the request by Discord's clock, else it is now;
-        `is_checked`: this request, but for the names of its files, has passed `check`: what cannot change since is not
-        checked again.
+        `is_checked`: it has passed `check`, but for the names of its files: that is not done again.
         """
         await self._recovered.wait()  # else a job accepted meanwhile would be taken up twice
         if may_use_all:
@@ -131,6 +130,7 @@ class GenerationService:
         else:
             is_from_upload = await require_sources(request, owner, self._store, attached=attached)
         self.require_open()
+        self.members.require_memory(request)
         if not is_checked:
             require_paintable(request, self.catalog)
         self._require_room(request.count, owner)

@@ -107,13 +107,15 @@ class LocalWorker:
         return self._report.loaded if self._report else ()
 
     @property
-    def ready(self) -> Ready | None:
-        """What the engine that is up said of itself when it was."""
+    def largest_px(self) -> Mapping[str, int]:
+        return self._report.largest_px if self._report else {}
+
+    @property
+    def ready(self) -> Ready | None:  # what the engine that is up said of itself when it was
         return self._ready
 
     @property
-    def pid(self) -> int | None:
-        """Of the process that is up, for monitoring."""
+    def pid(self) -> int | None:  # of the process that is up, for monitoring
         return self._process.pid if self._process else None
 
     async def start(self) -> None:

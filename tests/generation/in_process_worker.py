@@ -47,6 +47,10 @@ class InProcessWorker:
     def loaded_models(self) -> tuple[LoadedModelInfo, ...]:
         return ()
 
+    @property
+    def largest_px(self) -> Mapping[str, int]:
+        return {}
+
     async def start(self) -> None:
         if self.unfit is not None:
             self._events.put_nowait(self.unfit)
