@@ -18,8 +18,7 @@ class PictureTooLargeError(InvalidRequestError):
 
 
 class ModelTooLargeHereError(InvalidRequestError):
-    """There is not enough memory here for the model “{model}”, at any size. Choose another, or ask the operator to add
-    it with `--half` or `--storage fp8`, or to set `ATELIER_MEMORY=offload`."""
+    """“{model}” needs more memory than there is here. Try another, or ask for `--half` or `ATELIER_MEMORY=offload`."""
 
 
 class SideStepError(InvalidRequestError):

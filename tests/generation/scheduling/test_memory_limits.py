@@ -46,7 +46,7 @@ def test_the_larger_pass_of_a_hires_fix_counts() -> None:
 
 
 def test_a_model_that_fits_nowhere_is_refused_with_what_the_operator_may_do() -> None:
-    with pytest.raises(ModelTooLargeHereError, match=r"--half.*--storage fp8.*ATELIER_MEMORY=offload"):
+    with pytest.raises(ModelTooLargeHereError, match=r"“m” needs more memory .*--half.*ATELIER_MEMORY=offload"):
         require_memory(asked(512), [offer("a", 0), offer("b", 100)])
 
 
