@@ -23,7 +23,7 @@ from tests.generation.engine.toy_flow import (
     save_toy_sd3,
     save_toy_zimage,
 )
-from tests.generation.engine.toy_qwen import save_toy_qwenimage
+from tests.generation.engine.toy_qwen import save_toy_krea2, save_toy_qwenimage
 
 _BLOCKS = {
     "block_out_channels": (128, 256, 512, 512),
@@ -38,6 +38,7 @@ _TOYS: dict[str, Callable[..., Path]] = {
     "zimage": save_toy_zimage,
     "klein": save_toy_klein,
     "qwenimage": save_toy_qwenimage,
+    "krea2": save_toy_krea2,
     "flux": save_toy_flux,
     "chroma": save_toy_chroma,
     "sd3": save_toy_sd3,

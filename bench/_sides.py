@@ -54,7 +54,8 @@ class Stock:
         self._config = dict(loaded.scheduler.config)
         self._build_scheduler = build_flow_scheduler if model.info.is_flow else build_scheduler
         self._takes_negative = "negative_prompt" in inspect.signature(type(loaded).__call__).parameters
-        self._scale_of_one = 0.0 if model.family == "zimage" else 1.0
+        self._scale = "true_cfg_scale" if model.family == "qwenimage" else "guidance_scale"
+        self._scale_of_one = 0.0 if model.family in ("zimage", "krea2") else 1.0
 
     def paint(self, specs: Sequence[ImageSpec]) -> None:
         """Generate requests that differ in prompt and seed only, as one call."""
@@ -67,7 +68,7 @@ class Stock:
             width=first.width_px,
             height=first.height_px,
             num_inference_steps=first.steps,
-            guidance_scale=first.guidance - 1 + self._scale_of_one,
+            **{self._scale: first.guidance - 1 + self._scale_of_one},
             generator=[torch.Generator("cpu").manual_seed(spec.seed) for spec in specs],
         )
 

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from transformers import Qwen2_5_VLTextModel, Qwen3Model, T5EncoderModel
+from transformers import Qwen2_5_VLTextModel, Qwen3Model, Qwen3VLTextModel, T5EncoderModel
 
 from generation.engine.devices import Device
 from generation.engine.model_folder import ModelFolder
 
-CLASSES: Mapping[str, Any] = {"qwen3": Qwen3Model, "qwen2_5_vl": Qwen2_5_VLTextModel}
+CLASSES: Mapping[str, Any] = {"qwen3": Qwen3Model, "qwen2_5_vl": Qwen2_5_VLTextModel, "qwen3_vl": Qwen3VLTextModel}
 """What reads, by the kind of language model; of those that see pictures, the half that reads."""
 MAX_TOKENS = 512
 """Tokens that are read, those of the chat included: what the stock pipelines read."""
@@ -130,4 +130,41 @@ class LanguageText:
         mask = torch.zeros_like(there, dtype=torch.bool)
         mask[:, : len(ids)] = True
         states: Any = self.encoder(input_ids=there, attention_mask=mask, output_hidden_states=True).hidden_states
+        return tuple(states)
+
+
+class FramedText(LanguageText):
+    """The same, padded before the end of the template. Places in the text are counted without the padding."""
+
+    def __init__(self, folder: ModelFolder, device: Device, *, language: str, chat: Chat) -> None:
+        super().__init__(folder, device, language=language, chat=chat)
+        self._end: tuple[int, ...] = tuple(self._tokenizer(chat.behind).input_ids)
+
+    def read(self, prompt: str) -> Read:
+        """Return the tokens up to the padding."""
+        found = self._tokenizer(f"{self._chat.before}{prompt}", return_offsets_mapping=True, verbose=False)
+        ids, most = tuple(found.input_ids), MAX_TOKENS + self._chat.unseen - len(self._end)
+        if len(ids) <= most:
+            return Read(ids)
+        return Read(ids[:most], prompt[found.offset_mapping[most][0] - len(self._chat.before) :].strip())
+
+    @property
+    def num_end(self) -> int:
+        """Tokens of the end of the template."""
+        return len(self._end)
+
+    def mask(self, ids: tuple[int, ...]) -> Tensor:
+        """Return where text is in all that is read, `unseen` tokens included."""
+        there = torch.ones(MAX_TOKENS + self._chat.unseen, dtype=torch.bool)
+        there[len(ids) : len(there) - len(self._end)] = False
+        return there
+
+    def framed_states(self, ids: tuple[int, ...]) -> tuple[Tensor, ...]:
+        """Return the states after every layer, (1, length, width) each, padding and all."""
+        mask = self.mask(ids)[None].to(self._device.torch_device)
+        padding = [self._tokenizer.pad_token_id] * (mask.shape[1] - len(ids) - len(self._end))
+        there = torch.tensor([[*ids, *padding, *self._end]], device=self._device.torch_device)
+        places = (mask.long().cumsum(dim=-1) - 1).clamp(min=0).expand(3, 1, -1)
+        inputs = {"input_ids": there, "attention_mask": mask, "position_ids": places}
+        states: Any = self.encoder(**inputs, output_hidden_states=True).hidden_states
         return tuple(states)

@@ -101,8 +101,10 @@ def is_in_blocks(weight: Tensor) -> bool:
 def fill(model: nn.Module, weights: Mapping[str, Tensor], scales: Mapping[str, Tensor], dtype: torch.dtype) -> None:
     """Put weights into a model that has none yet, one by one: those in fp8 stay so where they may.
 
-    `scales`: (rows, 1) by the name of the weight. Names that the model does not have are passed over.
+    `scales`: (rows, 1) by the name of the weight. Names that the model does not have are passed over. Modules that
+    diffusers keeps in float32 are so here too.
     """
+    precise = {*(getattr(model, "_keep_in_fp32_modules", None) or ())}
     kept = {*list_storable(model), *list_storable(model, nn.Embedding)}
     for name in [name for name, _ in model.named_parameters()]:
         if name not in weights:
@@ -110,15 +112,16 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], scales: Mapping[str, T
         advance()
         path, _, last = name.rpartition(".")
         owner, weight, scale = model.get_submodule(path), weights[name], scales.get(name)
+        into = torch.float32 if precise.intersection(path.split(".")) else dtype
         has, needs = getattr(weight, "quant_shape", weight.shape), getattr(owner, last).shape
         if has != needs:
             raise ValueError(f"{name} is {tuple(has)}, not {tuple(needs)}")
         if is_in_blocks(weight):
-            _put_blocks(model, name, weight, dtype, stays=path in kept)
+            _put_blocks(model, name, weight, into, stays=path in kept)
         elif last == "weight" and path in kept and weight.dtype in FP8:
-            model.set_submodule(path, _keep(owner, weight, scale, dtype))
+            model.set_submodule(path, _keep(owner, weight, scale, into))
         else:
-            setattr(owner, last, nn.Parameter(multiply_out(weight, scale, dtype), requires_grad=False))
+            setattr(owner, last, nn.Parameter(multiply_out(weight, scale, into), requires_grad=False))
     for name, buffer in model.named_buffers():
         if name in weights:
             buffer.copy_(weights[name])

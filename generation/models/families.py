@@ -6,7 +6,7 @@ The engine's side of a family is a file in `generation/engine/families`; its REA
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from generation.requests.cost import WORK, Work
@@ -53,6 +53,9 @@ class FamilyInfo:
     max_references: int = 0
     """Pictures that it sees beside the words, to edit them by instruction; 0 where it cannot."""
     defaults: Defaults
+    by_distilled: Mapping[bool | None, tuple[int, float]] = field(default_factory=dict)
+    """Steps and guidance of a model whose `model_index.json` says that it is distilled, or that it is not, where that
+    is another than the usual one."""
 
     @property
     def work(self) -> Work:
@@ -97,6 +100,7 @@ _KLEIN = FamilyInfo(
     reads_clip=False,
     max_references=4,
     defaults=Defaults(steps=4, guidance=1.0, sampler="Euler", native_px=1024),
+    by_distilled={False: (28, 4.0)},
 )
 _FLUX = FamilyInfo(
     name="flux",
@@ -199,6 +203,27 @@ _TABLE = (
         is_flow=True,
         reads_clip=False,
         defaults=Defaults(steps=28, guidance=4.0, sampler="Euler", native_px=1024),
+    ),
+    FamilyInfo(
+        name="krea2",
+        title="Krea 2",
+        pipelines=("Krea2Pipeline",),
+        components={
+            "text_encoder": ("Qwen3VLModel", "Qwen3VLForConditionalGeneration"),
+            "tokenizer": _QWEN_WORDS,
+            "transformer": "Krea2Transformer2DModel",
+            "vae": "AutoencoderKLQwenImage",
+        },
+        denoiser="transformer",
+        latent_channels=16,
+        cells_per_latent=4,
+        text_width="text_hidden_dim",
+        language="qwen3_vl",
+        side_multiple_px=16,
+        is_flow=True,
+        reads_clip=False,
+        defaults=Defaults(steps=28, guidance=5.5, sampler="Euler", native_px=1024),
+        by_distilled={True: (8, 1.0)},
     ),
     _KLEIN,
     replace(_KLEIN, name="klein9b", title="FLUX.2 klein 9B", num_blocks=8),

@@ -24,6 +24,7 @@ from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.json_file import read_json
 from generation.models.language_kinds import find_language, list_languages
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
+from generation.models.left_out import MODULAR_INDEX, ONLY_MODULAR, explain_left_out
 from generation.models.lora_names import (
     check_settings,
     context_width,
@@ -50,8 +51,6 @@ CHECKER_CLASS = "StableDiffusionSafetyChecker"
 VAE_CLASSES = ("AutoencoderKL", "AutoencoderKLFlux2", FILM_VAE)
 MAX_VECTORS = 64
 PX_PER_CELL = 8
-_DISTILLED = frozenset(("klein", "klein9b"))
-"""Families whose usual models need few steps and no guidance; others of them say that they are not distilled."""
 NATIVE_PX = range(256, 2049)
 """Sides that a model may name as those of its training: others are those of toys, or no sizes at all."""
 
@@ -107,10 +106,14 @@ def detect_family(path: Path) -> str:
     try:
         name = read_json(path / "model_index.json").get("_class_name")
     except (FileNotFoundError, NotADirectoryError):
+        if (path / MODULAR_INDEX).is_file():
+            raise ValueError(ONLY_MODULAR) from None
         raise ValueError("has no model_index.json") from None
     except (OSError, ValueError, RecursionError):
         raise ValueError("has a model_index.json that cannot be read") from None
     if not isinstance(name, str) or name not in BY_PIPELINE:
+        if isinstance(name, str) and (why := explain_left_out(name)):
+            raise ValueError(why)
         shown = f" ({name[:60]})" if isinstance(name, str) else ""
         raise ValueError(f"is not of a kind that can be run{shown}; {', '.join(BY_PIPELINE)} are")
     usual, *others = BY_PIPELINE[name]
@@ -149,19 +152,21 @@ def read_defaults(family: str, settings: Path, *, stated_px: int = 0) -> Default
     """Return what a family is usually painted with, at the size that the file (`stated_px`) or the folder `settings`
     says."""
     usual = FAMILIES[family].defaults
-    if family in _DISTILLED and not _is_distilled(settings):
-        usual = replace(usual, steps=28, guidance=4.0)
+    if (known := FAMILIES[family].by_distilled) and (other := known.get(_is_distilled(settings))) is not None:
+        usual = replace(usual, steps=other[0], guidance=other[1])
     if usual.embeds_guidance and not _embeds_guidance(settings / FAMILIES[family].denoiser):
         usual = replace(usual, steps=4, guidance=1.0, embeds_guidance=False)
     native_px = stated_px or unet_setting(settings, "sample_size") * PX_PER_CELL
     return replace(usual, native_px=native_px) if native_px in NATIVE_PX else usual
 
 
-def _is_distilled(folder: Path) -> bool:
+def _is_distilled(folder: Path) -> bool | None:
+    """Return what a model says of itself; None if it says nothing."""
     try:
-        return read_json(folder / "model_index.json").get("is_distilled") is not False
+        said = read_json(folder / "model_index.json").get("is_distilled")
     except (OSError, ValueError, RecursionError):
-        return True
+        return None
+    return said if isinstance(said, bool) else None
 
 
 def _embeds_guidance(denoiser: Path) -> bool:
@@ -190,7 +195,7 @@ def stated_px(metadata: Mapping[str, str]) -> int:
 
 
 def _describe_folder(path: Path) -> Description:
-    if (path / "model_index.json").is_file():
+    if (path / "model_index.json").is_file() or (path / MODULAR_INDEX).is_file():
         return Description(Kind.MODEL, detect_family(path), read_context_width(path))
     try:
         settings: dict[str, Any] = read_json(path / "config.json")

@@ -96,7 +96,23 @@ _QWEN2_5_VL = LanguageKind(
     },
     rope={"rope_type": "default", "mrope_section": [16, 24, 24]},
 )
-_TABLE = (_QWEN3, _QWEN2_5_VL)
+_QWEN3_VL = LanguageKind(
+    name="qwen3_vl",
+    title="Qwen3-VL",
+    of="Krea 2",
+    architecture="qwen3vl",
+    has_head_norms=True,
+    sees=True,
+    usual={"rms_norm_eps": 1e-6, "rope_theta": 5_000_000},
+    settings={
+        "architectures": ["Qwen3VLTextModel"],
+        "model_type": "qwen3_vl_text",
+        "max_position_embeddings": 262144,
+        **_PLAIN,
+    },
+    rope={"rope_type": "default", "mrope_section": [24, 20, 20], "mrope_interleaved": True},
+)
+_TABLE = (_QWEN3, _QWEN2_5_VL, _QWEN3_VL)
 LANGUAGES: Mapping[str, LanguageKind] = MappingProxyType({kind.name: kind for kind in _TABLE})
 """Every kind by its name."""
 

@@ -226,7 +226,8 @@ def _check_index(folder: Path, components: Components) -> None:
     _require(folder, folder / "model_index.json")
     index = read_json(folder / "model_index.json")
     for name, value in index.items():
-        if isinstance(value, list) and value and value[0] not in (None, *_LIBRARIES):
+        is_part = isinstance(value, list) and bool(value) and not all(isinstance(each, int) for each in value)
+        if is_part and value[0] not in (None, *_LIBRARIES):
             raise _refusal(
                 folder, f"{name} needs the library {value[0]!r}.", "Only diffusers and transformers are used."
             )

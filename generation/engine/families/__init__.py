@@ -12,6 +12,7 @@ from generation.engine.families.base import Family
 from generation.engine.families.chroma import Chroma
 from generation.engine.families.flux import Flux
 from generation.engine.families.klein import Klein
+from generation.engine.families.krea2 import Krea2
 from generation.engine.families.qwenimage import QwenImage
 from generation.engine.families.sd import StableDiffusion
 from generation.engine.families.sd3 import StableDiffusion3
@@ -28,6 +29,7 @@ FAMILIES: Mapping[str, Callable[[Model, ModelFolder, Device, EngineSettings], Fa
     "klein": Klein,
     "klein9b": Klein,
     "qwenimage": QwenImage,
+    "krea2": Krea2,
     "flux": Flux,
     "chroma": Chroma,
     "sd3": StableDiffusion3,

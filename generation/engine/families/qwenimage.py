@@ -6,7 +6,6 @@ Rows of one padded length share a forward, and a mask is always given: without o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -18,33 +17,14 @@ from generation.engine.devices import Device
 from generation.engine.families.base import Conditioning, rescale_guidance
 from generation.engine.families.film_vae import FilmVae
 from generation.engine.families.flow import Flow, shift_by_size
+from generation.engine.families.masked_text import MaskedWords, pad_masked
 from generation.engine.families.packing import PATCH, pack, unpack
 from generation.engine.families.sd import PromptCache
-from generation.engine.language_text import DESCRIBING, LanguageText, Read
+from generation.engine.language_text import DESCRIBING, LanguageText
 from generation.engine.model_folder import ModelFolder
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
-
-_TEXT_STEP = 64
-
-
-@dataclass(frozen=True, slots=True)
-class MaskedWords:
-    """The tokens of one image's prompts, `[negative,] positive`. `unseen`: those at the front that are not shown."""
-
-    read: tuple[Read, ...]
-    unseen: int
-
-    @property
-    def key(self) -> int:
-        """The padded length that each of its rows has."""
-        longest = max(1, *(len(each.ids) - self.unseen for each in self.read))
-        return longest + -longest % _TEXT_STEP
-
-    @property
-    def dropped(self) -> str:
-        return self.read[-1].dropped
 
 
 class QwenImage(FilmVae, Flow):
@@ -102,13 +82,3 @@ class QwenImage(FilmVae, Flow):
     def _encode(self, ids: tuple[int, ...]) -> Tensor:
         """Return (length, width) of the last layer, without what describes the task."""
         return self._text.hidden_states(ids, length=len(ids))[-1][0, self._text.unseen :]
-
-
-def pad_masked(rows: list[Tensor], length: int) -> Conditioning:
-    """Return rows of text, each of its own length, padded to one length, and where text is."""
-    texts, masks = [], []
-    for row in rows:
-        padding = row.new_zeros(length - len(row), *row.shape[1:])
-        texts.append(torch.cat([row, padding]))
-        masks.append(torch.arange(length) < len(row))
-    return {"encoder_hidden_states": torch.stack(texts), "encoder_hidden_states_mask": torch.stack(masks)}

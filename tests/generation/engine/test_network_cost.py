@@ -10,7 +10,14 @@ import pytest
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CLIPTextConfig, PreTrainedConfig, Qwen2_5_VLTextConfig, Qwen3Config, T5Config
+from transformers import (
+    CLIPTextConfig,
+    PreTrainedConfig,
+    Qwen2_5_VLTextConfig,
+    Qwen3Config,
+    Qwen3VLTextConfig,
+    T5Config,
+)
 
 from bench._full_flow import KL, KLEIN, KLEIN_9B, QWEN3_4B
 from bench._random_model import save_toy_of
@@ -76,6 +83,7 @@ _QWEN_VL = Qwen2_5_VLTextConfig(
     num_key_value_heads=4,
     attn_implementation="sdpa",
 )
+_QWEN3_VL = Qwen3VLTextConfig(**QWEN3_4B, attn_implementation="sdpa")
 SD3: dict[str, Any] = {
     "num_layers": 24,
     "num_attention_heads": 24,
@@ -115,6 +123,11 @@ FULL_SIZE: Mapping[str, Mapping[str, Any]] = {
         "QwenImageTransformer2DModel": {},  # its own settings are those of the 20 B model
         "AutoencoderKLQwenImage": {},
         "Qwen2_5_VLTextModel": _QWEN_VL,
+    },
+    "krea2": {
+        "Krea2Transformer2DModel": {},  # its own settings are those of the 12.8 B model
+        "AutoencoderKLQwenImage": {},
+        "Qwen3VLTextModel": _QWEN3_VL,
     },
     "flux": {
         "FluxTransformer2DModel": {"guidance_embeds": True},  # its own settings are those of the 12 B model

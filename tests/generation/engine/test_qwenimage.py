@@ -12,7 +12,7 @@ from diffusers import QwenImageImg2ImgPipeline, QwenImageInpaintPipeline, QwenIm
 from PIL import Image as PillowImage
 
 from generation.engine.engine import Engine
-from generation.engine.families.qwenimage import MaskedWords
+from generation.engine.families.masked_text import MaskedWords
 from generation.images.codec import decode_png
 from generation.jobs.protocol import Finished
 from generation.requests.spec import ImageSpec

@@ -31,17 +31,19 @@ from tests.generation.engine.toy_files import (
     save_vae,
 )
 from tests.generation.engine.toy_flow import SIDE_PX, save_toy_klein, save_toy_zimage
-from tests.generation.engine.toy_qwen import save_toy_qwenimage
+from tests.generation.engine.toy_qwen import save_toy_krea2, save_toy_qwenimage
 from tests.generation.engine.trial_here import require_loadable_here
 
 SAVE: dict[str, Callable[..., Path]] = {
     "zimage": save_toy_zimage,
     "klein": save_toy_klein,
     "qwenimage": save_toy_qwenimage,
+    "krea2": save_toy_krea2,
 }
 DIALECTS = ("published", "prefixed", "diffusers")
 CASES = [(family, dialect) for family in ("zimage", "klein") for dialect in DIALECTS] + [
     ("qwenimage", "prefixed"),
+    *(pytest.param("krea2", dialect, marks=pytest.mark.long) for dialect in DIALECTS),
     pytest.param("qwenimage", "diffusers", marks=pytest.mark.long),
 ]
 """The authors of Qwen-Image name layers as diffusers does."""

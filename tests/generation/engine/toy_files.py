@@ -49,6 +49,8 @@ def read_transformer(folder: Path) -> dict[str, Tensor]:
 
 def name_as_published(weights: dict[str, Tensor], family: str) -> dict[str, Tensor]:
     """Return a transformer's weights under the names of its authors."""
+    if family == "krea2":
+        return {_name_as_krea(name): _flatten_modulation(name, weight) for name, weight in weights.items()}
     if family not in ("zimage", "klein"):
         return weights
     weights = dict(weights)
@@ -73,7 +75,7 @@ def save_text_encoder(folder: Path, file: Path) -> Path:
 
 def save_vae(folder: Path, file: Path, family: str) -> Path:
     """Write the VAE of a folder as one file under the names of its authors."""
-    if family == "qwenimage":
+    if family in ("qwenimage", "krea2"):
         weights = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
         save_file({_name_as_wan(name): each for name, each in weights.items()}, file)
         return file
@@ -84,6 +86,41 @@ def save_vae(folder: Path, file: Path, family: str) -> Path:
             weights = {re.sub(f"^{ours}", theirs, name): each for name, each in weights.items()}
     save_file(weights, file)
     return file
+
+
+_KREA = (
+    (r"^img_in\.", "first."),
+    (r"^time_embed\.linear_1\.", "tmlp.0."),
+    (r"^time_embed\.linear_2\.", "tmlp.2."),
+    (r"^time_mod_proj\.", "tproj.1."),
+    (r"^txt_in\.norm\.weight", "txtmlp.0.scale"),
+    (r"^txt_in\.linear_1\.", "txtmlp.1."),
+    (r"^txt_in\.linear_2\.", "txtmlp.3."),
+    (r"^text_fusion\.", "txtfusion."),
+    (r"^transformer_blocks\.", "blocks."),
+    (r"^final_layer\.linear\.", "last.linear."),
+    (r"^final_layer\.norm\.weight", "last.norm.scale"),
+    (r"^final_layer\.scale_shift_table", "last.modulation.lin"),
+    (r"\.attn\.to_([qkv])\.", r".attn.w\1."),
+    (r"\.attn\.to_out\.0\.", ".attn.wo."),
+    (r"\.attn\.to_gate\.", ".attn.gate."),
+    (r"\.attn\.norm_([qk])\.weight", r".attn.qknorm.\1norm.scale"),
+    (r"\.ff\.", ".mlp."),
+    (r"\.norm1\.weight", ".prenorm.scale"),
+    (r"\.norm2\.weight", ".postnorm.scale"),
+    (r"\.scale_shift_table", ".mod.lin"),
+)
+
+
+def _name_as_krea(name: str) -> str:
+    for ours, theirs in _KREA:
+        name = re.sub(ours, theirs, name)
+    return name
+
+
+def _flatten_modulation(name: str, weight: Tensor) -> Tensor:
+    is_of_block = name.startswith("transformer_blocks.") and name.endswith(".scale_shift_table")
+    return weight.flatten() if is_of_block else weight
 
 
 _WAN = (

@@ -1,4 +1,4 @@
-"""Qwen-Image as real diffusers and transformers classes at toy size."""
+"""Qwen-Image and Krea 2 as real diffusers and transformers classes at toy size."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import torch
 from diffusers import (
     AutoencoderKLQwenImage,
     FlowMatchEulerDiscreteScheduler,
+    Krea2Pipeline,
+    Krea2Transformer2DModel,
     QwenImagePipeline,
     QwenImageTransformer2DModel,
 )
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen3VLConfig, Qwen3VLModel
 
 from generation.engine.language_text import DESCRIBING
-from tests.generation.engine.toy_flow import make_flow_tokenizer
+from tests.generation.engine.toy_flow import TEXT_WIDTH, make_flow_tokenizer
 
 SCHEDULER: dict[str, Any] = {
     "use_dynamic_shifting": True,
@@ -57,6 +59,70 @@ def save_toy_qwenimage(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Pa
     )
     pipeline.save_pretrained(folder / "model", safe_serialization=True)
     return folder / "model"
+
+
+def save_toy_krea2(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
+    """Write a toy Krea 2 (patches of 2 x 2 cells; twelve layers of text) and return its folder."""
+    torch.manual_seed(seed)
+    transformer = Krea2Transformer2DModel(
+        in_channels=64,
+        num_layers=2,
+        attention_head_dim=32,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=128,
+        timestep_embed_dim=32,
+        text_hidden_dim=TEXT_WIDTH,
+        num_text_layers=12,
+        text_num_attention_heads=2,
+        text_num_key_value_heads=1,
+        text_intermediate_size=64,
+        num_layerwise_text_blocks=1,
+        num_refiner_text_blocks=1,
+        axes_dims_rope=(8, 12, 12),
+    )
+    raise_voice(transformer, "to_v", "txt_in", "to_out")
+    pipeline = Krea2Pipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(
+            **{**SCHEDULER, "max_shift": 1.15, "max_image_seq_len": 6400, "shift_terminal": None}
+        ),
+        vae=make_film_vae(vae_width),
+        text_encoder=Qwen3VLModel(_krea_text_config()).eval(),
+        tokenizer=make_flow_tokenizer(folder / "words", (*PIECES, "assistant")),
+        transformer=transformer,
+    )
+    pipeline.save_pretrained(folder / "model", safe_serialization=True)
+    return folder / "model"
+
+
+def _krea_text_config() -> Qwen3VLConfig:
+    text: dict[str, Any] = {
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "hidden_size": TEXT_WIDTH,
+        "intermediate_size": 64,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 1,
+        "num_key_value_heads": 1,
+        "head_dim": 128,
+        "vocab_size": 261 + len(PIECES),
+        "max_position_embeddings": 2048,
+        "rope_parameters": {
+            "rope_theta": 5_000_000.0,
+            "rope_type": "default",
+            "mrope_section": [24, 20, 20],
+            "mrope_interleaved": True,
+        },
+    }
+    vision = {
+        "depth": 1,
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_heads": 2,
+        "out_hidden_size": TEXT_WIDTH,
+        "deepstack_visual_indexes": [0],
+    }
+    return Qwen3VLConfig(text_config=text, vision_config=vision)
 
 
 def raise_voice(network: torch.nn.Module, *layers: str) -> None:

@@ -39,7 +39,13 @@ def test_a_folder_is_known_by_its_pipeline(folder: Path, tmp_path: Path, monkeyp
         ("transformer/config.json", {"use_layer3d_rope": True}, "takes other inputs than those of Qwen-Image"),
         ("transformer/config.json", {"zero_cond_t": True}, "takes other inputs than those of Qwen-Image"),
         ("vae/config.json", {"z_dim": 48}, "VAE of 48 latent channels, not 16"),
-        ("model_index.json", {"_class_name": "QwenImageLayeredPipeline"}, "QwenImageLayeredPipeline"),
+        ("model_index.json", {"_class_name": "QwenImageLayeredPipeline"}, "is Qwen-Image-Layered, which paints one"),
+        ("model_index.json", {"_class_name": "QwenImage21Pipeline"}, "is Qwen-Image 2.1"),
+        ("model_index.json", {"_class_name": "HiDreamImagePipeline"}, "is HiDream-I1, a mixture of experts"),
+        ("model_index.json", {"_class_name": "NucleusMoEImagePipeline"}, "is NucleusMoE, a mixture of experts"),
+        ("model_index.json", {"_class_name": "Flux2Pipeline"}, "is FLUX.2 dev, whose weights take 105 GiB"),
+        ("model_index.json", {"_class_name": "Ideogram4Pipeline"}, "is Ideogram 4, which reads prompts in a format"),
+        ("model_index.json", {"_class_name": "SanaPipeline"}, r"not of a kind that can be run \(SanaPipeline\)"),
         ("model_index.json", {"text_encoder": ["transformers", "Qwen3Model"]}, "text_encoder is not a Qwen2_5_VL"),
         ("scheduler/scheduler_config.json", {"shift_terminal": 2}, "must be from 0 to 0.9"),
     ],
@@ -54,3 +60,11 @@ def test_parts_that_do_not_fit_are_refused_when_added(
     with pytest.raises(ConfigurationError, match=said):
         command.add(tmp_path / "models", str(copy), name="qwen", say=lambda line: None)
     assert not (tmp_path / "models" / "models.json").exists()
+
+
+def test_a_model_of_modular_pipelines_alone_is_refused(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "model_index.json").rename(copy / "modular_model_index.json")
+    with pytest.raises(ConfigurationError, match="is only for diffusers' modular pipelines"):
+        command.add(tmp_path / "models", str(copy), name="qwen", say=lambda line: None)
