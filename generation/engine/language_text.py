@@ -11,12 +11,17 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from transformers import Qwen2_5_VLTextModel, Qwen3Model, Qwen3VLTextModel, T5EncoderModel
+from transformers import Ministral3Model, Qwen2_5_VLTextModel, Qwen3Model, Qwen3VLTextModel, T5EncoderModel
 
 from generation.engine.devices import Device
 from generation.engine.model_folder import ModelFolder
 
-CLASSES: Mapping[str, Any] = {"qwen3": Qwen3Model, "qwen2_5_vl": Qwen2_5_VLTextModel, "qwen3_vl": Qwen3VLTextModel}
+CLASSES: Mapping[str, Any] = {
+    "ministral3": Ministral3Model,
+    "qwen3": Qwen3Model,
+    "qwen2_5_vl": Qwen2_5_VLTextModel,
+    "qwen3_vl": Qwen3VLTextModel,
+}
 """What reads, by the kind of language model; of those that see pictures, the half that reads."""
 MAX_TOKENS = 512
 """Tokens that are read, those of the chat included: what the stock pipelines read."""
@@ -42,6 +47,10 @@ DESCRIBING = Chat(
     unseen=34,
 )
 """What Qwen-Image and its kind put around it."""
+
+
+PLAIN = Chat("", "")
+"""Of models that read a prompt as it stands."""
 
 
 class Read(NamedTuple):
@@ -99,7 +108,7 @@ class LanguageText:
     """A tokenizer and its language model, of a kind of `language_kinds`."""
 
     def __init__(self, folder: ModelFolder, device: Device, *, language: str = "qwen3", chat: Chat = ASKING) -> None:
-        self._tokenizer = folder.language_tokenizer("tokenizer")
+        self._tokenizer = folder.language_tokenizer("tokenizer", language)
         self.encoder = folder.language_text(CLASSES[language], "text_encoder", device)
         self._device = device
         self._chat = chat
@@ -114,7 +123,7 @@ class LanguageText:
         long, as the stock pipelines cut it."""
         text = f"{self._chat.before}{prompt}{self._chat.behind}"
         found = self._tokenizer(text, return_offsets_mapping=True, verbose=False)
-        ids, most = tuple(found.input_ids), MAX_TOKENS + self._chat.unseen
+        ids, most = tuple(found.input_ids) or (self._tokenizer.bos_token_id or 0,), MAX_TOKENS + self._chat.unseen
         if len(ids) <= most:
             return Read(ids)
         unread = found.offset_mapping[most][0] - len(self._chat.before)

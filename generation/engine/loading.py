@@ -17,6 +17,7 @@ from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.stored_weights import fill, is_finite, is_of_scale, store, take_scales
 from generation.errors import AtelierError
 from generation.models.gguf_header import SUFFIX as GGUF
+from generation.models.json_file import read_json
 from generation.models.language_names import name_as_transformers
 from generation.models.layout import (
     ModelRefusedError,
@@ -41,7 +42,8 @@ def load_language(cls: Any, part: Path, device: Device, settings: Path | None = 
     """
     if part.is_dir():
         check_part(part)
-        is_part = bool(cls.config_class.base_config_key)  # of what lies there
+        # The library would take what lies there for the whole.
+        is_part = bool(cls.config_class.base_config_key) or "text_config" in read_json(part / "config.json")
         if not (is_part or holds_small(part)):
             return load_transformer(cls, part, device, attention="sdpa")
         settings = part

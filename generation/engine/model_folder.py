@@ -9,7 +9,14 @@ from typing import Any
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, Qwen2TokenizerFast, T5TokenizerFast
+from transformers import (
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    PreTrainedTokenizerFast,
+    Qwen2TokenizerFast,
+    T5TokenizerFast,
+)
 
 from generation.engine.devices import Device
 from generation.engine.loading import (
@@ -90,10 +97,11 @@ class ModelFolder:
         cls = CLIPTextModelWithProjection if projected else CLIPTextModel
         return load_transformer(cls, self._path / name, device, attention="sdpa")
 
-    def language_tokenizer(self, name: str) -> Any:
-        """Return a Qwen tokenizer."""
+    def language_tokenizer(self, name: str, language: str) -> Any:
+        """Return the tokenizer of a kind of language model."""
+        cls = Qwen2TokenizerFast if language.startswith("qwen") else PreTrainedTokenizerFast
         with refusing(self._path, f"its {name} cannot be read"):
-            return Qwen2TokenizerFast.from_pretrained(self._path / name, local_files_only=True)
+            return cls.from_pretrained(self._path / name, local_files_only=True)
 
     def t5_tokenizer(self, name: str) -> Any:
         """Return a tokenizer of T5."""

@@ -63,6 +63,8 @@ class LanguageKind:
     """The numbers of `_STATED` where a file does not say."""
     settings: Mapping[str, Any]
     """The others that no shape tells."""
+    in_files: bool = True
+    """Whether it is read from a file by itself too: some look like models of other kinds."""
     sees: bool = False
     """Whether a file of it may hold the half that sees pictures, which is not read."""
     rope: Mapping[str, Any] | None = None
@@ -112,7 +114,16 @@ _QWEN3_VL = LanguageKind(
     },
     rope={"rope_type": "default", "mrope_section": [24, 20, 20], "mrope_interleaved": True},
 )
-_TABLE = (_QWEN3, _QWEN2_5_VL, _QWEN3_VL)
+_MINISTRAL3 = LanguageKind(
+    name="ministral3",
+    title="Ministral 3",
+    of="ERNIE-Image",
+    architecture="mistral3",
+    in_files=False,
+    usual={},
+    settings={},
+)
+_TABLE = (_QWEN3, _QWEN2_5_VL, _QWEN3_VL, _MINISTRAL3)
 LANGUAGES: Mapping[str, LanguageKind] = MappingProxyType({kind.name: kind for kind in _TABLE})
 """Every kind by its name."""
 
@@ -124,7 +135,7 @@ def find_language(model_type: object) -> LanguageKind | None:
 
 def list_languages() -> str:
     """Return the kinds that are read, and what they are of, for a message."""
-    return ", ".join(f"{kind.title} (of {kind.of})" for kind in _TABLE)
+    return ", ".join(f"{kind.title} (of {kind.of})" for kind in _TABLE if kind.in_files)
 
 
 def tell_language(tensors: Tensors) -> LanguageKind | None:
@@ -134,7 +145,7 @@ def tell_language(tensors: Tensors) -> LanguageKind | None:
     """
     if any(_IN_GGUF.match(name) for name in tensors.shapes):
         architecture = tensors.metadata.get(_ARCHITECTURE, _QWEN3.architecture)
-        kind = next((each for each in _TABLE if each.architecture == architecture), None)
+        kind = next((each for each in _TABLE if each.in_files and each.architecture == architecture), None)
         if kind is None:
             raise _refuse(f"is a model of the architecture {architecture[:40]!r} in GGUF")
         return kind
@@ -145,7 +156,7 @@ def tell_language(tensors: Tensors) -> LanguageKind | None:
         if sees:
             raise _refuse("is the half of a text encoder that sees pictures")
         return None
-    for kind in _TABLE:
+    for kind in (each for each in _TABLE if each.in_files):
         if (kind.has_head_norms, kind.has_biases) == (has_norms, has_biases) and sees <= kind.sees:
             return kind
     raise _refuse("is a language model of another kind than those that are read")

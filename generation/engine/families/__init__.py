@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from generation.engine.devices import Device
 from generation.engine.families.base import Family
 from generation.engine.families.chroma import Chroma
+from generation.engine.families.ernie import ErnieImage
 from generation.engine.families.flux import Flux
 from generation.engine.families.klein import Klein
 from generation.engine.families.krea2 import Krea2
@@ -30,6 +31,7 @@ FAMILIES: Mapping[str, Callable[[Model, ModelFolder, Device, EngineSettings], Fa
     "klein9b": Klein,
     "qwenimage": QwenImage,
     "krea2": Krea2,
+    "ernie": ErnieImage,
     "flux": Flux,
     "chroma": Chroma,
     "sd3": StableDiffusion3,
