@@ -16,6 +16,7 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from tests.generation.engine.toy import NUM_LETTER_WORDS, make_scheduler, make_tokenizer, save_toy, save_toy_xl
+from tests.generation.engine.toy_ernie import save_toy_ernie
 from tests.generation.engine.toy_flow import (
     save_toy_chroma,
     save_toy_flux,
@@ -39,6 +40,7 @@ _TOYS: dict[str, Callable[..., Path]] = {
     "klein": save_toy_klein,
     "qwenimage": save_toy_qwenimage,
     "krea2": save_toy_krea2,
+    "ernie": save_toy_ernie,
     "flux": save_toy_flux,
     "chroma": save_toy_chroma,
     "sd3": save_toy_sd3,

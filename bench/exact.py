@@ -8,7 +8,7 @@ their trace, as any batching without fixed buckets in the recipe must: it has to
 With `--control`, two of three images follow one to three pictures, by ControlNets, T2I-Adapters and XL's Union.
 
     python -m bench exact [--json] [--interleavings 200] [--dtype float32 bfloat16] [--side 64] [--model paintbox]
-                          [--family sd|sdxl|zimage|klein|qwenimage|krea2|flux|chroma|sd3]   (toys, a tenth of the time)
+                          [--family sd|sdxl|zimage|klein|qwenimage|krea2|ernie|flux|chroma|sd3]   (toys)
                           [--loras]   (most images have one or two of two random LoRA; of a model folder)
                           [--control]   (with --family sd or sdxl)
                           [--references]   (with a family that edits by instruction)

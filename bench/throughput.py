@@ -6,7 +6,7 @@ on all of them; figures are medians over rounds. All sides use the same weights,
 
     python -m bench throughput [--json] [--users 16] [--requests 2] [--rounds 5] [--side 128] [--steps 8 12 20]
                                [--model paintbox] [--shape sd15|sdxl]   (random weights, for a GPU) [--profile]
-                               [--family sd|sdxl|zimage|klein|qwenimage|krea2|flux|chroma|sd3]   (toys)
+                               [--family sd|sdxl|zimage|klein|qwenimage|krea2|ernie|flux|chroma|sd3]   (toys)
 
 Keys: `images_per_s`, `mean_s`, `p95_s` of the engine; `ratio_serial`, `ratio_batched` against the two others;
 `ratio_possible`, the gain for a whole picture of the best bucket over a lone picture; `share_of_possible`;

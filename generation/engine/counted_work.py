@@ -8,9 +8,11 @@ of a new family: it runs `condition`, `denoise`, `decode` and `encode`. The load
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -46,7 +48,7 @@ def count_work(model: Model, family: Family, *, prompt: str = _PROMPT) -> Work:
     """Return what a model takes. Its ControlNets take what they do with others of its family."""
     for network in list_networks(family):
         _empty(network)
-    with torch.inference_mode(), _Unknown():  # type: ignore[no-untyped-call]
+    with torch.inference_mode(), _without_autocast(), _Unknown():  # type: ignore[no-untyped-call]
         spec = _make_spec(model, prompt)
         text, conditioning = _count(lambda: family.condition(spec, family.tokenize(spec)))
         steps = [_count(partial(_denoise, family, side_px, conditioning))[0] for side_px in _SIDES_PX]
@@ -58,6 +60,13 @@ def count_work(model: Model, family: Family, *, prompt: str = _PROMPT) -> Work:
     fixed, linear, quadratic = _fit(list(zip(areas, steps, strict=True)))
     ends = {"text": text, "decode": decoded / areas[-1], "encode": encoded / areas[-1]}
     return Work(fixed, linear, quadratic, model.info.work.control, **ends)
+
+
+@contextmanager
+def _without_autocast() -> Iterator[None]:
+    """Let a network switch autocast off, which the meta device does not know."""
+    with patch.object(torch, "autocast", lambda *args, **kwargs: nullcontext()):
+        yield
 
 
 def _make_spec(model: Model, prompt: str) -> ImageSpec:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from generation.models import checkpoint, transformer_file
+from generation.models import checkpoint, film_vae, transformer_file
 from generation.models.checkpoint import LATENT_CHANNELS
 from generation.models.control_kinds import (
     CLASSES,
@@ -18,13 +18,11 @@ from generation.models.control_kinds import (
     describe_control_folder,
 )
 from generation.models.families import BY_PIPELINE, FAMILIES
-from generation.models.film_vae import CLASS as FILM_VAE
-from generation.models.film_vae import FIRST, is_film_vae
 from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.json_file import read_json
 from generation.models.language_kinds import find_language, list_languages
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
-from generation.models.left_out import MODULAR_INDEX, ONLY_MODULAR, explain_left_out
+from generation.models.left_out import MODULAR_INDEX, explain_left_out, explain_no_index
 from generation.models.lora_names import (
     check_settings,
     context_width,
@@ -48,7 +46,7 @@ _PAIR = ("clip_l", "clip_g")
 """What a textual inversion for two text encoders calls the vectors of the first and the second."""
 _OTHER_ENCODERS = frozenset(("clip_g", "t5", "t5xxl", "qwen", "llama"))
 CHECKER_CLASS = "StableDiffusionSafetyChecker"
-VAE_CLASSES = ("AutoencoderKL", "AutoencoderKLFlux2", FILM_VAE)
+VAE_CLASSES = ("AutoencoderKL", "AutoencoderKLFlux2", film_vae.CLASS)
 MAX_VECTORS = 64
 PX_PER_CELL = 8
 NATIVE_PX = range(256, 2049)
@@ -106,9 +104,7 @@ def detect_family(path: Path) -> str:
     try:
         name = read_json(path / "model_index.json").get("_class_name")
     except (FileNotFoundError, NotADirectoryError):
-        if (path / MODULAR_INDEX).is_file():
-            raise ValueError(ONLY_MODULAR) from None
-        raise ValueError("has no model_index.json") from None
+        raise ValueError(explain_no_index(path)) from None
     except (OSError, ValueError, RecursionError):
         raise ValueError("has a model_index.json that cannot be read") from None
     if not isinstance(name, str) or name not in BY_PIPELINE:
@@ -235,12 +231,12 @@ def _describe_tensors(tensors: Tensors) -> Description:
         return _describe_lora(tensors)
     for prefix in _VAE_PREFIXES:
         if all(f"{prefix}{name}" in shapes for name in _VAE_PARTS):
-            if len(shape := shapes[f"{prefix}decoder.conv_in.weight"]) != 4 and not is_film_vae(shapes):
+            if len(shape := shapes[f"{prefix}decoder.conv_in.weight"]) != 4 and not film_vae.is_film_vae(shapes):
                 raise ValueError("is a VAE of films, which cannot be used here")
             require_latents(shape[1:2])
             return Description(Kind.VAE, metadata=tensors.metadata)
-    if is_film_vae(shapes):
-        require_latents(next((shapes[name][1] for name in FIRST if name in shapes), 0))
+    if film_vae.is_film_vae(shapes):
+        require_latents(next((shapes[name][1] for name in film_vae.FIRST if name in shapes), 0))
         return Description(Kind.VAE, metadata=tensors.metadata)
     if is_upscaler(shapes):
         return Description(Kind.UPSCALER, metadata=tensors.metadata, scale=read_layout(shapes).scale)

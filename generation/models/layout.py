@@ -226,8 +226,7 @@ def _check_index(folder: Path, components: Components) -> None:
     _require(folder, folder / "model_index.json")
     index = read_json(folder / "model_index.json")
     for name, value in index.items():
-        is_part = isinstance(value, list) and bool(value) and not all(isinstance(each, int) for each in value)
-        if is_part and value[0] not in (None, *_LIBRARIES):
+        if isinstance(value, list) and value and not (value[0] in (None, *_LIBRARIES) or isinstance(value[0], int)):
             raise _refusal(
                 folder, f"{name} needs the library {value[0]!r}.", "Only diffusers and transformers are used."
             )

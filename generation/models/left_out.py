@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 _EXPERTS = "a mixture of experts, in which the pictures of a forward change each other's bits"
@@ -17,7 +18,12 @@ _WHY: Mapping[str, str] = MappingProxyType(
     }
 )
 MODULAR_INDEX = "modular_model_index.json"
-ONLY_MODULAR = "is only for diffusers' modular pipelines (as Anima and some of Krea 2 are), which are not run here"
+_ONLY_MODULAR = "is only for diffusers' modular pipelines (as Anima and some of Krea 2 are), which are not run here"
+
+
+def explain_no_index(folder: Path) -> str:
+    """Return why a folder has no index of a pipeline that is run."""
+    return _ONLY_MODULAR if (folder / MODULAR_INDEX).is_file() else "has no model_index.json"
 
 
 def explain_left_out(pipeline: str) -> str:

@@ -240,7 +240,7 @@ def is_name(text: str) -> bool:
 
 def fits(model: AddonLibrary, extra: PromptAddon) -> bool:
     """Return whether a file was made for this kind of model, as far as its header tells."""
-    if extra.family or model.family in TRANSFORMERS:
+    if extra.family or model.family not in ("", "sd", "sdxl"):  # those are told by what they read
         return extra.family == model.family
     return 0 in (model.context_width, extra.context_width) or model.context_width == extra.context_width
 

@@ -81,3 +81,18 @@ def test_prompts_of_one_padded_length_share_a_forward(engine: Engine) -> None:
     together = ends(run(engine, *orders))
     traces = [end.trace for order in orders if isinstance(end := together[order.image_id], Finished)]
     assert traces == ["2x4", "2x4", "1x4"]
+
+
+def test_replayed_alone_pictures_that_shared_forwards_have_the_same_bytes(engine: Engine) -> None:
+    """Two guided and one not, with words of several lengths."""
+    changes: list[dict[str, Any]] = [
+        {},
+        {"prompt": "a", "negative": ""},
+        {"prompt": "blue", "guidance": 1.0, "seed": 8},
+    ]
+    orders = [an_order(ernie_spec(**each, steps=2), image_id=f"{index}-0") for index, each in enumerate(changes)]
+    crowded = ends(run(engine, *orders))
+    for order in orders:
+        end = crowded[order.image_id]
+        assert isinstance(end, Finished) and end.trace != paint(engine, an_order(order.spec)).trace
+        assert paint(engine, an_order(order.spec, replay=end.trace)).pixels == end.pixels

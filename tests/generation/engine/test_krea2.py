@@ -16,13 +16,14 @@ from generation.engine.devices import Device
 from generation.engine.engine import Engine
 from generation.engine.families.krea2 import Krea2
 from generation.engine.loading import fill_transformer
+from generation.jobs.protocol import Finished
 from generation.models.catalog import Catalog
 from generation.models.layout import ModelRefusedError
 from generation.models.safetensors_header import read_tensors
 from generation.models.transformer_file import derive_transformer, find_family
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
-from tests.generation.engine.painting import a_spec, an_order, as_array, paint
+from tests.generation.engine.painting import a_spec, an_order, as_array, ends, paint, run
 from tests.generation.engine.toy_files import PREFIX, name_as_published, read_transformer
 from tests.generation.engine.toy_flow import toy_flow_model
 from tests.generation.engine.toy_qwen import save_toy_krea2
@@ -158,3 +159,18 @@ def test_layers_that_the_encoder_has_not_are_refused(folder: Path, tmp_path: Pat
             Engine([toy_flow_model(folder, "krea2")], EngineSettings(num_threads=1))
     finally:
         index.write_text(kept)
+
+
+def test_replayed_alone_pictures_that_shared_forwards_have_the_same_bytes(engine: Engine) -> None:
+    """Two guided and one not, with words of several lengths."""
+    changes: list[dict[str, Any]] = [
+        {},
+        {"prompt": "a", "negative": ""},
+        {"prompt": "blue", "guidance": 1.0, "seed": 8},
+    ]
+    orders = [an_order(krea_spec(**each, steps=2), image_id=f"{index}-0") for index, each in enumerate(changes)]
+    crowded = ends(run(engine, *orders))
+    for order in orders:
+        end = crowded[order.image_id]
+        assert isinstance(end, Finished) and end.trace != paint(engine, an_order(order.spec)).trace
+        assert paint(engine, an_order(order.spec, replay=end.trace)).pixels == end.pixels

@@ -12,6 +12,7 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     CLIPTextConfig,
+    Ministral3Config,
     PreTrainedConfig,
     Qwen2_5_VLTextConfig,
     Qwen3Config,
@@ -106,6 +107,15 @@ _OF_SD3: dict[str, Any] = {
     "T5EncoderModel": _T5_XXL,
 }
 """Its two CLIP, which are of one class, by their widths in the toy."""
+_MINISTRAL_3B = Ministral3Config(
+    hidden_size=3072,
+    intermediate_size=9216,
+    num_hidden_layers=26,
+    num_attention_heads=32,
+    num_key_value_heads=8,
+    head_dim=128,
+    attn_implementation="sdpa",
+)
 FULL_SIZE: Mapping[str, Mapping[str, Any]] = {
     "sd": {"UNet2DConditionModel": STABLE_DIFFUSION, "AutoencoderKL": _KL_4, "CLIPTextModel": _CLIP_L},
     "sdxl": {
@@ -123,6 +133,17 @@ FULL_SIZE: Mapping[str, Mapping[str, Any]] = {
         "QwenImageTransformer2DModel": {},  # its own settings are those of the 20 B model
         "AutoencoderKLQwenImage": {},
         "Qwen2_5_VLTextModel": _QWEN_VL,
+    },
+    "ernie": {
+        "ErnieImageTransformer2DModel": {
+            "hidden_size": 4096,
+            "num_attention_heads": 32,
+            "num_layers": 36,
+            "ffn_hidden_size": 12288,
+            "text_in_dim": 3072,
+        },
+        "AutoencoderKLFlux2": {},
+        "Ministral3Model": _MINISTRAL_3B,
     },
     "krea2": {
         "Krea2Transformer2DModel": {},  # its own settings are those of the 12.8 B model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from cli import models as command
 from generation.errors import ConfigurationError
 from generation.models.catalog import Catalog
+from generation.requests.prompt_addons import PromptAddon, fits
 from generation.requests.spec import ImageSpec
 from tests.generation.engine.toy_qwen import save_toy_qwenimage
 from tests.generation.engine.trial_here import require_loadable_here
@@ -68,3 +70,12 @@ def test_a_model_of_modular_pipelines_alone_is_refused(folder: Path, tmp_path: P
     (copy / "model_index.json").rename(copy / "modular_model_index.json")
     with pytest.raises(ConfigurationError, match="is only for diffusers' modular pipelines"):
         command.add(tmp_path / "models", str(copy), name="qwen", say=lambda line: None)
+
+
+def test_lora_of_stable_diffusion_fit_no_transformer(folder: Path, tmp_path: Path) -> None:
+    """They say no family; what they read is another width, or not said."""
+    model = Catalog.open(str(folder)).default
+    for width in (0, 768, 2048):
+        made = PromptAddon(name="x", path=tmp_path, sha256="0" * 64, context_width=width)
+        assert not fits(model, made)
+        assert not fits(replace(model, family="krea2"), made)
