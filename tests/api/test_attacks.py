@@ -103,6 +103,27 @@ async def test_heads_that_are_no_http_are_refused(api: Api) -> None:
         assert answer.count(b"HTTP/1.1 ") <= 1, "a request was smuggled in"
 
 
+async def test_odd_requests_get_an_ordinary_answer(api: Api) -> None:
+    client = await api.client(ADA)
+    key = client.headers["Authorization"].encode()
+    for method in ("HEAD", "OPTIONS", "TRACE", "PATCH", "PROPFIND"):
+        assert (await client.request(method, MODELS)).status_code == 405, method
+    end = b"Host: a\r\nConnection: close\r\nAuthorization: " + key + b"\r\n\r\n"
+    for said, status in (
+        (b"GET /v1/models HTTP/1.0\r\nAuthorization: " + key + b"\r\n\r\n", b"200"),
+        (b"GET http://evil.example/v1/models HTTP/1.1\r\n" + end, b"404"),
+        (b"CONNECT evil.example:443 HTTP/1.1\r\n" + end, b"404"),
+        (b"GET /v1/models?a=%0d%0aSet-Cookie:x HTTP/1.1\r\n" + end, b"200"),
+        (b"GET /v1/models HTTP/1.1\r\nAuthorization: " + key + b"\r\n" + end, b"400"),
+        (b"GET /v1/models HTTP/1.1\r\nHost: b\r\n" + end, b"400"),
+        (b"GET /v1/\xff\xfe HTTP/1.1\r\n" + end, b"400"),
+        (b"POST /api/v1/jobs HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n" + end + b"0\r\n\r\n", b"400"),
+        (b"POST /api/v1/jobs HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9000000000\r\n" + end, b"413"),
+    ):
+        answer = await say(api, said)
+        assert answer.split()[1] == status and b"set-cookie" not in answer.lower(), (said, answer)
+
+
 async def test_a_body_is_bounded_and_is_not_read_without_a_key(api: Api) -> None:
     client, stranger = await api.client(ADA), await api.with_key(None)
     head = {"Content-Type": "application/json"}
