@@ -61,7 +61,7 @@ def serve_command(
 
     from cli.fleet_start import end_driver, start_driver
 
-    settings = load_settings(is_service=True)
+    settings = load_settings(is_service=True, starts_worker=not wait)
     with asyncio.Runner() as runner:
         # A standby has time to load Ray when its turn has come, and no need of it before.
         driver = None if wait else runner.run(start_driver(settings))
@@ -111,9 +111,9 @@ def imagine(
     as_json: Json = False,
 ) -> None:
     """Paint from the shell, through the same queue, worker and database as the bot. Exit status 1 if one is missing."""
-    from cli import generate
+    settings = load_settings(model=model, starts_worker=True)
+    from cli import generate  # takes a second, in which the worker imports torch
 
-    settings = load_settings(model=model)
     options = generate.ImagineOptions(prompt, negative, size, steps, guidance, sampler, seed, clip_skip)
     raise typer.Exit(0 if run_guarded(lambda: generate.imagine(settings, options, out=out, count=count)) else 1)
 
@@ -121,9 +121,9 @@ def imagine(
 @app.command("replay")
 def replay_command(source: Annotated[str, typer.Argument(metavar="FILE.png|JOB_ID")], as_json: Json = False) -> None:
     """Paint a picture again from its recipe and compare: exit status 0 only if every byte is the same."""
+    settings = load_settings(starts_worker=True)
     from cli import generate
 
-    settings = load_settings()
     raise typer.Exit(0 if run_guarded(lambda: generate.replay(settings, source)) else 1)
 
 

@@ -15,6 +15,7 @@ import typer
 
 from cli.output import show_error
 from generation.errors import AtelierError, ConfigurationError, NotNowError
+from generation.workers.early_start import start_early
 
 if TYPE_CHECKING:
     from config import Settings
@@ -32,10 +33,11 @@ chosen_home: ContextVar[Path | None] = ContextVar("home", default=None)
 """The value of `--home`."""
 
 
-def load_settings(*, is_service: bool = False, **overrides: str | None) -> Settings:
+def load_settings(*, is_service: bool = False, starts_worker: bool = False, **overrides: str | None) -> Settings:
     """Return the settings and prepare the process for them: failpoints, proxy, logging. End the command on errors.
 
     A command that ends logs warnings only, unless the settings say otherwise; a service logs what it does.
+    `starts_worker`: start the first worker's process, if these settings have one, before its parent imports more.
     """
     import config
     from cli.logging_setup import configure_logging
@@ -51,6 +53,8 @@ def load_settings(*, is_service: bool = False, **overrides: str | None) -> Setti
     is_chosen = is_service or "log_level" in settings.model_fields_set
     level = settings.log_level if is_chosen else "WARNING"
     configure_logging(level, form=settings.log_format, secrets=(*settings.secrets, *secrets))
+    if starts_worker and settings.worker_devices and settings.cloud_url is None:
+        start_early()
     return settings
 
 

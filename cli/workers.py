@@ -21,7 +21,7 @@ from generation.scheduling.worker_pool import Member, WorkerPool
 from generation.workers.asked_worker import AskedWorker
 from generation.workers.devices import ALL, name_workers
 from generation.workers.environment import worker_environment
-from generation.workers.frames import WorkerConfig
+from generation.workers.frames import GENTLE, WorkerConfig
 from generation.workers.local import LocalWorker
 
 _COUNT_CARDS = "import torch; print(torch.cuda.device_count())"
@@ -37,7 +37,7 @@ async def build_pool(settings: Settings, models: tuple[Model, ...], *, is_single
     if not devices and not has_fleet:
         problem = "ATELIER_DEVICES is none, and there is no fleet: nothing could paint."
         raise ConfigurationError(problem=problem, remedy="Set ATELIER_FLEET, or name a device.")
-    return WorkerPool(_build_members(settings, models, devices), is_open=has_fleet)
+    return WorkerPool(_build_members(settings, models, devices, has_bot=not is_single), is_open=has_fleet)
 
 
 class PoolMembership:
@@ -84,10 +84,13 @@ async def find_devices(settings: Settings) -> tuple[str, ...]:
     return tuple(f"cuda:{number}" for number in range(cards)) if cards > 1 else (ALL,)
 
 
-def _build_members(settings: Settings, models: tuple[Model, ...], devices: Sequence[str]) -> list[Member]:
+def _build_members(
+    settings: Settings, models: tuple[Model, ...], devices: Sequence[str], *, has_bot: bool
+) -> list[Member]:
+    """`has_bot`: whether an event loop has to answer Discord meanwhile, and goes first."""
     engines = [msgspec.structs.replace(settings.engine, device=device) for device in devices]
     make = LocalWorker if settings.cloud_url is None else AskedWorker  # which also checks what the cloud paints
-    workers = [make(WorkerConfig(models=models, settings=engine)) for engine in engines]
+    workers = [make(WorkerConfig(models=models, settings=engine, nice=GENTLE if has_bot else 0)) for engine in engines]
     named = zip(name_workers(devices), workers, devices, strict=True)
     return [Member(name=name, worker=worker, device=device) for name, worker, device in named]
 

@@ -25,8 +25,6 @@ _ROW_PIXELS = {"cpu": 16 * 128 * 128, "mps": 4 * 512 * 512, "cuda": 16 * 512 * 5
 _LONGEST_WORK = {"cpu": 1.0, "mps": 8.0, "cuda": math.inf}
 """Evaluations by Stable Diffusion 1.5 at 512 pixels that a row may take to be measured when idle. A new picture waits
 for one: about 7 seconds on two cores. What takes longer pays in small forwards anyway."""
-_QUICK_SHARE = 0.3
-"""Of these, what may be measured at the start, where everything waits for it."""
 _LEAST_ROWS = 2
 """Those of one guided picture."""
 _MUCH_MORE = 1.1
@@ -119,15 +117,12 @@ class Buckets:
 
     # What is still to be measured.
 
-    def want(self, network: str, model: str, size_px: tuple[int, int], work: Work) -> bool:
-        """Ask for a measurement at idle time, if it is worth it and not known. Return whether it is quick enough to be
-        made at the start."""
+    def want(self, network: str, model: str, size_px: tuple[int, int], work: Work) -> None:
+        """Ask for a measurement at idle time, if it is worth it and not known."""
         shape, taken = Shape.of(network, size_px), work.of(*size_px)
         is_known = self._max_rows or not self._measured.is_kept or self._find(shape) is not None
-        if is_known or taken > self._longest_work:
-            return False
-        self._wanted.setdefault(shape, MeasurementTarget(shape, model, size_px))
-        return taken <= _QUICK_SHARE * self._longest_work
+        if not is_known and taken <= self._longest_work:
+            self._wanted.setdefault(shape, MeasurementTarget(shape, model, size_px))
 
     @property
     def next_wanted(self) -> MeasurementTarget | None:

@@ -113,8 +113,8 @@ def _choose_dtype(
     if name == "auto" and device.type == "cpu":
         if not fits(_find_largest(models, torch.float32), machine_bytes()):
             return torch.bfloat16
-        processor = f"{torch.backends.cpu.get_cpu_capability()}, {num_threads} threads, torch {torch.__version__}"
-        gain = measured.get(f"bfloat16 over float32: {processor}", bfloat16_gain)
+        processor = f"{torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
+        gain = measured.get(f"bfloat16 over float32, one thread: {processor}", bfloat16_gain)
         return torch.bfloat16 if gain is not None and is_much_faster(gain) else torch.float32
     if name == "auto":
         return _choose_card_dtype() if device.type == "cuda" else torch.float32

@@ -63,8 +63,7 @@ class Engine:
             self._tuner = Tuner(self._buckets, self._device, self._models.family_if_loaded)
             self._default, loaded = models[0], self._models.get(models[0].name)
             native_px = self._default.defaults.native_px
-            if self._buckets.want(loaded.network, self._default.name, (native_px, native_px), self._default.work):
-                self._tuner.run_whole()
+            self._buckets.want(loaded.network, self._default.name, (native_px, native_px), self._default.work)
         self.report = self._models.report
         self._lanes = Lanes(self._device, settings.num_lanes)
         self._schedule_of_steps = StepSchedule(quantum=settings.quantum)

@@ -1,8 +1,8 @@
 """Measures which buckets pay, one forward at a time, while there is no picture to paint.
 
-The default model is measured at its own size before the first picture, if that is quick. Another model, or another
-size, is measured once pictures of it were requested, when the queue is empty: a new picture waits for one forward at
-most, of about `_LONGEST_S`, and the trial begins again after it.
+The default model is measured at its own size once the engine is up. Another model, or another size, is measured once
+pictures of it were requested. Both only while the queue is empty: a new picture waits for one forward at most, of about
+`_LONGEST_S`, and the trial begins again after it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from collections.abc import Callable, Generator
 
 import torch
 
-from generation import progress
-from generation.engine.autotune import ROUNDS, find_best_bucket, time_buckets
+from generation.engine.autotune import find_best_bucket, time_buckets
 from generation.engine.batch import Batch
 from generation.engine.buckets import Buckets, MeasurementTarget
 from generation.engine.devices import Device
@@ -38,17 +37,9 @@ class Tuner:
         self._wanted: MeasurementTarget | None = None
         self._trial: _Trial | None = None
 
-    def run_whole(self) -> None:
-        """Measure the first wanted shape, however long a forward takes."""
-        if self._begin(longest_s=float("inf")):
-            with progress.task("Measuring which batches pay, once on this machine", self._most_forwards()) as task:
-                while self._wanted is not None:
-                    self._advance()
-                    task.move(task.done + 1)
-
     def run_once(self) -> bool:
         """Run one forward of a trial. False if nothing is to be measured."""
-        if self._trial is None and not self._begin(longest_s=_LONGEST_S):
+        if self._trial is None and not self._begin():
             return False
         self._advance()
         return True
@@ -57,15 +48,11 @@ class Tuner:
         """End the present trial and free what it holds; it begins again at idle time."""
         self._wanted = self._trial = None
 
-    def _most_forwards(self) -> int | None:
-        family = self._family_of(self._wanted.model) if self._wanted is not None else None
-        return None if family is None else (ROUNDS + 1) * len(family.ladder)
-
-    def _begin(self, *, longest_s: float) -> bool:
+    def _begin(self) -> bool:
         self._wanted = self._buckets.next_wanted
         if self._wanted is None:
             return False
-        self._trial = self._try_buckets(self._wanted, longest_s)
+        self._trial = self._try_buckets(self._wanted)
         return True
 
     def _advance(self) -> None:
@@ -85,14 +72,14 @@ class Tuner:
         self.drop()
         give_back(self._device.torch_device)
 
-    def _try_buckets(self, wanted: MeasurementTarget, longest_s: float) -> _Trial:
+    def _try_buckets(self, wanted: MeasurementTarget) -> _Trial:
         family = self._family_of(wanted.model)
         if family is None:
             raise LookupError("the model was let go")
         slot = _make_slot(wanted, family)
         slot.begin(self._device.torch_device)
         forwards = {bucket: self._forward(family, slot, bucket) for bucket in family.ladder}
-        return (yield from time_buckets(forwards, longest_s=longest_s))
+        return (yield from time_buckets(forwards, longest_s=_LONGEST_S))
 
     def _forward(self, family: Family, slot: Slot, bucket: int) -> Callable[[], None]:
         def run() -> None:

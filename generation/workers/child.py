@@ -35,9 +35,10 @@ from generation.jobs.protocol import (
 )
 from generation.models.catalog import Model
 from generation.requests.recipe import Fingerprint
+from generation.workers.early_start import IMPORTS_FIRST
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.environment import worker_environment
-from generation.workers.frames import SIGN_OF_LIFE, StartupFailed, decode_command, decode_config, encode
+from generation.workers.frames import DEFAULT_ENGINE, SIGN_OF_LIFE, StartupFailed, decode_command, decode_config, encode
 from generation.workers.pipes import Wire, claim_stdout, die_with_parent, open_stdin, read_frame
 from generation.workers.sign_of_life import SignOfLife
 from generation.workers.starting import reported_by
@@ -140,6 +141,9 @@ def main() -> int:
     gc.disable()  # until the engine is imported
     wire = Wire(claim_stdout())
     source = open_stdin()
+    if IMPORTS_FIRST in sys.argv:
+        with contextlib.suppress(Exception):  # said when it is built, to a parent that listens
+            importlib.import_module(DEFAULT_ENGINE.partition(":")[0])
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # Both may reach the whole group; the parent decides, and can kill.
     first = read_frame(source)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
-import sys
+import subprocess
 from pathlib import Path
 from typing import Protocol
 
-from generation.workers.environment import worker_environment
+from generation.workers.early_start import build_command, build_environment, take_early
 
-_ROOT = Path(__file__).resolve().parents[2]
 _VMSTAT = Path("/proc/vmstat")
 
 
@@ -31,21 +29,42 @@ class EngineProcess(Protocol):
     async def wait(self) -> int | None: ...
 
 
-async def spawn() -> asyncio.subprocess.Process:
-    """Start `generation.workers.child`, which waits for its `WorkerConfig`."""
-    environment = worker_environment(os.environ)
-    # Threads that spin while they wait for each other starve others on the same cores: on a busy machine of two
-    # cores pictures took five times as long. How threads wait does not change bits.
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH"))))
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "generation.workers.child",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env=environment,
+async def spawn() -> EngineProcess:
+    """Start `generation.workers.child`, which waits for its `WorkerConfig`, or return one that was started early."""
+    early = take_early()
+    if early is not None:
+        return await _adopt(early)
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(*build_command(), stdin=pipe, stdout=pipe, env=build_environment())
+
+
+class _EarlyProcess:
+    """A process that was started before there was an event loop."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], stdin: asyncio.StreamWriter, stdout: asyncio.StreamReader
+    ) -> None:
+        self._process, self.stdin, self.stdout = process, stdin, stdout
+        self.pid = process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.poll()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    async def wait(self) -> int:
+        return await asyncio.to_thread(self._process.wait)
+
+
+async def _adopt(process: subprocess.Popen[bytes]) -> _EarlyProcess:
+    loop, stdout = asyncio.get_running_loop(), asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdout), process.stdout)
+    transport, protocol = await loop.connect_write_pipe(
+        lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), process.stdin
     )
+    return _EarlyProcess(process, asyncio.StreamWriter(transport, protocol, None, loop), stdout)
 
 
 def kill(process: EngineProcess) -> None:

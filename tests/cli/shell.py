@@ -60,6 +60,7 @@ def run(*words: str | Path, data_dir: Path, encoding: str = "utf-8", **extra: st
         patch.setattr(sys, "argv", command)
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
+        patch.setattr("cli.execution.start_early", lambda: None)
         patch.setitem(LocalWorker.__init__.__kwdefaults__, "spawn", fork)
         status = _run_to_the_end()
     said, complained = (stream.buffer.getvalue().decode(encoding, errors="replace") for stream in (out, err))
