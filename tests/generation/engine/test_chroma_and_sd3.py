@@ -24,10 +24,7 @@ from tests.generation.engine.test_flow_families import some_orders
 from tests.generation.engine.test_flux import open_png, stock_picture
 from tests.generation.engine.toy_flow import save_toy_chroma, save_toy_sd3, toy_flow_model
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:`FluxPosEmbed` is deprecated:FutureWarning"),  # inside diffusers
-]
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 class Toy(NamedTuple):
