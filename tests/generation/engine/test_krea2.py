@@ -70,10 +70,10 @@ def stock_picture(stock: Krea2Pipeline, spec: ImageSpec) -> np.ndarray:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"prompt": LONG, "negative": "blurry"},
-        {"guidance": 1.0},
+        {"negative": "blurry", "steps": 1},
+        pytest.param({"prompt": LONG, "negative": "blurry"}, marks=pytest.mark.long),
         pytest.param({"width_px": 96, "guidance": 1.0}, marks=pytest.mark.long),
-        {"prompt": "x" * 700, "steps": 1, "guidance": 1.0},
+        pytest.param({"prompt": "x" * 700, "steps": 1, "guidance": 1.0}, marks=pytest.mark.long),
     ],
     ids=str,
 )
@@ -162,13 +162,9 @@ def test_layers_that_the_encoder_has_not_are_refused(folder: Path, tmp_path: Pat
 
 
 def test_replayed_alone_pictures_that_shared_forwards_have_the_same_bytes(engine: Engine) -> None:
-    """Two guided and one not, with words of several lengths."""
-    changes: list[dict[str, Any]] = [
-        {},
-        {"prompt": "a", "negative": ""},
-        {"prompt": "blue", "guidance": 1.0, "seed": 8},
-    ]
-    orders = [an_order(krea_spec(**each, steps=2), image_id=f"{index}-0") for index, each in enumerate(changes)]
+    """One guided and one not."""
+    changes: list[dict[str, Any]] = [{}, {"guidance": 1.0, "seed": 8}]
+    orders = [an_order(krea_spec(**each, steps=1), image_id=f"{index}-0") for index, each in enumerate(changes)]
     crowded = ends(run(engine, *orders))
     for order in orders:
         end = crowded[order.image_id]
