@@ -162,8 +162,8 @@ def test_words_change_by_steps_and_else_are_read_as_they_stand(
     engine: Engine, folder: Path, family: str, prompt: str, before: str, after: str
 ) -> None:
     """Beside the stock pipeline, whose words are exchanged after half of the steps: at most one of 255 levels."""
-    if family == "ernie":
-        pytest.skip("its stock pipeline cannot exchange them")
+    if family == "ernie" or (family == "krea2" and after):
+        pytest.skip("its stock pipeline cannot exchange them, or not their mask")
     spec = flow_spec(prompt=prompt, guidance=1.0, negative="", steps=4, syntax=3)
     ours = as_array(paint(engine, an_order(spec)))
     assert np.abs(ours - stock_picture(folder, family, spec, before, after or before)).max() <= 1
