@@ -18,10 +18,11 @@ def api_command(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Else ATELIER_API_PORT, else 8791.")] = None,
 ) -> None:
     """Serve the API without Discord, until told to stop."""
-    from cli.serve_api import serve_api_alone
-
     chosen = {"api_host": host, "api_port": None if port is None else str(port)}
-    run_async(serve_api_alone(load_settings(is_service=True, **chosen)))
+    settings = load_settings(is_service=True, starts_worker=True, **chosen)
+    from cli.serve_api import serve_api_alone  # takes a second, in which the worker imports torch
+
+    run_async(serve_api_alone(settings))
 
 
 @token_app.command("create")

@@ -33,7 +33,7 @@ chosen_home: ContextVar[Path | None] = ContextVar("home", default=None)
 """The value of `--home`."""
 
 
-def load_settings(*, is_service: bool = False, starts_worker: bool = False, **overrides: str | None) -> Settings:
+def load_settings(*, is_service: bool = False, starts_worker: bool = False, **overrides: Any) -> Settings:
     """Return the settings and prepare the process for them: failpoints, proxy, logging. End the command on errors.
 
     A command that ends logs warnings only, unless the settings say otherwise; a service logs what it does.
