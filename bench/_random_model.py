@@ -21,6 +21,7 @@ from tests.generation.engine.toy_flow import (
     save_toy_chroma,
     save_toy_flux,
     save_toy_klein,
+    save_toy_kontext,
     save_toy_sd3,
     save_toy_zimage,
 )
@@ -42,6 +43,7 @@ _TOYS: dict[str, Callable[..., Path]] = {
     "krea2": save_toy_krea2,
     "ernie": save_toy_ernie,
     "flux": save_toy_flux,
+    "kontext": save_toy_kontext,
     "chroma": save_toy_chroma,
     "sd3": save_toy_sd3,
 }

@@ -250,6 +250,14 @@ _TABLE = (
     _FLUX,
     replace(
         _FLUX,
+        name="kontext",
+        title="FLUX.1 Kontext",
+        pipelines=("FluxKontextPipeline",),
+        max_references=1,
+        defaults=replace(_FLUX.defaults, guidance=2.5),
+    ),
+    replace(
+        _FLUX,
         name="chroma",
         title="Chroma",
         pipelines=("ChromaPipeline",),

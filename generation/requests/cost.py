@@ -81,6 +81,7 @@ WORK: Mapping[str, Work] = {
     "klein": Work(4.0406, 8.2228, 0.4010, text=4.8),
     "klein9b": Work(9.1331, 18.4813, 0.6844, text=9.0),
     "flux": Work(8.4816, 17.3729, 0.9143, text=6.1),
+    "kontext": Work(8.4816, 17.3729, 0.9143, text=6.1),
     "chroma": Work(8.7117, 17.3729, 0.9143, text=6.03),
     "sd3": Work(0.5733, 2.1709, 0.2967, text=3.12),
     "sd3large": Work(2.258, 7.191, 0.4826, text=3.12),

@@ -13,6 +13,7 @@ from generation.engine.families.chroma import Chroma
 from generation.engine.families.ernie import ErnieImage
 from generation.engine.families.flux import Flux
 from generation.engine.families.klein import Klein
+from generation.engine.families.kontext import Kontext
 from generation.engine.families.krea2 import Krea2
 from generation.engine.families.qwenimage import QwenImage
 from generation.engine.families.sd import StableDiffusion
@@ -33,6 +34,7 @@ FAMILIES: Mapping[str, Callable[[Model, ModelFolder, Device, EngineSettings], Fa
     "krea2": Krea2,
     "ernie": ErnieImage,
     "flux": Flux,
+    "kontext": Kontext,
     "chroma": Chroma,
     "sd3": StableDiffusion3,
     "sd3large": StableDiffusion3,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
-from generation.engine.families.base import Conditioning, guide_rows
+from generation.engine.families.base import REFERENCE, Conditioning, guide_rows, list_references
 from generation.engine.families.flow import ClipWords, Flow, shift_by_size
 from generation.engine.families.packing import PATCH, number_cells, pack, unpack
 from generation.engine.families.sd import PromptCache
@@ -27,7 +27,7 @@ from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
 
 _AXES = 3
-"""Of a token's place: one that is not used, row, column. Those of words are all nought."""
+"""Of a token's place: whether it is of a picture to edit, row, column. Those of words are all nought."""
 _MAX_TOKENS, _MAX_TOKENS_OF_SCHNELL = 512, 256
 
 
@@ -76,18 +76,23 @@ class Flux(Flow):
         return guide_rows(prediction, spec)
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        height, width = latents.shape[2:]
-        text = conditioning["encoder_hidden_states"]
+        size, text = latents.shape[2:], conditioning["encoder_hidden_states"]
+        pictures = [latents, *list_references(conditioning)]
+        places = [
+            number_cells(*(side // PATCH for side in each.shape[2:]), axes=_AXES, first=min(number, 1), like=latents)
+            for number, each in enumerate(pictures)
+        ]
+        inputs = {name: rows for name, rows in conditioning.items() if not name.startswith(REFERENCE)}
         predicted: Tensor = self._transformer(
-            hidden_states=pack(latents),
+            hidden_states=torch.cat([pack(each) for each in pictures], dim=1),
             # Rounded before it is divided, as in the stock pipeline: in bfloat16 that is another number.
             timestep=timesteps.to(latents.dtype) / 1000,
             txt_ids=torch.zeros(text.shape[1], _AXES, device=latents.device),
-            img_ids=number_cells(height // PATCH, width // PATCH, axes=_AXES, like=latents),
+            img_ids=torch.cat(places),
             return_dict=False,
-            **{"guidance": None, **conditioning},
+            **{"guidance": None, **inputs},
         )[0]
-        return unpack(predicted, (height, width))
+        return unpack(predicted[:, : len(places[0])], size)
 
     @property
     def _embeds_guidance(self) -> bool:

@@ -139,6 +139,14 @@ def save_toy_flux(folder: Path, *, seed: int = 0, vae_width: int = 8, is_schnell
     return folder / "model"
 
 
+def save_toy_kontext(folder: Path, **changes: Any) -> Path:
+    """Write a toy FLUX.1 Kontext: a folder as dev's, but for the name of its pipeline. Return it."""
+    path = save_toy_flux(folder, **changes)
+    index = path / "model_index.json"
+    index.write_text(index.read_text().replace("FluxPipeline", "FluxKontextPipeline"))
+    return path
+
+
 def save_toy_chroma(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
     """Write a toy Chroma (8 pixels a latent cell, patches of 2 x 2 cells) and return its folder."""
     torch.manual_seed(seed)
