@@ -103,13 +103,17 @@ async def require_may_request(context: ApiContext, caller: Caller) -> RequestCon
     return found
 
 
-async def submit(context: ApiContext, caller: Caller, asked: Asked, finish: Finish | None = None) -> Accepted:
+async def submit(
+    context: ApiContext, caller: Caller, asked: Asked, finish: Finish | None = None, *, has_start: bool = True
+) -> Accepted:
     """Have it accepted. Raise `RefusedError`: nothing is kept or charged then.
 
-    `finish`: for what starts from files. It runs after the person was found welcome, and before the words are screened.
+    `finish`: for what is made from files. It runs after the person was found welcome, and before the words are
+    screened. `has_start`: whether it starts from one, and so has its shape.
     """
     found = await require_may_request(context, caller)
-    typed = await fill_in(context, found, asked, has_picture=finish is not None)
+    has_files = finish is not None
+    typed = await fill_in(context, found, asked, has_picture=has_files and has_start, has_upload=has_files)
     if finish is None:
         return await _submit(context, found, asked.apply_edits(build_request(typed)))
     async with hold_loans(Loans(context.rooms.generation.files)) as loans:
@@ -124,8 +128,13 @@ async def submit_request(
     return await _submit(context, await require_may_request(context, caller), request, attached)
 
 
-async def fill_in(context: ApiContext, found: RequestContext, asked: Asked, *, has_picture: bool) -> Typed:
-    """Return what is to be painted, with defaults for what was left open. Raise `InvalidRequestError`."""
+async def fill_in(
+    context: ApiContext, found: RequestContext, asked: Asked, *, has_picture: bool, has_upload: bool
+) -> Typed:
+    """Return what is to be painted, with defaults for what was left open. Raise `InvalidRequestError`.
+
+    `has_picture`: whether it starts from one; `has_upload`: whether it may be made from what came with it.
+    """
 
     async def as_found() -> RequestContext:
         return found
@@ -139,7 +148,7 @@ async def fill_in(context: ApiContext, found: RequestContext, asked: Asked, *, h
         steps=asked.steps,
         guidance=asked.guidance,
         has_shape=has_picture or asked.size is not None,
-        is_from_upload=has_picture,
+        is_from_upload=has_upload,
     )
     chosen = await choose_defaults(context.rooms, found.owner, wishes, as_found)
     shown: dict[str, Any] = {"chosen_by": chosen.chosen_by} if chosen.chosen_by else {}

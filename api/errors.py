@@ -92,6 +92,10 @@ class ReferencesError(ApiError):
     """Name each of `references` as a `picture` or as a `job` of yours, and leave out `start`."""
 
 
+class ReferencePictureError(ApiError):
+    """A reference is a `picture`, or from a `job` of yours: one of the two."""
+
+
 class BeforeError(ApiError):
     """`before` is a time such as 2026-01-31T12:00:00+00:00, as the last page gave it."""
 

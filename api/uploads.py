@@ -21,9 +21,11 @@ from generation.images.interchange import ForeignSettings
 from generation.images.loans import Loans
 from generation.images.untrusted_decoder import Size, fit_upright, read_settings
 from generation.models.editing import choose_reference_size, refer_to, require_references
+from generation.models.ip_adapters import find_ip_adapter
 from generation.owner import DM_TENANT, Owner
 from generation.policy.rate_limit import FILES_PER_MINUTE
 from generation.requests.edits import StartImage
+from generation.requests.image_prompt import ImagePrompt, fit_reference
 from generation.requests.recipe import Recipe
 from generation.requests.references import MAX_REFERENCES
 from generation.requests.spec import GenerationRequest
@@ -110,6 +112,35 @@ def edit_pictures(context: ApiContext, owner: Owner, pictures: Sequence[Upload |
 
     async def finish(typed: Typed, loans: Loans) -> tuple[GenerationRequest, frozenset[str]]:
         return await _build_edit(context, owner, pictures, typed, loans)
+
+    return finish
+
+
+def look_at(
+    context: ApiContext,
+    owner: Owner,
+    picture: Upload | Found,
+    start: Finish | None,
+    *,
+    adapter: str | None,
+    strength: float,
+) -> Finish:
+    """Return what makes the request that looks at a picture, an upload or one of ours, beside its words.
+
+    `start`: what makes it without that, where it starts from files.
+    """
+
+    async def finish(typed: Typed, loans: Loans) -> tuple[GenerationRequest, frozenset[str]]:
+        made, files = (build_request(typed), ()) if start is None else await start(typed, loans)
+        file = find_ip_adapter(typed.model.ip_adapters, adapter, model=typed.model.name)
+        if isinstance(picture, Found):
+            sha256, attached = picture.sha256, frozenset(files)
+            made = replace(made, parent=made.parent or picture.image_id)
+        else:
+            sha256, _ = await keep_upload(context, owner, loans, picture, fit_reference)
+            attached, made = frozenset((*files, sha256)), replace(made, parent=None)
+        prompt = ImagePrompt(adapter=file.name, adapter_sha256=file.sha256, sha256=sha256, strength=strength)
+        return replace(made, spec=replace(made.spec, image_prompt=prompt)), attached
 
     return finish
 

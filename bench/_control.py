@@ -43,7 +43,7 @@ def draw_controls(model: Model, generator: random.Random, side_px: int) -> dict[
     followed = [generator.randrange(_NUM_PICTURES) for _ in files]
     return {
         "control": tuple(_draw(file, generator, which) for file, which in zip(files, followed, strict=True)),
-        "control_pngs": tuple(_draw_picture(which, side_px) for which in followed),
+        "control_pngs": tuple(draw_picture(which, side_px) for which in followed),
     }
 
 
@@ -61,5 +61,6 @@ def _draw(file: ControlFile, generator: random.Random, which: int) -> Control:
     )
 
 
-def _draw_picture(which: int, side_px: int) -> bytes:
+def draw_picture(which: int, side_px: int) -> bytes:
+    """Return one of a few pictures, the same each time."""
     return encode_png(random.Random(which).randbytes(3 * side_px * side_px), (side_px, side_px))

@@ -32,10 +32,12 @@ def _an_order(
     model: Model, image_id: str, generator: random.Random, side_px: int, *, with_loras: bool, **seen: Any
 ) -> GenerateCommand:
     from bench._control import draw_controls
+    from bench._ip_adapter import draw_reference
     from bench._painting import an_order
     from generation.jobs.protocol import Share
 
     followed = draw_controls(model, generator, side_px) if model.controls else {}
+    seen = draw_reference(model, generator, side_px) if model.ip_adapters else {}
     return an_order(
         model,
         image_id,

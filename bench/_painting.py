@@ -11,6 +11,9 @@ from generation.jobs.protocol import Event, Finished, GenerateCommand, ImageFail
 from generation.models.catalog import Catalog, Model
 from generation.requests.spec import ImageSpec
 
+_AROUND = ("start_png", "mask_png", "control_pngs", "reference_pngs", "image_prompt_png", "num_previews")
+"""Parts of a command beside its spec."""
+
 
 def open_model(name: str) -> Model:
     """Open the built-in model by its name, or a model folder by its path."""
@@ -22,8 +25,7 @@ def an_order(
 ) -> GenerateCommand:
     """Return a command for the model's usual picture, changed by `spec`."""
     plain = ImageSpec.for_model(model, prompt="a red circle on a blue background", seed=0)
-    files = ("start_png", "mask_png", "control_pngs", "reference_pngs")
-    around = {name: spec.pop(name) for name in (*files, "num_previews") if name in spec}
+    around = {name: spec.pop(name) for name in _AROUND if name in spec}
     return GenerateCommand(
         image_id=image_id,
         attempt=1,

@@ -5,12 +5,13 @@ random seeds, steps, guidance, prompts and negative prompts of several lengths, 
 masks, outpaint, variations and hires fix. Then each is replayed. The control paints the same images alone *without*
 their trace, as any batching without fixed buckets in the recipe must: it has to differ.
 
-With `--control`, two of three images follow one to three pictures, by ControlNets, T2I-Adapters and XL's Union.
+With `--control`, two of three images follow one to three pictures, by ControlNets, T2I-Adapters and XL's Union. With
+`--ip-adapter`, two of three also look at a reference, by a standard IP-Adapter or a plus one, at several strengths.
 
     python -m bench exact [--json] [--interleavings 200] [--dtype float32 bfloat16] [--side 64] [--model paintbox]
                           [--family sd|sdxl|zimage|klein|qwenimage|krea2|ernie|flux|chroma|sd3]   (toys)
                           [--loras]   (most images have one or two of two random LoRA; of a model folder)
-                          [--control]   (with --family sd or sdxl)
+                          [--control] [--ip-adapter]   (with --family sd or sdxl)
                           [--references]   (with a family that edits by instruction)
 
 With `--references`, half of the images edit one to as many pictures as the family takes. A second control paints them
@@ -23,9 +24,9 @@ without their traces, and with them on a worker of the other number format. Keys
 
     python -m bench exact --fleet [--json] [--interleavings 200] [--dtype float32] [--side 64]
 
-Keys without it: `images`, `following` (those with a ControlNet), `editing`, `differing`, `control_images`,
-`control_differing`, `dtype`; the same by number format in `by_dtype`. With `--references` also `forgetful_images`,
-`forgetful_differing` and `forgetful_broken`.
+Keys without it: `images`, `following` (by ControlNets), `editing`, `looking` (by IP-Adapters), `differing`,
+`control_images`, `control_differing`, `dtype`; the same by number format in `by_dtype`. With `--references` also
+`forgetful_images`, `forgetful_differing` and `forgetful_broken`.
 """
 
 from __future__ import annotations
@@ -89,13 +90,14 @@ def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str,
 
     settings = EngineSettings(dtype=dtype, num_threads=options.threads)
     engine, started = Engine([model], settings), time.perf_counter()
-    images = following = editing = differing = control_images = control_differing = 0
+    images = following = editing = looking = differing = control_images = control_differing = 0
     for number in range(options.interleavings):
         generator = random.Random(number)
         pairs = _interleave(engine, model, generator, options)
         images += len(pairs)
         following += sum(bool(order.spec.controls) for order, _ in pairs)
         editing += sum(bool(order.spec.references) for order, _ in pairs)
+        looking += sum(bool(order.spec.image_prompt) for order, _ in pairs)
         differing += sum(not is_exact(engine, order, crowded) for order, crowded in pairs)
         control = pairs if number < CONTROLS else []
         control_images += len(control)
@@ -106,6 +108,7 @@ def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str,
         "images": images,
         "following": following,
         "editing": editing,
+        "looking": looking,
         "differing": differing,
         "control_images": control_images,
         "control_differing": control_differing,
@@ -132,11 +135,14 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--loras", action="store_true", help="give most images LoRA of random numbers")
     parser.add_argument("--control", action="store_true", help="pictures follow others, by ControlNets of every kind")
     parser.add_argument("--references", action="store_true", help="pictures edit others, by instruction")
+    parser.add_argument("--ip-adapter", action="store_true", help="pictures look at others, by IP-Adapters, too")
     parser.add_argument("--fleet", action="store_true", help="replay each member's pictures on every other, over Ray")
     add_options(parser)
     options = parser.parse_args(argv)
-    if options.fleet and (name_chosen(options) != "paintbox" or options.loras or options.control):
+    if options.fleet and (name_chosen(options) != "paintbox" or options.loras or options.control or options.ip_adapter):
         parser.error("--fleet wants the built-in model: a member has others only where they were added.")
+    if options.ip_adapter and options.family not in ("sd", "sdxl"):
+        parser.error("--ip-adapter wants --family sd or --family sdxl: other families have no IP-Adapters.")
     if options.control and options.family not in ("sd", "sdxl"):
         parser.error("--control wants --family sd or --family sdxl: other families have no ControlNets.")
     editing = [name for name, family in FAMILIES.items() if family.max_references]
@@ -146,11 +152,13 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _open(options: argparse.Namespace, folder: Path) -> Model:
-    """Return the model that the options name, with the ControlNets and LoRA that they ask for."""
+    """Return the model that the options name, with the ControlNets, IP-Adapters and LoRA that they ask for."""
     from bench._control import open_with_controls
+    from bench._ip_adapter import open_with_ip_adapters
     from bench._loras import with_random_loras
 
-    model = open_with_controls(options.family, folder) if options.control else open_chosen(options, folder)
+    opening = open_with_ip_adapters if options.ip_adapter else open_with_controls if options.control else None
+    model = open_chosen(options, folder) if opening is None else opening(options.family, folder)
     return with_random_loras(model, folder) if options.loras else model
 
 

@@ -51,6 +51,14 @@ def models_add(
             autocompletion=complete_kind("text-encoder"),
         ),
     ] = None,
+    image_encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH",
+            help="For an IP-Adapter: what it sees pictures through.",
+            autocompletion=complete_kind("image-encoder"),
+        ),
+    ] = None,
     prediction: Annotated[
         str | None,
         typer.Option(
@@ -77,7 +85,7 @@ def models_add(
     settings = load_settings()
     folder, token = settings.folder_of_models, settings.civitai_token
     options: dict[str, Any] = {"name": name, "revision": revision, "config": config, "vae": vae}
-    options |= {"text_encoder": text_encoder, "storage": storage}
+    options |= {"text_encoder": text_encoder, "image_encoder": image_encoder, "storage": storage}
     options |= {"prediction": prediction, "half": half, "replaces": replace}
     options["civitai_token"] = token.get_secret_value() if token is not None else ""
     told: list[str] = []

@@ -56,11 +56,18 @@ def list_all(
     yield from _list_models(catalog, register)
     yield from _list_extras(catalog, register)
     for entry in register.entries:
-        if entry.kind in (Kind.VAE, Kind.TEXT_ENCODER, Kind.CHECKER):
-            licence = entry.licence or "unknown"
-            yield Listed(kind=entry.kind.value, name=entry.name, licence=licence, origin=_origin(entry))
+        if entry.kind in (Kind.VAE, Kind.TEXT_ENCODER, Kind.IMAGE_ENCODER, Kind.CHECKER):
+            yield _list_entry(entry)
+        elif entry.kind is Kind.IP_ADAPTER and entry.name not in catalog.left_out:
+            base = _control_base(entry.family, entry.context_width)
+            yield _list_entry(entry, f"for {base}, through {entry.image_encoder}", family=entry.family)
     for name, why in {**catalog.left_out, **(failed(catalog.loadable) if failed is not None else {})}.items():
         yield Listed(kind="", name=name, problem=why)
+
+
+def _list_entry(entry: Entry, *about: str, **facts: Any) -> Listed:
+    licence, origin = entry.licence or "unknown", _origin(entry)
+    return Listed(kind=entry.kind.value, name=entry.name, about=about, licence=licence, origin=origin, facts=facts)
 
 
 def _list_models(catalog: Catalog, register: ModelRegistry) -> Iterator[Listed]:
@@ -101,10 +108,10 @@ def _origin(entry: Entry | None) -> str:
 
 
 def _control_base(family: str, width: int) -> str:
-    """Return what a ControlNet is for: one that reads no prompt of a certain width is for all models of its family."""
+    """Return what a ControlNet or an IP-Adapter is for; one that reads no prompt is for all models of its family."""
     if width == 0 and family in FAMILIES:
         return FAMILIES[family].title
-    return BASES.get(width, f"{family}, width {width}")
+    return BASES.get(width, f"{family}, width {width}" if family else f"models of width {width}")
 
 
 def _base(extra: PromptAddon) -> str:

@@ -15,13 +15,21 @@ from fastapi.responses import Response, StreamingResponse
 from api.admission import Accepted, Asked, Finish, submit, submit_request
 from api.controls import Followed, follow_pictures
 from api.dialect import Dialect, get_caller, get_context, require_key
-from api.errors import BeforeError, ErrorReply, NotDoneError, PictureHiddenError, ReferencesError, StartError
+from api.errors import (
+    BeforeError,
+    ErrorReply,
+    NotDoneError,
+    PictureHiddenError,
+    ReferencePictureError,
+    ReferencesError,
+    StartError,
+)
 from api.jobs.events import follow
-from api.jobs.schemas import ControlBody, JobBody, JobList, JobState, KeyState, Recipes, SeenPicture, Start
+from api.jobs.schemas import ControlBody, JobBody, JobList, JobState, KeyState, Recipes, Reference, SeenPicture, Start
 from api.jobs.views import build_state, fetch_state
 from api.keys import Caller
 from api.pictures import fetch_own_job, list_shown, read_picture
-from api.uploads import MAX_JSON_BYTES, Found, Upload, edit_pictures, read_base64, start_from
+from api.uploads import MAX_JSON_BYTES, Found, Upload, edit_pictures, look_at, read_base64, start_from
 from generation.admission.guide import Guide
 from generation.admission.typed import Typed, build_request
 from generation.errors import UnknownJobError
@@ -44,7 +52,7 @@ PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 async def submit_job(request: Request, body: JobBody) -> JobState:
     """Have it accepted. The answer does not wait for the pictures."""
     context, caller = get_context(request), get_caller(request)
-    asked = Asked(**body.model_dump(exclude={"start", "control", "references"}))
+    asked = Asked(**body.model_dump(exclude={"start", "control", "references", "reference"}))
     start = None if body.start is None else await _read_start(request, caller, body.start)
     if body.references:
         if start is not None:
@@ -52,7 +60,10 @@ async def submit_job(request: Request, body: JobBody) -> JobState:
         pictures = [await _read_reference(request, each) for each in body.references]
         start = edit_pictures(context, caller.owner, pictures)
     finish = follow_pictures(context, caller.owner, [_read_control(each) for each in body.control], start)
-    return await _show_accepted(request, await submit(context, caller, asked, finish))
+    has_start = finish is not None
+    if body.reference is not None:
+        finish = await _read_image_prompt(request, caller, body.reference, finish)
+    return await _show_accepted(request, await submit(context, caller, asked, finish, has_start=has_start))
 
 
 def _read_control(body: ControlBody) -> Followed:
@@ -88,6 +99,18 @@ async def _read_reference(request: Request, seen: SeenPicture) -> Upload | Found
     if image.file_sha256 is None:
         raise PictureDeletedError
     return Found(image.id, image.file_sha256, image.spec.result_size_px)
+
+
+async def _read_image_prompt(request: Request, caller: Caller, reference: Reference, start: Finish | None) -> Finish:
+    """Return what makes the request, of files or of words alone, that looks at a reference.
+
+    Raise `ReferencePictureError`.
+    """
+    if (reference.picture is None) == (reference.job is None):
+        raise ReferencePictureError
+    picture, owner = await _read_reference(request, reference), caller.owner
+    adapter, strength = reference.adapter, reference.strength
+    return look_at(get_context(request), owner, picture, start, adapter=adapter, strength=strength)
 
 
 async def _require_startable(request: Request, job: Job, image: Image) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from generation.requests.image_prompt import USUAL_STRENGTH
+
 
 class Start(BaseModel):
     """A picture to start from: one that comes with the request, or one of this key's own."""
@@ -37,7 +39,7 @@ class ControlBody(BaseModel):
 
 
 class SeenPicture(BaseModel):
-    """A picture to edit: one that comes with the request, or one of this key's own."""
+    """A picture to see: one that comes with the request, or one of this key's own."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,6 +47,14 @@ class SeenPicture(BaseModel):
     """Base64 of a PNG, JPEG or WebP."""
     job: str | None = Field(None, max_length=40)
     index: int = Field(0, ge=0)
+
+
+class Reference(SeenPicture):
+    """A picture beside the words."""
+
+    adapter: str | None = Field(None, max_length=200)
+    """The IP-Adapter that looks at it; the model's first if left out."""
+    strength: float = USUAL_STRENGTH
 
 
 class JobBody(BaseModel):
@@ -68,6 +78,8 @@ class JobBody(BaseModel):
     control: list[ControlBody] = []
     references: list[SeenPicture] | None = Field(None, max_length=4)
     """Pictures that the model edits as the prompt says; only a model that edits by instruction."""
+    reference: Reference | None = None
+    """A picture that an IP-Adapter looks at, beside the words."""
 
 
 class ImageState(BaseModel):

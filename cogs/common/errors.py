@@ -68,6 +68,18 @@ class UnreadMessageError(InvalidRequestError):
 “Upscale” in the menu of that message (“Apps”)."""
 
 
+class ReferenceTwiceError(InvalidRequestError):
+    """Choose the reference either by `reference` or by `reference_from`, not both."""
+
+
+class NoReferenceError(InvalidRequestError):
+    """Attach the picture to look at as `reference`, or name one in `reference_from`."""
+
+
+class OneAdapterError(InvalidRequestError):
+    """Choose one IP-Adapter, not two: a picture has one reference."""
+
+
 class SecondNetMissingError(InvalidRequestError):
     """Name the second ControlNet too, with `net2`."""
 

@@ -8,11 +8,13 @@ from cogs.imagine._control import ControlCommand, submit_guided
 from cogs.imagine._edit import EditCommand, submit_edit
 from cogs.imagine._from_image import FromImage, submit_upscale
 from cogs.imagine._guide import Guide
+from cogs.imagine._reference import Reference
 from cogs.imagine._typed import fill_in, tell_notes
 
 __all__ = [
     "DEFAULT_STRENGTH",
     "Guide",
+    "Reference",
     "fill_in",
     "setup",
     "submit_edit",

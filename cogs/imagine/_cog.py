@@ -22,6 +22,8 @@ from cogs.common.sampler_option import SamplerOption
 from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.context import Interaction
 from cogs.imagine._flags import join_flags
+from cogs.imagine._reference import OPTIONS as REFERENCE
+from cogs.imagine._reference import AdapterOption, Reference, ReferenceStrength, fetch_reference, submit_looking
 from cogs.imagine._typed import fill_in, tell_notes
 from generation.admission.typed import Typed, build_request, choose_size
 from generation.jobs.derive_edits import start_from_image
@@ -61,6 +63,7 @@ class Imagine(commands.Cog):
         model="The model that paints the picture.",
         **ADDITIONS,
         **SHOWN,
+        **REFERENCE,
     )
     @app_commands.rename(source="from")
     @app_commands.choices(aspect=transformers.ASPECTS)
@@ -85,6 +88,10 @@ class Imagine(commands.Cog):
         source: Transform[str, SourceOption] | None = None,
         spoiler: bool | None = None,
         alt: transformers.Alt | None = None,
+        reference: discord.Attachment | None = None,
+        reference_from: Transform[str, SourceOption] | None = None,
+        reference_strength: ReferenceStrength | None = None,
+        adapter: Transform[str, AdapterOption] | None = None,
     ) -> None:
         options: dict[str, Any] = {
             "aspect": aspect.value if aspect else None,
@@ -106,24 +113,37 @@ class Imagine(commands.Cog):
             prompt, options, notes = await join_flags(interaction, prompt, options)
         if style is not None:
             await require_words_allowed(interaction, (style.name, words_of_name(style.name)))
-        options["has_picture"] = image is not None or source is not None
+        named = (reference, reference_from, reference_strength, adapter)
+        seen = None if named == (None, None, None, None) else await fetch_reference(interaction, *named)
+        has_picture = image is not None or source is not None
+        options |= {"has_picture": has_picture, "has_upload": has_picture or seen is not None}
         typed = await fill_in(interaction, prompt, options, style=style, takes_style=True, notes=notes)
-        if image is None and source is None:
-            job = await acknowledge_and_submit(interaction, build_request(typed))
-        else:
+        if has_picture:
             start = await fetch_needed_source(interaction, image, source)
-            job = await submit_from(interaction, typed, start, strength=strength)
+            job = await submit_from(interaction, typed, start, strength=strength, reference=seen)
+        elif seen is not None:
+            job = await submit_looking(interaction, build_request(typed), typed.model, seen)
+        else:
+            job = await acknowledge_and_submit(interaction, build_request(typed))
         await tell_notes(interaction, typed, job)
 
 
 async def submit_from(
-    interaction: Interaction, typed: Typed, source: Attached | Found, *, strength: float, mask: Attached | None = None
+    interaction: Interaction,
+    typed: Typed,
+    source: Attached | Found,
+    *,
+    strength: float,
+    mask: Attached | None = None,
+    reference: Reference | None = None,
 ) -> Job:
     """Have it painted from what a member attached or named: see `fetch_needed_source`."""
     if isinstance(source, Attached):
-        return await submit_from_image(interaction, typed, source, strength=strength, mask=mask)
+        return await submit_from_image(interaction, typed, source, strength=strength, mask=mask, reference=reference)
     if mask is None:
         request = build_from_picture(typed, source, strength=strength)
+        if reference is not None:
+            return await submit_looking(interaction, request, typed.model, reference)
         return await acknowledge_and_submit(interaction, request)
     return await _submit_with_mask(interaction, typed, source, mask, strength=strength)
 
@@ -162,12 +182,20 @@ async def _submit_with_mask(
 
 
 async def submit_from_image(
-    interaction: Interaction, typed: Typed, image: Attached, *, strength: float, mask: Attached | None = None
+    interaction: Interaction,
+    typed: Typed,
+    image: Attached,
+    *,
+    strength: float,
+    mask: Attached | None = None,
+    reference: Reference | None = None,
 ) -> Job:
     """Fetch the files once the answer is on its way (that may take longer than Discord waits), and have it painted."""
     request = build_request(typed, start_size_px=image.size_px)
     unfetched = StartImage(sha256=NO_FILE, strength=strength, mask_sha256=NO_FILE if mask is not None else None)
     trial = _add_start_image(request, unfetched)
+    if reference is not None:
+        trial = reference.add_to(trial, typed.model)
     async with acknowledge(interaction, trial, attached={NO_FILE}) as acknowledged, lend_files(interaction) as lent:
         sha256, size_px = await lent.keep_attached(image, lambda shown_px: choose_size(typed, shown_px))
         mask_sha256 = None
@@ -177,9 +205,12 @@ async def submit_from_image(
                 require_size_px(mask_px, size_px)
         if size_px != image.size_px:
             request = build_request(typed, start_size_px=size_px)
-        start = StartImage(sha256=sha256, strength=strength, mask_sha256=mask_sha256)
-        request = _add_start_image(request, start)
-        return await submit(interaction, request, acknowledged, attached=request.spec.files)
+        request = _add_start_image(request, StartImage(sha256=sha256, strength=strength, mask_sha256=mask_sha256))
+        attached = request.spec.files
+        if reference is not None:
+            seen = await reference.keep(lent)
+            request, attached = reference.add_to(request, typed.model, seen), attached | ({seen} - {NO_FILE})
+        return await submit(interaction, request, acknowledged, attached=attached)
 
 
 def _add_start_image(request: GenerationRequest, start: StartImage) -> GenerationRequest:

@@ -25,6 +25,7 @@ from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.context import Interaction
 from cogs.imagine._cog import SHOWN
 from cogs.imagine._guide import PREPARATIONS, Guide
+from cogs.imagine._reference import Reference, submit_looking
 from cogs.imagine._typed import read_typed, tell_notes
 from generation.admission.typed import Typed, build_request, choose_size
 from generation.jobs.derive_edits import guide_by_image
@@ -160,16 +161,24 @@ def _list_second(
 
 
 async def submit_guided(
-    interaction: Interaction, typed: Typed, picture: Found | Attached, guides: tuple[Guide, ...]
+    interaction: Interaction,
+    typed: Typed,
+    picture: Found | Attached,
+    guides: tuple[Guide, ...],
+    *,
+    adapter: str | None = None,
 ) -> Job:
     """Have pictures painted that follow one of ours or an attached one, and those that other guides have of their own.
 
-    Attached ones are fetched once the answer is on its way.
+    `adapter`: an IP-Adapter that looks at it, too. Attached ones are fetched once the answer is on its way.
     """
+    seen = None if adapter is None else Reference(picture=picture, adapter=adapter)
+    if seen is not None and not guides:
+        return await submit_looking(interaction, build_request(typed), typed.model, seen)
     size_px = picture.size_px if isinstance(picture, Attached) else picture.image.spec.result_size_px
     if isinstance(picture, Found):
         typed = _follow_ours(typed, picture)
-    build = partial(_build_guided, interaction.client.services.generation.catalog, typed, picture, guides)
+    build = partial(_build_guided, interaction.client.services.generation.catalog, typed, picture, guides, seen)
     trial_px, trial = size_px, build(size_px, [NO_FILE] * len(guides))
     if isinstance(picture, Found) and not any(each.image for each in guides):
         return await acknowledge_and_submit(interaction, trial)
@@ -183,7 +192,8 @@ async def submit_guided(
         ]
         request = build(size_px, files)
         if size_px == trial_px:  # the seed and what was checked stay
-            request = replace(trial, spec=replace(trial.spec, control=request.spec.control))
+            own = request.spec
+            request = replace(trial, spec=replace(trial.spec, control=own.control, image_prompt=own.image_prompt))
         return await submit(interaction, request, acknowledged, attached=set(files) - {NO_FILE})
 
 
@@ -202,6 +212,7 @@ def _build_guided(
     typed: Typed,
     picture: Found | Attached,
     guides: tuple[Guide, ...],
+    seen: Reference | None,
     size_px: tuple[int, int] | None,
     files: Sequence[str],
 ) -> GenerationRequest:
@@ -209,7 +220,8 @@ def _build_guided(
     request = build_request(typed, start_size_px=size_px)
     controls = tuple(each.build(typed.model, catalog, file) for each, file in zip(guides, files, strict=True))
     if isinstance(picture, Attached):
-        return replace(request, spec=replace(request.spec, control=controls))
+        request = replace(request, spec=replace(request.spec, control=controls))
+        return request if seen is None else seen.add_to(request, typed.model, files[0])
     own = {index for index, each in enumerate(guides) if each.image is not None}
     spec = guide_by_image(picture.image, controls, own=own, seed=request.spec.seed, basis=request.spec)
     # With a picture that was attached it counts as an upload.

@@ -52,9 +52,11 @@ async def fill_in(
 ) -> Typed:
     """Return what is to be painted; what was left open comes from the defaults that hold here.
 
-    `options`: by their names, None for those left out; `has_picture`: whether it starts from one.
+    `options`: by their names, None for those left out; `has_picture`: whether it starts from one, and `has_upload`:
+    whether it may be made from what a member attached, if that is not the same.
     """
     has_picture, negative = options.pop("has_picture"), options.get("negative")
+    has_upload = options.pop("has_upload", has_picture)
     wishes = Wishes(
         prompt=transformers.clean_typed_prompt(prompt),
         model=options.get("model"),
@@ -66,7 +68,7 @@ async def fill_in(
         guidance=options.get("guidance"),
         has_shape=has_picture or options.get("size") is not None,
         takes_style=takes_style,
-        is_from_upload=has_picture,
+        is_from_upload=has_upload,
     )
     chosen = await choose_defaults(interaction, wishes)
     if chosen.ignored:

@@ -151,5 +151,7 @@ def _list_abilities(model: Model) -> Iterator[str]:
         yield ngettext("edits {number} picture by instruction", "edits up to {number} pictures by instruction", most)
     if number := len(model.controls):
         yield ngettext("{number} ControlNet", "{number} ControlNets", number)
+    if number := len(model.ip_adapters):
+        yield ngettext("{number} IP-Adapter", "{number} IP-Adapters", number)
     if number := sum(fits(model, each) for each in model.loras):
         yield ngettext("{number} LoRA fits", "{number} LoRA fit", number)

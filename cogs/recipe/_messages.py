@@ -208,6 +208,9 @@ def _format_facts(made: Recipe) -> str:
         seen = f"{control.preprocessor} ({control.mode})" if control.mode else control.preprocessor
         each = (of, seen, _("strength {value}", value=control.strength), *span)
         facts[N_("ControlNet")] = join_dotted((*filter(None, (facts.get("ControlNet"),)), ", ".join(each)))
+    if looked := spec.image_prompt:
+        of = f"{escape_markdown(looked.adapter, limit=60)} ({_format_code(looked.adapter_sha256[:10])})"
+        facts[N_("Reference")] = ", ".join((of, _("strength {value}", value=looked.strength)))
     if made.parents:
         facts[N_("Made from")] = " ← ".join(_format_code(parent[:12]) for parent in made.parents[:MAX_KIN])
     return "\n".join(f"**{_(name)}** {value}" for name, value in facts.items())

@@ -24,6 +24,7 @@ from cogs.i18n.gettext import _
 from cogs.imagine import (
     DEFAULT_STRENGTH,
     Guide,
+    Reference,
     fill_in,
     submit_edit,
     submit_from_image,
@@ -125,7 +126,7 @@ async def _find_editor(interaction: Interaction, job: Job | None) -> Model | Non
 async def use_as_guide(interaction: Interaction, message: discord.Message) -> None:
     job, catalog = await _find_job(interaction, message), interaction.client.services.generation.catalog
     model = await fetch_default_model(interaction) if job is None else catalog.get(job.request.spec.model)
-    if not model.controls:
+    if not model.controls and not model.ip_adapters:
         raise NoControlError(model=model.name)
     prompt = job.request.spec.written if job is not None else ""
     fields: list[Field] = [build_prompt_field(prompt), *list_network_fields(model)]
@@ -139,18 +140,22 @@ async def use_as_guide(interaction: Interaction, message: discord.Message) -> No
 
 async def send_guide(interaction: Interaction, subject: str, answers: Answers) -> None:
     prompt = clean_typed_prompt(answers.texts.get(PROMPT))
-    guides = tuple(Guide(network=name) for name in list_networks(answers.texts))
     if len(subject) != JOB_ID_LENGTH:
         file = await _take(interaction, subject)
         typed = await fill_in(interaction, prompt, {"has_picture": True})
-        await tell_notes(interaction, typed, await submit_guided(interaction, typed, file, guides))
+        names, adapter = list_networks(answers.texts, typed.model)
+        guides = tuple(Guide(network=name) for name in names)
+        await tell_notes(interaction, typed, await submit_guided(interaction, typed, file, guides, adapter=adapter))
         return
     job, catalog = await fetch_job(interaction, subject), interaction.client.services.generation.catalog
     image = _choose_image(job, answers.texts.get(NUMBER, "1"))
     model = catalog.get(image.spec.model)
-    controls = [each.build(model, catalog, NO_FILE) for each in guides]
+    names, adapter = list_networks(answers.texts, model)
+    controls = [Guide(network=name).build(model, catalog, NO_FILE) for name in names]
     spec = guide_by_image(image, controls, seed=draw_seed())
     request = GenerationRequest(spec=replace_prompt(spec, model, prompt), parent=image.id)
+    if adapter is not None:
+        request = Reference(picture=Found(job, image), adapter=adapter).add_to(request, model)
     await acknowledge_and_submit(interaction, request.shown_like(job.request))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cogs.common.errors import NotANumberError, NotAWholeNumberError
+from cogs.common.errors import NotANumberError, NotAWholeNumberError, OneAdapterError
 from cogs.common.forms import Choice, Text
 from cogs.common.message_limits import MAX_OPTION, cut_text
 from cogs.i18n.gettext import N_, _, format_number
@@ -16,6 +16,7 @@ NETWORK, NETWORK_2 = "network", "network2"
 USE, REPAINT, EDIT = "use", "repaint", "edit"
 _MAX_CHOICES = 10
 """A choice in a form has two to ten."""
+_MAX_NAME_CHARS = 60
 MAX_WRITTEN_CHARS = 4000
 """As many as Discord takes in one field."""
 NONE = "none"
@@ -76,22 +77,32 @@ def build_number_field(most: int) -> Choice:
 
 
 def list_network_fields(model: Model) -> list[Choice]:
-    """Return what of a picture is followed, and what as well: the ControlNets of a model, as many as Discord offers.
-    Nothing where there is no choice."""
-    if len(model.controls) < 2:
+    """Return what of a picture is followed, and what as well: the ControlNets and IP-Adapters of a model, as many as
+    Discord offers. Nothing where there is no choice."""
+    like = ((_("{name}: something like it", name=each.name[:_MAX_NAME_CHARS]), each.name) for each in model.ip_adapters)
+    choices = (*((each.name, each.name) for each in model.controls), *like)
+    if len(choices) < 2:
         return []
-    choices = tuple((each.name, each.name) for each in model.controls[:_MAX_CHOICES])
     more = ((_("Nothing else"), NONE), *choices[: _MAX_CHOICES - 1])
     return [
-        Choice(key=NETWORK, label=_("What is followed"), choices=choices, value=choices[0][1]),
+        Choice(key=NETWORK, label=_("What is followed"), choices=choices[:_MAX_CHOICES], value=choices[0][1]),
         Choice(key=NETWORK_2, label=_("What is followed as well"), choices=more, value=NONE),
     ]
 
 
-def list_networks(texts: Mapping[str, str]) -> list[str | None]:
-    """Return the ControlNets that were chosen, each once; None for the model's first."""
+def list_networks(texts: Mapping[str, str], model: Model) -> tuple[list[str | None], str | None]:
+    """Return the ControlNets that were chosen, each once, and the IP-Adapter; None for the first ControlNet.
+
+    Without a choice that is the model's first of either. Raise `OneAdapterError` for two IP-Adapters.
+    """
     first, second = (get_answer(texts, key) for key in (NETWORK, NETWORK_2))
-    return [first or None, *([second] if second not in ("", first) else [])]
+    if not first and not model.controls and model.ip_adapters:
+        first = model.ip_adapters[0].name
+    chosen = [first or None, *([second] if second not in ("", first) else [])]
+    adapters = [name for name in chosen if any(each.name == name for each in model.ip_adapters)]
+    if len(adapters) > 1:
+        raise OneAdapterError
+    return [name for name in chosen if name not in adapters], adapters[0] if adapters else None
 
 
 def _list_levels(levels: Mapping[float, str], now: float | None) -> tuple[tuple[str, str], ...]:

@@ -18,6 +18,7 @@ from generation.jobs.job import Job
 from generation.requests.control import NONE, Control
 from generation.safety.visibility import Shown
 
+LOOKS = N_("Looks at a reference by **{adapter}**")
 GUIDED_BY = N_("Follows a picture by **{network}**")
 ALT = N_("What the ControlNet {network} saw")
 _MAX_BYTES = 120_000
@@ -26,12 +27,13 @@ _SHOWN = frozenset(("canny", "lineart", "softedge"))
 
 
 def build_guides(job: Job, shown: Mapping[int, Shown], files: ImageFiles, *, room: int) -> list[str | Entry]:
-    """Return a line for each ControlNet of a job whose pictures are shown, beside its map if the file is there.
+    """Return a line for each ControlNet of a job whose pictures are shown, beside its map if the file is there; and one
+    for its reference.
 
     `room`: how many more files the message takes. Maps are as hidden as the most hidden of the pictures.
     """
-    controls = job.request.spec.controls
-    if not controls or any(each is Shown.NOT for each in shown.values()):
+    controls, seen = job.request.spec.controls, job.request.spec.image_prompt
+    if not (controls or seen) or any(each is Shown.NOT for each in shown.values()):
         return []
     is_spoiler = Shown.SPOILER in shown.values()
     lines: list[str | Entry] = []
@@ -39,6 +41,9 @@ def build_guides(job: Job, shown: Mapping[int, Shown], files: ImageFiles, *, roo
         text = _describe(control)
         picture = _build_map(control, files, number) if control.preprocessor in _SHOWN and len(lines) < room else None
         lines.append(text if picture is None else Entry(text, replace(picture, is_spoiler=is_spoiler)))
+    if seen:
+        head = _(LOOKS, adapter=escape_markdown(seen.adapter, limit=60))
+        lines.append(f"{head}\n{format_small(bind_words(_('strength {value}', value=seen.strength)))}")
     return lines
 
 

@@ -29,6 +29,7 @@ class FileRole(StrEnum):
     CONTROL, CONTROL_2, CONTROL_3 = "control", "control 2", "control 3"  # an image has one file of each role
     REFERENCE, REFERENCE_2 = "reference", "reference 2"
     REFERENCE_3, REFERENCE_4 = "reference 3", "reference 4"
+    IMAGE_PROMPT = "image prompt"
     ORIGINAL = "original"  # what the result of a reproduction is compared with
 
 

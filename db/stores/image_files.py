@@ -26,7 +26,8 @@ IS_SEEN = func.coalesce(JsonText(table(JobRow).c.request, "replay", "is_unseen")
 IS_RESULT = ImageFileRow.role == FileRole.RESULT
 _CONTROLS = (FileRole.CONTROL, FileRole.CONTROL_2, FileRole.CONTROL_3)
 _REFERENCES = (FileRole.REFERENCE, FileRole.REFERENCE_2, FileRole.REFERENCE_3, FileRole.REFERENCE_4)
-IS_SOURCE = ImageFileRow.role.in_((FileRole.START, FileRole.MASK, FileRole.UPSCALE, *_CONTROLS, *_REFERENCES))
+_SEEN = (*_CONTROLS, *_REFERENCES, FileRole.IMAGE_PROMPT)
+IS_SOURCE = ImageFileRow.role.in_((FileRole.START, FileRole.MASK, FileRole.UPSCALE, *_SEEN))
 AT_ONCE = 500  # values in one IN: SQLite's limit on parameters is higher, but not everywhere
 
 _IS_LIVING = or_(IS_ALIVE, and_(ImageRow.file_sha256.is_not(None), IS_SEEN))
@@ -63,6 +64,8 @@ def _sources_of(spec: ImageSpec) -> dict[FileRole, str | None]:
         found |= {FileRole.START: spec.start.sha256, FileRole.MASK: spec.start.mask_sha256}
     if spec.upscale is not None:
         found[FileRole.UPSCALE] = spec.upscale.sha256
+    if spec.image_prompt:
+        found[FileRole.IMAGE_PROMPT] = spec.image_prompt.sha256
     return found
 
 

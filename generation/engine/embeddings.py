@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from generation.engine.errors import AddonMissingError
 from generation.engine.lora_file import read_checked, unusable
-from generation.models.inspect import word_tensors
+from generation.models.words_layout import word_tensors
 from generation.requests.prompt_addons import Embedding, PromptAddon
 
 _PLACEHOLDER = 0

@@ -309,11 +309,8 @@ class Engine:
             self._upscalings[order.image_id] = UpscaleItem(order, model, work, start)
         else:
             self._num_admitted += 1
-            keep = self._list_models_at_work()
-            controls = tuple(
-                self._models.get_control(order.spec.model, each, keep=keep) for each in order.spec.controls
-            )
-            slot = Slot(order, model.family, self._num_admitted, start=start, traits=model.traits, controls=controls)
+            networks = self._models.get_networks(order.spec, keep=self._list_models_at_work())
+            slot = Slot(order, model.family, self._num_admitted, start=start, traits=model.traits, networks=networks)
             self._slots[order.image_id] = slot
             self._schedule_of_steps.enter(slot)
 

@@ -22,6 +22,7 @@ from generation.engine.batch import Batches, rows_of
 from generation.engine.control.forward import ControlForwards
 from generation.engine.devices import Device
 from generation.engine.error_classes import is_out_of_memory
+from generation.engine.ip_adapter.attention import attending
 from generation.engine.postprocess import decode
 from generation.engine.slot import Slot
 from generation.engine.work_item import UpscaleItem, WorkItem
@@ -38,12 +39,13 @@ class Lane:
         self._batches, self._controls = Batches(device), ControlForwards(device)
 
     def predict(self, slots: Sequence[Slot], bucket: int, threads: int) -> list[Prediction]:
-        """Run one forward of `bucket` rows, and the ControlNets beside it."""
+        """Run one forward of `bucket` rows, with the ControlNets and IP-Adapters beside it."""
         batch = self._batches.get(bucket, slots[0])
         batch.fill(slots)
         residuals, forwards = self._controls.run(slots, batch)
         conditioning = {**batch.conditioning, **residuals}
-        output = slots[0].family.denoise(batch.latents, batch.timesteps, conditioning)
+        with attending(slots, bucket):
+            output = slots[0].family.denoise(batch.latents, batch.timesteps, conditioning)
         return [
             (rows, forward._replace(threads=threads))
             for rows, forward in zip(rows_of(slots, output), forwards, strict=True)

@@ -25,6 +25,7 @@ from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 from generation.models.checkpoint import UNET, VAE
 from generation.models.controls import ControlFile
+from generation.models.ip_adapters import IpAdapterFile
 from generation.models.layout import weight_files
 from generation.models.safetensors_header import read_tensors
 from generation.models.weights import list_parts
@@ -117,15 +118,18 @@ def _list_bytes(model: Model, itemsize: int, without: Collection[Path]) -> list[
     ]
 
 
-def control_bytes(file: ControlFile, itemsize: int) -> int:
-    """Return the bytes that a ControlNet's weights take once loaded."""
-    return _count_bytes(file.path, itemsize, keeps_small=False, is_stored=False, without_vae=False)
+def beside_bytes(file: ControlFile | IpAdapterFile, itemsize: int) -> int:
+    """Return the bytes that the weights of a ControlNet, or of an IP-Adapter and its encoder, take once loaded."""
+    parts = (file.path,) if isinstance(file, ControlFile) else (file.path, file.encoder)
+    counts = (_count_bytes(each, itemsize, keeps_small=False, is_stored=False, without_vae=False) for each in parts)
+    return sum(counts)
 
 
 def wanted_bytes(model: Model, itemsize: int) -> int:
-    """Return the bytes of a model's weights and of the largest ControlNet that it can have beside it."""
-    beside = max((control_bytes(each, itemsize) for each in model.controls), default=0)
-    return loaded_bytes(model, itemsize) + beside
+    """Return the bytes of a model's weights, and of the largest ControlNet and IP-Adapter that it can have beside."""
+    kinds = (model.controls, model.ip_adapters)
+    beside = (max((beside_bytes(each, itemsize) for each in files), default=0) for files in kinds)
+    return loaded_bytes(model, itemsize) + sum(beside)
 
 
 def _count_bytes(part: Path, itemsize: int, *, keeps_small: bool, is_stored: bool, without_vae: bool) -> int:

@@ -12,21 +12,13 @@ from msgspec import UnsetType
 from generation import progress
 from generation.engine.buckets import name_network
 from generation.engine.checkers.clip import ClipChecker
-from generation.engine.control.networks import ControlNetwork, ControlNetworks
+from generation.engine.control.beside import NetworksBeside
+from generation.engine.control.features import Networks
 from generation.engine.devices import Device, lay_out
 from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
 from generation.engine.loading import refusing
-from generation.engine.memory import (
-    GIB,
-    all_bytes,
-    control_bytes,
-    find_largest_px,
-    free_bytes,
-    give_back,
-    loaded_bytes,
-    machine_bytes,
-)
+from generation.engine.memory import GIB, all_bytes, find_largest_px, free_bytes, give_back, loaded_bytes, machine_bytes
 from generation.engine.offload import PartOffloader, arrange, list_networks
 from generation.engine.shared_parts import SharedParts
 from generation.engine.single_file import open_model
@@ -42,8 +34,8 @@ from generation.models.failed_loads import FailedLoads
 from generation.models.hashing import hash_files
 from generation.models.layout import ModelRefusedError
 from generation.program import format_command
-from generation.requests.control import Control
 from generation.requests.edits import Upscale
+from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
 
 log = logging.getLogger(__name__)
@@ -113,7 +105,7 @@ class Models:
         self._failed = FailedLoads(settings.failed_loads)
         self._unchanged: set[str] = set()
         self._num_loads = 0
-        self._controls = ControlNetworks(device, self._beside.shelf)
+        self._networks = NetworksBeside(device, self._beside.shelf, num_cached=settings.num_cached_prompts)
         self.sha256: dict[str, str] = {}
         self._largest_px = self._find_largest()
         for name, model in self._models.items():
@@ -143,16 +135,13 @@ class Models:
             raise ModelUnusableError() from None
         return self._loaded[name]
 
-    def get_control(self, name: str, wanted: Control, *, keep: Collection[str] = ()) -> ControlNetwork:
-        """Return a ControlNet for that model, which is in memory; `keep` as for `get`.
+    def get_networks(self, spec: ImageSpec, *, keep: Collection[str] = ()) -> Networks:
+        """Return what works beside the model of a spec, which is in memory; `keep` as for `get`.
 
-        Raise `InvalidRequestError` if it is not here or cannot be used.
+        Raise `InvalidRequestError` if something is not here or cannot be used.
         """
-        files, unet = self._models[name].controls, self._loaded[name].family.denoiser
-        coming = [each for each in files if each.sha256 == wanted.network_sha256 and not self._controls.has(each)]
-        for each in coming:
-            self._make_room(control_bytes(each, self._device.dtype.itemsize), {*keep, name})
-        return self._controls.get(wanted, files, unet)
+        model, unet = self._models[spec.model], self._loaded[spec.model].family.denoiser
+        return self._networks.get(spec, model, unet, lambda wanted: self._make_room(wanted, {*keep, spec.model}))
 
     def update(self, models: tuple[Model, ...]) -> None:
         """Know these models in the place of those before. What is loaded of another file is unloaded."""
@@ -263,19 +252,28 @@ class Models:
 
     def let_go(self, *, keep: Collection[str]) -> None:
         """Unload the models that are not to keep: they are loaded again when needed."""
-        self._controls.clear()
+        self._networks.clear()
         for name in self._loaded.keys() - set(keep):
             del self._loaded[name]
 
     def close(self) -> None:
         """Give the memory back."""
-        self._controls.clear()
+        self._networks.clear()
         self._loaded.clear()
 
 
 def _loads_alike(one: Model, other: Model) -> bool:
     """Return whether what is loaded of both is the same: LoRA and the like are read when they are first used."""
-    unloaded = ("defaults", "loras", "embeddings", "controls", "added_checkers", "licence", "known_files")
+    unloaded = (
+        "defaults",
+        "loras",
+        "embeddings",
+        "controls",
+        "ip_adapters",
+        "added_checkers",
+        "licence",
+        "known_files",
+    )
     same = {name: getattr(one, name) for name in unloaded}
     return one == replace(other, **same)
 

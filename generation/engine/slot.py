@@ -11,8 +11,7 @@ from msgspec import UNSET
 from torch import Tensor
 
 from generation.engine.conditioning import condition_walk, reword
-from generation.engine.control.features import NO_GUIDES, Guides, prepare_guides
-from generation.engine.control.networks import ControlNetwork
+from generation.engine.control.features import NO_GUIDES, NO_NETWORKS, Guides, Networks, prepare_guides
 from generation.engine.errors import LatentSizeError, TraceLengthError
 from generation.engine.families.base import Conditioning, Family, Words
 from generation.engine.initial_latents import Repaint, begin, begin_larger, build_mask_input
@@ -84,7 +83,7 @@ class Slot:
         *,
         start: SafetyVerdict = UNCHECKED,
         traits: Traits = Traits(),  # noqa: B008 - frozen
-        controls: tuple[ControlNetwork, ...] = (),
+        networks: Networks = NO_NETWORKS,
     ) -> None:
         spec = order.spec
         self.work, self.network, self.model_sha256 = traits.work, traits.network, traits.sha256
@@ -93,7 +92,7 @@ class Slot:
         self.start = start
         self.family = family
         self.serial = serial
-        self.controls = controls
+        self.networks = networks
         self._plan = spec.plan
         plain = Wording(spec.prompt, spec.negative)
         self._words: dict[Wording, Words] = {
@@ -187,7 +186,7 @@ class Slot:
         return tuple(self.walk.guides.features[place] for place in self._find_controls(find_active))
 
     def _find_controls(self, find: Callable[[Sequence[Control], int, int], Iterator[int]]) -> tuple[int, ...]:
-        if not self.controls or self.walk is None:
+        if not self.networks.controls or self.walk is None:
             return ()
         return tuple(find(self.order.spec.controls, self._index, len(self.walk.sampling.times)))
 
@@ -208,7 +207,7 @@ class Slot:
         if repaint is not None:
             repaint = Repaint(*(part.to(device) for part in (repaint.mask, repaint.kept, repaint.noise)))
         conditioning = condition_walk(self.family, self.order, spec, self._words, begun.mask_input)
-        guides = prepare_guides(self.family, self.order, self.controls, self.size_px, device)
+        guides = prepare_guides(self.family, self.order, self.networks, self.size_px, device)
         self.walk = SamplingRun(sampling, conditioning, begun.latents.to(device), repaint, guides=guides)
         if self.replay is not None and len(self.replay) != self.total:
             raise TraceLengthError(number=len(self.replay), wanted=self.total)
@@ -254,7 +253,7 @@ class Slot:
             mask = build_mask_input(self.family, generator, latents.shape) if self.family.takes_mask else None
             conditioning = condition_walk(self.family, self.order, larger, self._words, mask)
             place = before.latents.device
-            guides = prepare_guides(self.family, self.order, self.controls, size_px, place)
+            guides = prepare_guides(self.family, self.order, self.networks, size_px, place)
             walk = SamplingRun(sampling, conditioning, latents.to(place), None, self.done, guides, clean.to(place))
         except BaseException:
             generator.set_state(drawn)

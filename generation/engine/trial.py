@@ -23,6 +23,7 @@ from generation.engine.control.networks import load_control
 from generation.engine.counted_work import try_count
 from generation.engine.devices import Device, num_cores
 from generation.engine.error_classes import is_out_of_memory
+from generation.engine.ip_adapter.networks import load_ip_adapter
 from generation.engine.language_text import CLASSES
 from generation.engine.loading import first_line, load_language
 from generation.engine.models import LoadedModel
@@ -60,6 +61,8 @@ def try_load(model: Model, *, counts: bool = True) -> TrialResult:
                 load_added(added, device)
             for control in model.controls:
                 load_control(control, device)
+            for ip_adapter in model.ip_adapters:
+                load_ip_adapter(ip_adapter, device)
             for upscaler in model.upscalers:
                 _try_upscaler(upscaler, device)
             if model.text_encoder is not None and model.info.reads_clip:  # that of another model, by itself

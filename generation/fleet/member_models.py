@@ -1,8 +1,8 @@
 """What a machine of the fleet can paint with: the bot's models, found by their SHA-256 in the machine's own register.
 
 Paths and `measured.json` are each machine's own; a model is its SHA-256, whatever its name there. A machine offers a
-model only if it has everything that the bot offers with it, LoRA, embeddings, upscalers, ControlNets and checkers: a
-picture placed there never fails for what another machine has.
+model only if it has everything that the bot offers with it (LoRA, embeddings, upscalers, ControlNets, IP-Adapters,
+checkers): a picture placed there never fails for what another machine has.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _ADDITIONS = {
     "embeddings": "the embedding",
     "upscalers": "the upscaler",
     "controls": "the ControlNet",
+    "ip_adapters": "the IP-Adapter",
     "added_checkers": "the safety checker",
 }
 
@@ -134,5 +135,5 @@ def _with_own_files(model: Model, mine: Model, additions: Mapping[str, Mapping[s
 
 def _move(addition: Any, mine: Any) -> Any:
     """Return what the bot offers, with the files of this machine."""
-    places = {name: getattr(mine, name) for name in ("path", "config", "known_files") if hasattr(mine, name)}
+    places = {name: getattr(mine, name) for name in ("path", "config", "encoder", "known_files") if hasattr(mine, name)}
     return replace(addition, **places)

@@ -31,7 +31,8 @@ class SourceType(StrEnum):
 
 def get_source_type(spec: ImageSpec) -> SourceType:
     """Return whether a picture of this spec is made from words alone, or composed with an existing picture."""
-    return SourceType.COMPOSITE if spec.start is not None or spec.controls or spec.references else SourceType.GENERATED
+    is_composed = spec.start is not None or spec.controls or spec.references or spec.image_prompt
+    return SourceType.COMPOSITE if is_composed else SourceType.GENERATED
 
 
 def full_name(source: SourceType) -> str:

@@ -88,6 +88,8 @@ def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
             f'"Module: {each.preprocessor}, Model: {each.network}, Weight: {each.strength:g}, '
             f'Guidance Start: {each.begin:g}, Guidance End: {each.end:g}"'
         )
+    if spec.image_prompt:
+        settings["IP-Adapter"] = f'"Model: {spec.image_prompt.adapter}, Weight: {spec.image_prompt.strength:g}"'
     if spec.clip_skip > 1:
         settings["Clip skip"] = str(spec.clip_skip)
     if spec.true_cfg is not UNSET:

@@ -129,16 +129,8 @@ def reuse_settings(recipe: Recipe, model: Model) -> GenerationRequest:
     """
     spec = recipe.spec
     width_px, height_px = find_nearest_size(model, (spec.width_px, spec.height_px))
-    plain = replace(
-        spec,
-        width_px=width_px,
-        height_px=height_px,
-        start=None,
-        upscale=None,
-        template=UNSET,
-        control=UNSET,
-        reference=UNSET,
-    )
+    no_files: dict[str, Any] = {"start": None, "upscale": None, "control": UNSET, "reference": UNSET}
+    plain = replace(spec, width_px=width_px, height_px=height_px, template=UNSET, image_prompt=UNSET, **no_files)
     return GenerationRequest(spec=plain)
 
 
@@ -159,7 +151,7 @@ def _from_file(spec: ImageSpec, **changes: Any) -> ImageSpec:
     fields = plain | {"template": UNSET} | changes
     size_px = fields["width_px"], fields["height_px"]
     if fields["upscale"]:
-        return replace(spec, control=UNSET, reference=UNSET, **fields)
+        return replace(spec, control=UNSET, reference=UNSET, image_prompt=UNSET, **fields)
     return replace(spec, control=keep_controls(spec, size_px), **fields)
 
 

@@ -123,7 +123,7 @@ def guide_by_image(
     seed: int,
     basis: ImageSpec | None = None,
 ) -> ImageSpec:
-    """Return a picture's spec (or `basis`) that follows its file by ControlNets, at its size.
+    """Return a picture's spec (or `basis`) that follows its file by ControlNets, if any, at its size.
 
     `own`: the places of those that follow another file. Raise `InvalidRequestError` if the picture was deleted.
     """
@@ -131,7 +131,7 @@ def guide_by_image(
     assert plain.start is not None
     sha256 = plain.start.sha256
     following = [each if place in own else replace(each, sha256=sha256) for place, each in enumerate(controls)]
-    return replace(plain, start=None, template=UNSET, control=tuple(following))
+    return replace(plain, start=None, template=UNSET, control=tuple(following) or UNSET)
 
 
 def inpaint_cells(

@@ -50,6 +50,8 @@ class GenerateCommand(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The files that `spec.control` names, in its order."""
     reference_pngs: tuple[bytes, ...] = ()
     """The files that `spec.reference` names, in its order."""
+    image_prompt_png: bytes | None = None
+    """The file that `spec.image_prompt` names."""
     replay: str | None = None
     """A trace to follow exactly; None lets the engine batch as it likes."""
     painted_png: bytes | None = None

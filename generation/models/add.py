@@ -21,7 +21,9 @@ from generation.models.families import FAMILIES
 from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.guess import guess_for
 from generation.models.hashing import Stamp, count_bytes, digest_file, hash_config, list_files, take_stamp
+from generation.models.image_encoders import name_image_encoder
 from generation.models.inspect import Description, describe, read_context_width, stated_px
+from generation.models.ip_adapters import ip_adapter_of
 from generation.models.json_file import read_json
 from generation.models.layout import check_file, check_model, check_part
 from generation.models.licence import read_licence
@@ -52,6 +54,7 @@ def add_path(
     config: str | None = None,
     vae: str | None = None,
     text_encoder: str | None = None,
+    image_encoder: str | None = None,
     prediction: str | None = None,
     storage: str | None = None,
     replaces: bool = False,
@@ -61,8 +64,8 @@ def add_path(
 ) -> Entry:
     """Check what lies at `path` and enter it. Raise `ConfigurationError` saying why it cannot be used, and what to do.
 
-    `config` (for a single file) is a name in the register or a folder; `vae` and `text_encoder` are names, or paths
-    that are added first and stay.
+    `config` (for a single file) is a name in the register or a folder; `vae`, `text_encoder` and `image_encoder` are
+    names, or paths that are added first and stay.
     `prediction` says what a model predicts where its files do not, or say it wrongly.
     `replaces`: an entry of the same name and kind gives way.
     """
@@ -77,6 +80,7 @@ def add_path(
         return add_path(models_dir, part, name=called, say=say, **tries)  # type: ignore[arg-type]
 
     parts = name_parts(models_dir, path, found, Wanted(config, vae=vae, text_encoder=text_encoder), add_part)
+    encoder = name_image_encoder(models_dir, path, found, image_encoder, add_part)
     register = ModelRegistry.read(models_dir)
     predicts = _prediction(found, prediction)
     with open_settings(register, models_dir, path, found, config, parts) as settings:
@@ -95,6 +99,7 @@ def add_path(
             config_files=hash_config(settings) if settings else {},
             vae=parts.vae.name if parts.vae is not None else "",
             text_encoder=parts.text_encoder.name if parts.text_encoder is not None else "",
+            image_encoder=encoder,
             prediction=predicts,
             storage=taken.storage if taken is not None and storage is None else read_storage(storage, found.family),
             chosen=taken.chosen if taken is not None else NO_OVERRIDES,
@@ -155,7 +160,7 @@ def _with_guess(entry: Entry, models_dir: Path) -> Entry:
 def _find_trial(register: ModelRegistry, entry: Entry, models_dir: Path) -> Model | None:
     """Return the model whose loading shows that an entry loads; None for kinds of which that shows nothing.
 
-    Checkers, upscalers, ControlNets and text encoders are loaded beside the built-in model.
+    Checkers, upscalers, ControlNets, IP-Adapters and text encoders are loaded beside the built-in model.
     """
     if entry.kind is Kind.MODEL:
         return model_of(register, entry, models_dir)
@@ -163,6 +168,8 @@ def _find_trial(register: ModelRegistry, entry: Entry, models_dir: Path) -> Mode
         return replace(Catalog.open(PAINTBOX).default, added_checkers=(checker_of(entry, models_dir),))
     if entry.kind is Kind.CONTROL:
         return replace(Catalog.open(PAINTBOX).default, controls=(control_of(entry, models_dir),))
+    if entry.kind is Kind.IP_ADAPTER:
+        return replace(Catalog.open(PAINTBOX).default, ip_adapters=(ip_adapter_of(register, entry, models_dir),))
     if entry.kind is Kind.UPSCALER:
         return replace(Catalog.open(PAINTBOX).default, upscalers=(upscaler_of(entry, models_dir),))
     if entry.kind is Kind.TEXT_ENCODER:

@@ -33,7 +33,7 @@ from generation.program import format_command
 
 AddPart = Callable[[Path, str], Entry]
 """Adds what lies at a path, under a name."""
-_OPTIONS = {Kind.VAE: "--vae", Kind.TEXT_ENCODER: "--text-encoder"}
+_OPTIONS = {Kind.VAE: "--vae", Kind.TEXT_ENCODER: "--text-encoder", Kind.IMAGE_ENCODER: "--image-encoder"}
 
 
 class Wanted(NamedTuple):
@@ -62,8 +62,8 @@ def name_parts(models_dir: Path, path: Path, found: Description, wanted: Wanted,
     if path.is_file() and not info.reads_clip:
         wanted = _complete(models_dir, path, wanted)
     parts = Parts(
-        vae=_find_part(models_dir, wanted.vae, Kind.VAE, add_part),
-        text_encoder=_find_part(models_dir, wanted.text_encoder, Kind.TEXT_ENCODER, add_part),
+        vae=find_part(models_dir, wanted.vae, Kind.VAE, add_part),
+        text_encoder=find_part(models_dir, wanted.text_encoder, Kind.TEXT_ENCODER, add_part),
     )
     _require_fit(models_dir, path, info, parts)
     return parts
@@ -116,7 +116,7 @@ def _find_settings(models_dir: Path, config: str | None) -> Path | None:
     return known.place(models_dir) if known is not None else resolve(Path(config))
 
 
-def _find_part(models_dir: Path, wanted: str | None, kind: Kind, add_part: AddPart) -> Entry | None:
+def find_part(models_dir: Path, wanted: str | None, kind: Kind, add_part: AddPart) -> Entry | None:
     """Return a part by its name or path; one that was not added is added now."""
     if wanted is None:
         return None

@@ -7,6 +7,7 @@ from typing import Any
 
 from generation.models.addons import list_addons
 from generation.models.controls import list_controls
+from generation.models.ip_adapters import list_ip_adapters
 from generation.models.registry import Kind, ModelRegistry
 from generation.models.shared_additions import checker_of, list_upscalers
 from generation.requests.prompt_addons import PromptAddon
@@ -26,4 +27,11 @@ def list_additions(
         "added_checkers": tuple(checker_of(each, folder) for each in register.entries if each.kind is Kind.CHECKER),
         "upscalers": tuple(list_upscalers(register, folder, left_out)),
         "controls": tuple(list_controls(register, folder, left_out)),
+        "ip_adapters": tuple(list_ip_adapters(register, folder, left_out)),
     }
+
+
+def take_fitting(additions: dict[str, Any], family: str, context_width: int) -> dict[str, Any]:
+    """Return the ControlNets and IP-Adapters among all additions that models of that kind can have."""
+    kinds = {kind: additions[kind] for kind in ("controls", "ip_adapters")}
+    return {kind: tuple(each for each in files if each.fits(family, context_width)) for kind, files in kinds.items()}

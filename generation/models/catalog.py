@@ -9,7 +9,7 @@ from typing import Any
 
 from generation import paintbox
 from generation.errors import ConfigurationError, UnknownModelError
-from generation.models.additions import list_additions
+from generation.models.additions import list_additions, take_fitting
 from generation.models.addons import load_built_in_loras
 from generation.models.controls import ControlFile
 from generation.models.families import FAMILIES, FamilyInfo
@@ -21,6 +21,7 @@ from generation.models.inspect import (
     read_defaults,
     read_max_clip_skip,
 )
+from generation.models.ip_adapters import IpAdapterFile
 from generation.models.layout import check_model, is_zero_snr
 from generation.models.named_parts import find_parts, require_files
 from generation.models.previews import list_previews
@@ -83,7 +84,8 @@ class Model:
     added_checkers: tuple[AddedChecker, ...] = ()
     upscalers: tuple[Upscaler, ...] = ()
     controls: tuple[ControlFile, ...] = ()
-    """All three are those of every model, beside its own; of ControlNets those that fit it."""
+    ip_adapters: tuple[IpAdapterFile, ...] = ()
+    """All these are those of every model, beside its own; of ControlNets and IP-Adapters those that fit it."""
 
     def with_defaults(self, chosen: DefaultOverrides | None) -> Model:
         """Return the model with these in place of its defaults."""
@@ -178,9 +180,8 @@ def check_files(model: Model) -> None:
 
 def _with_extras(model: Model, extras: dict[str, Any]) -> Model:
     """Return the model with what was added for all, less what its family cannot use."""
-    fitting = tuple(each for each in extras["controls"] if each.fits(model.family, model.context_width))
-    unused = {"controls": fitting} | ({} if model.info.reads_clip else {"embeddings": ()})
-    return replace(model, **extras | unused)
+    fitting = take_fitting(extras, model.family, model.context_width)
+    return replace(model, **extras | fitting | ({} if model.info.reads_clip else {"embeddings": ()}))
 
 
 def _list_added_models(

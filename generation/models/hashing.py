@@ -72,14 +72,16 @@ def compute_total_digest(
     config: Mapping[str, str],
     vae: Mapping[str, str],
     text_encoder: Mapping[str, str] = MappingProxyType({}),
+    image_encoder: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Return one SHA-256 over a model: its own files, a single file's settings, a VAE and a text encoder in place of
-    its own.
+    its own; of an IP-Adapter, the image encoder.
 
     Names and contents count, and their order.
     """
     total = hashlib.sha256()
-    for prefix, part in (("", files), ("config ", config), ("vae ", vae), ("text_encoder ", text_encoder)):
+    others = {"config": config, "vae": vae, "text_encoder": text_encoder, "image_encoder": image_encoder}
+    for prefix, part in (("", files), *((f"{name} ", part) for name, part in others.items())):
         for name, digest in part.items():
             total.update(f"{prefix}{name} {digest}\n".encode())
     return total.hexdigest()
@@ -91,13 +93,15 @@ def hash_files(
     config: Path | None = None,
     vae: Path | None = None,
     text_encoder: Path | None = None,
+    image_encoder: Path | None = None,
     known: Iterable[KnownFile] = (),
 ) -> str:
     """Return the `compute_total_digest` of the files on disk now. `known`: as for `digests`."""
     known = tuple(known)
     settings = {} if config is None else hash_config(config)
-    vae_files, text_files = ({} if part is None else digests(part, known) for part in (vae, text_encoder))
-    return compute_total_digest(digests(path, known), config=settings, vae=vae_files, text_encoder=text_files)
+    others = {"vae": vae, "text_encoder": text_encoder, "image_encoder": image_encoder}
+    parts = {name: {} if part is None else digests(part, known) for name, part in others.items()}
+    return compute_total_digest(digests(path, known), config=settings, **parts)
 
 
 def hash_config(folder: Path) -> dict[str, str]:

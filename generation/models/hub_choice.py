@@ -11,6 +11,7 @@ from huggingface_hub.hf_api import RepoSibling
 
 from generation.errors import ConfigurationError
 from generation.models.families import FAMILIES
+from generation.models.ip_adapter_layout import is_image_encoder
 from generation.models.language_kinds import find_language, list_languages
 from generation.models.layout import is_settings
 from generation.models.part_settings import WORD_FILES, has_words
@@ -50,8 +51,12 @@ def choose(repo: str, there: Files, wanted: str | None, *, half: bool, read_sett
         own = [each for name, each in inside.items() if is_settings(PurePosixPath(name).name)]
         weights = _weights(repo, "text encoder", inside, half=half)
         return Choice((*card, *own, *weights, *take_word_list(there, words, but=folder)), folder, words)
+    if settings in there and is_image_encoder(read_settings(settings)):
+        inside = _inside(there, folder)
+        own = [each for name, each in inside.items() if is_settings(PurePosixPath(name).name)]
+        return Choice((*card, *own, *_weights(repo, "image encoder", inside, half=half)), folder)
     if wanted is not None:
-        problem = f"{repo} has no text encoder in {wanted} that is read here."
+        problem = f"{repo} has no text encoder or image encoder in {wanted} that is read here."
         raise ConfigurationError(problem=problem, remedy=f"Of text encoders, these are read here: {list_languages()}.")
     file = one_file(repo, there, None)
     return Choice((*card, there[file]), file)

@@ -19,6 +19,7 @@ from generation.models.control_kinds import (
 )
 from generation.models.families import BY_PIPELINE, FAMILIES
 from generation.models.gguf_header import SUFFIX as GGUF
+from generation.models.ip_adapter_layout import ENCODER_CLASS, is_image_encoder, is_ip_adapter, read_ip_adapter
 from generation.models.json_file import read_json
 from generation.models.language_kinds import find_language, list_languages
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
@@ -37,17 +38,14 @@ from generation.models.quantised import require_known, require_plain_settings
 from generation.models.registry import Kind
 from generation.models.safetensors_header import Tensors, read_tensors
 from generation.models.upscaler_layout import is_upscaler, read_layout
+from generation.models.words_layout import word_tensors
 from generation.requests.defaults import Defaults
 from generation.requests.ranges import MAX_CLIP_SKIP
 
 _VAE_PARTS = ("encoder.conv_in.weight", "decoder.conv_in.weight")
 _VAE_PREFIXES = ("", "first_stage_model.")
-_PAIR = ("clip_l", "clip_g")
-"""What a textual inversion for two text encoders calls the vectors of the first and the second."""
-_OTHER_ENCODERS = frozenset(("clip_g", "t5", "t5xxl", "qwen", "llama"))
 CHECKER_CLASS = "StableDiffusionSafetyChecker"
 VAE_CLASSES = ("AutoencoderKL", "AutoencoderKLFlux2", film_vae.CLASS)
-MAX_VECTORS = 64
 PX_PER_CELL = 8
 NATIVE_PX = range(256, 2049)
 """Sides that a model may name as those of its training: others are those of toys, or no sizes at all."""
@@ -201,6 +199,8 @@ def _describe_folder(path: Path) -> Description:
         raise ValueError(f"has neither a model_index.json nor a config.json that can be read{hint}") from None
     if settings.get("architectures") == [CHECKER_CLASS]:
         return Description(Kind.CHECKER)
+    if is_image_encoder(settings):
+        return Description(Kind.IMAGE_ENCODER)
     name = settings.get("_class_name")
     if (control := describe_control_folder(settings)) is not None:
         return Description.of_control(control)
@@ -210,8 +210,8 @@ def _describe_folder(path: Path) -> Description:
     if name not in VAE_CLASSES:
         raise ValueError(
             f"is a part of a model; of parts only a VAE ({', '.join(VAE_CLASSES)}), a ControlNet"
-            f" ({', '.join(CLASSES)}), a text encoder ({list_languages()}) and a safety checker ({CHECKER_CLASS}) can"
-            " be used by themselves"
+            f" ({', '.join(CLASSES)}), a text encoder ({list_languages()}), an image encoder ({ENCODER_CLASS}) and a"
+            f" safety checker ({CHECKER_CLASS}) can be used by themselves"
         )
     require_latents(settings.get("latent_channels", settings.get("z_dim", LATENT_CHANNELS)))
     return Description(Kind.VAE)
@@ -220,6 +220,9 @@ def _describe_folder(path: Path) -> Description:
 def _describe_tensors(tensors: Tensors) -> Description:
     shapes = tensors.shapes
     require_known(shapes, tensors.metadata)
+    if is_ip_adapter(shapes):
+        layout = read_ip_adapter(shapes)
+        return Description(Kind.IP_ADAPTER, layout.family, layout.context_width, tensors.metadata)
     if family := transformer_file.find_family(shapes):
         return Description(Kind.MODEL, family, metadata=tensors.metadata)
     if (control := describe_control_file(shapes)) is not None:
@@ -249,7 +252,8 @@ def _describe_tensors(tensors: Tensors) -> Description:
         width = sum(shapes[name][-1] for name in words)
         return Description(Kind.EMBEDDING, context_width=width, metadata=tensors.metadata)
     raise ValueError(
-        "is no checkpoint, LoRA, textual inversion, VAE, text encoder, ControlNet or upscaler that is known here"
+        "is no checkpoint, LoRA, textual inversion, VAE, text encoder, ControlNet, IP-Adapter or upscaler that is known"
+        " here"
     )
 
 
@@ -268,25 +272,6 @@ def _describe_lora(tensors: Tensors) -> Description:
     note = "The textual inversion in it is not used: words need a file of their own." if ignored else ""
     family, width = find_family(tensors.shapes, read), context_width(tensors.shapes, read)
     return Description(Kind.LORA, family, width, tensors.metadata, note=note)
-
-
-def word_tensors(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
-    """Return the names of a textual inversion's vectors, one for each text encoder; none if it is no such file.
-
-    Raise `ValueError` for one that was made for other text encoders, or holds too many vectors.
-    """
-    names = [name for name, shape in shapes.items() if math.prod(shape) != 1]  # beside them lie counts of steps
-    vectors = _PAIR if set(names) == set(_PAIR) else tuple(names)
-    if not vectors or any(len(shapes[name]) not in (1, 2) for name in vectors):
-        return ()
-    if others := sorted(_OTHER_ENCODERS & set(vectors)) if vectors != _PAIR else []:
-        raise ValueError(f"holds words for a text encoder that Stable Diffusion 1, 2 and XL do not have ({others[0]})")
-    if len(vectors) > 1 and vectors != _PAIR:
-        return ()
-    counts = {shapes[name][0] if len(shapes[name]) == 2 else 1 for name in vectors}
-    if len(counts) > 1 or not 0 < min(counts) <= MAX_VECTORS:
-        raise ValueError(f"must hold 1 to {MAX_VECTORS} vectors, equally many for each text encoder")
-    return vectors
 
 
 def require_latents(channels: object) -> None:

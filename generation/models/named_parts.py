@@ -40,6 +40,13 @@ def find_parts(register: ModelRegistry, entry: Entry) -> Parts:
     )
 
 
+def find_image_encoder(register: ModelRegistry, entry: Entry) -> Entry:
+    """Return what an IP-Adapter names. Raise `ConfigurationError` if that is not in the register."""
+    found = _find(register, entry, entry.image_encoder, Kind.IMAGE_ENCODER)
+    assert found is not None, "it was added with one"
+    return found
+
+
 def require_files(*, vae: Path | None, text_encoder: Path | None) -> None:
     """Raise `ConfigurationError` unless what a model takes in place of its own is there."""
     for kind, part in ((Kind.VAE, vae), (Kind.TEXT_ENCODER, text_encoder)):
@@ -48,13 +55,15 @@ def require_files(*, vae: Path | None, text_encoder: Path | None) -> None:
 
 
 def list_users(register: ModelRegistry, name: str) -> list[str]:
-    """Return the names of the models that take a part."""
-    return [each.name for each in register.entries if name in (each.vae, each.text_encoder)]
+    """Return the names of the models and IP-Adapters that take a part."""
+    return [each.name for each in register.entries if name in (each.vae, each.text_encoder, each.image_encoder)]
 
 
 def _find(register: ModelRegistry, entry: Entry, name: str, kind: Kind) -> Entry | None:
     found = register.get(name) if name else None
     if name and found is None:
-        problem = f"The model “{entry.name}” needs the {label(kind)} “{name}”, which is not in the register."
+        problem = (
+            f"The {label(entry.kind)} “{entry.name}” needs the {label(kind)} “{name}”, which is not in the register."
+        )
         raise ConfigurationError(problem=problem, remedy=f"Add it: {format_command(f'models add FILE --name {name}')}.")
     return found

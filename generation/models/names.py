@@ -24,10 +24,12 @@ _LABELS = {
     Kind.CHECKER: "safety checker",
     Kind.UPSCALER: "upscaler",
     Kind.CONTROL: "ControlNet",
+    Kind.IP_ADAPTER: "IP-Adapter",
+    Kind.IMAGE_ENCODER: "image encoder",
 }
 _ANY_FILE = "pytorch_lora_weights|adapter_model|diffusion_pytorch_model|(pytorch_)?model|learned_embeds"
 _ANY_FOLDER = (
-    "models|lora|loras|embeddings|checkpoint|checkpoints|weights|unet|vae|transformer|text_encoder(_2)?|snapshots"
+    "models|lora|loras|embeddings|checkpoint|checkpoints|weights|unet|vae|transformer|text_encoder(_2)?|image_encoder|snapshots"
     "|[0-9a-f]{40}"
 )
 _ENDING = "([._-](fp16|bf16|fp32|ema|non_ema|[0-9]+|of))*"
@@ -52,7 +54,7 @@ def label(kind: Kind) -> str:
 
 def label_one(kind: Kind) -> str:
     """Return what people call one of a kind, with its article."""
-    return f"{'an' if kind is Kind.UPSCALER else 'a'} {_LABELS[kind]}"
+    return f"{'an' if _LABELS[kind][0] in 'Iiu' else 'a'} {_LABELS[kind]}"
 
 
 def list_built_in_loras() -> Iterable[Path]:

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     TEXT_ENCODER = "text-encoder"  # a language model that reads prompts for the models that name it
     CHECKER = "checker"  # a safety checker for the pictures of every model
     CONTROL = "controlnet"  # a ControlNet for models of one family
+    IP_ADAPTER = "ip-adapter"  # lets models of one family see a picture beside the words
+    IMAGE_ENCODER = "image-encoder"  # what IP-Adapters see pictures through
     UPSCALER = "upscaler"  # a network that enlarges finished pictures
 
 
@@ -84,6 +86,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Of a model: the name of the VAE that replaces its own."""
     text_encoder: str = ""
     """Of a model: the name of the text encoder that replaces its own."""
+    image_encoder: str = ""
+    """Of an IP-Adapter: the name of what it sees pictures through."""
     storage: str = ""
     """Of a model: `fp8` where the operator wants its denoiser's weights kept so in memory."""
     prediction: str = ""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from generation.errors import ConfigurationError
 from generation.models.hashing import WHOLE, digest_file, take_stamp
+from generation.models.ip_adapter_layout import is_image_encoder
+from generation.models.json_file import read_json
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
 from generation.models.registry import Entry, ModelRegistry
 
@@ -51,12 +53,20 @@ def find_candidates(root: Path) -> Iterator[Path]:
         if path.name.startswith("."):
             continue
         if path.is_dir() and not path.is_symlink():
-            if (path / _INDEX).is_file():
+            if (path / _INDEX).is_file() or _is_image_encoder(path):
                 yield path
             else:
                 yield from find_candidates(path)
         elif path.is_file() and path.suffix.lower() in (".safetensors", *WEIGHTS_THAT_RUN_CODE):
             yield path
+
+
+def _is_image_encoder(folder: Path) -> bool:
+    """Return whether a folder holds what IP-Adapters see through: no file by itself says so."""
+    try:
+        return is_image_encoder(read_json(folder / "config.json"))
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def _add_one(path: Path, add: Callable[[Path], Entry]) -> Scanned:

@@ -129,7 +129,7 @@ class Policy:
             if (side_px := max(each.result_size_px)) > choices.max_side_px:
                 raise SideNotAllowedError(most=choices.max_side_px, asked=side_px)
         wanted = choices.start_image_role_ids
-        is_started = spec.start is not None or bool(spec.control) or bool(spec.reference)
+        is_started = spec.start is not None or bool(spec.control or spec.reference or spec.image_prompt)
         is_upload = is_started and request.parent is None
         if is_upload and wanted and set(wanted).isdisjoint(_add_everyone(self, asker)):
             raise NoStartImageRoleError

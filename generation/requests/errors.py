@@ -270,6 +270,18 @@ class ModelReferencesError(InvalidRequestError):
     """The model “{model}” takes up to {most} pictures to edit, not {number}."""
 
 
+class ImagePromptWithUpscaleError(InvalidRequestError):
+    """A picture that is only enlarged takes no reference."""
+
+
+class NoIpAdapterError(InvalidRequestError):
+    """No IP-Adapter was added for the model {model}, so it takes no reference."""
+
+
+class UnknownIpAdapterError(InvalidRequestError):
+    """There is no IP-Adapter named “{name}” for the model {model}. Available: {available}."""
+
+
 class HiresFromPictureError(InvalidRequestError):
     """Hires fix cannot start from a picture. Leave out one of the two."""
 

@@ -10,6 +10,7 @@ from msgspec import UnsetType
 from generation.requests.control import Control
 from generation.requests.edits import StartImage, Upscale
 from generation.requests.errors import ReferenceWithUpscaleError, TooManyReferencesError
+from generation.requests.image_prompt import ImagePrompt
 from generation.requests.ranges import check_size
 from generation.validation import checked
 
@@ -49,6 +50,7 @@ class MadeFromFiles:
     upscale: Upscale | None
     control: tuple[Control, ...] | UnsetType
     reference: tuple[Reference, ...] | UnsetType
+    image_prompt: ImagePrompt | UnsetType
 
     @property
     def controls(self) -> tuple[Control, ...]:
@@ -67,8 +69,8 @@ class MadeFromFiles:
     def made_from(self) -> tuple[str, ...]:
         """The pictures it is made from, by SHA-256: what it begins with comes first."""
         begun = self.start or self.upscale
-        first = () if begun is None else (begun.sha256,)
-        return (*first, *(each.sha256 for each in self.controls), *(each.sha256 for each in self.references))
+        seen = (begun, *(self.control or ()), *(self.reference or ()), self.image_prompt)
+        return tuple(each.sha256 for each in seen if each)
 
     @property
     def sources(self) -> frozenset[str]:
@@ -80,5 +82,7 @@ class MadeFromFiles:
     @property
     def files(self) -> frozenset[str]:
         """Those of `sources` that are read from disk: a mask of cells is drawn."""
+        if not (self.start or self.upscale or self.control or self.reference or self.image_prompt):
+            return frozenset()  # as most are: asked before the acknowledgement
         is_drawn = self.start is not None and bool(self.start.cells)
         return self.sources - {self.start.mask_sha256} if is_drawn and self.start is not None else self.sources

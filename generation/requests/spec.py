@@ -15,6 +15,7 @@ from generation.requests.comparison import Comparison, require_layout
 from generation.requests.control import Control, check_controls
 from generation.requests.defaults import HasDefaults
 from generation.requests.edits import Hires, StartImage, Upscale, Variation, check_hires, check_margins
+from generation.requests.image_prompt import ImagePrompt, require_painting
 from generation.requests.origin import Origin
 from generation.requests.passes import Pass, count_steps_run
 from generation.requests.prompt import NEGATIVE_NAME, PROMPT_NAME, check_alt, check_prompt
@@ -72,8 +73,7 @@ class ImageSpec(MadeFromFiles):
     hires: Hires | None = None
     adapters: tuple[Adapter, ...] = ()
     """LoRA at work, in the order they are added up: another order is other bits."""
-    embeddings: tuple[Embedding, ...] = ()
-    """Textual inversions that words of the prompts call."""
+    embeddings: tuple[Embedding, ...] = ()  # textual inversions that words of the prompts call
     clip_skip: int = 1
     """Which layer of the text encoder is listened to, counted from the end; 1 leaves out none."""
     syntax: int | UnsetType = UNSET
@@ -85,12 +85,12 @@ class ImageSpec(MadeFromFiles):
     """How strongly the negative prompt is avoided by a model whose network reads `guidance` as a number; 1: not at all.
     Unset for every other model, where `guidance` says that."""
     template: Template | UnsetType = UNSET
-    """What its prompts were drawn from, if they were. In a request it is what they are to be drawn from, and not
-    written where there is nothing to draw."""
+    """What its prompts were drawn from; in a request, what they are to be drawn from. Not written where not drawn."""
     control: tuple[Control, ...] | UnsetType = UNSET
     """ControlNets at work, in the order they are added up. Unset is none, and is not written."""
     reference: tuple[Reference, ...] | UnsetType = UNSET
     """Pictures that the model sees, in their order. Unset is none, and is not written."""
+    image_prompt: ImagePrompt | UnsetType = UNSET  # a reference that an IP-Adapter looks at; unset, and not written
 
     @classmethod
     def for_model(
@@ -104,10 +104,7 @@ class ImageSpec(MadeFromFiles):
         clip_skip: int | None = None,
         **rest: Any,
     ) -> Self:
-        """Return a spec of that model, with the model's defaults for what is None. `rest` are further fields.
-
-        The model's words are in the prompts already (`Defaults.complete`).
-        """
+        """Return a spec of that model, whose words are in the prompts; None is its default, `rest` more fields."""
         own = model.defaults
         width_px, height_px = size_px or (own.native_px, own.native_px)
         return cls(
@@ -140,14 +137,16 @@ class ImageSpec(MadeFromFiles):
             _ = self.plan  # raises for too many wordings
         if self.adapters or self.embeddings:
             check_extras(self.adapters, self.embeddings)
-        if self.start is not None or self.hires is not None:
+        if self.start is not None and self.start.margins is not None:
             check_margins(self.start, self.start_size_px)
-            if self.hires is not None:
-                check_hires(self.result_size_px, from_picture=self.start is not None or self.upscale is not None)
+        if self.hires is not None:
+            check_hires(self.result_size_px, from_picture=self.start is not None or self.upscale is not None)
         if self.control is not UNSET:
             check_controls(self.controls, is_upscale=self.upscale is not None)
         if self.reference is not UNSET:
             check_references(self.references, is_upscale=self.upscale is not None)
+        if self.image_prompt is not UNSET:
+            require_painting(is_upscale=self.upscale is not None)
 
     @property
     def syntax_version(self) -> int:

@@ -31,6 +31,9 @@ def hide_files(request: GenerationRequest, files: Collection[str]) -> Generation
         if upscale is not None:
             upscale = replace(upscale, sha256=hide(upscale.sha256))
         control = tuple(replace(each, sha256=hide(each.sha256)) for each in request.spec.controls) or UNSET
-        seen = tuple(replace(each, sha256=hide(each.sha256)) for each in request.spec.references) or UNSET
-        spec = replace(request.spec, start=start, upscale=upscale, control=control, reference=seen)
-        return replace(request, spec=spec)
+        edited = tuple(replace(each, sha256=hide(each.sha256)) for each in request.spec.references) or UNSET
+        seen = request.spec.image_prompt
+        if seen:
+            seen = replace(seen, sha256=hide(seen.sha256))
+        spec = replace(request.spec, start=start, upscale=upscale, control=control)
+        return replace(request, spec=replace(spec, reference=edited, image_prompt=seen))

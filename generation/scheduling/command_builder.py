@@ -48,6 +48,7 @@ class CommandBuilder:
             mask_png=await self._read_mask(spec),
             control_pngs=tuple([await self._read(each.sha256) for each in spec.controls]),
             reference_pngs=tuple([await self._read(each.sha256) for each in spec.references]),
+            image_prompt_png=await self._file(spec.image_prompt.sha256 if spec.image_prompt else None),
             replay=live.trace,
         )
 

@@ -13,6 +13,7 @@ from generation.jobs.job import Image, Job, new_job_id
 from generation.models.catalog import Catalog
 from generation.models.controls import require_controls
 from generation.models.editing import require_references
+from generation.models.ip_adapters import require_ip_adapter
 from generation.models.samplers import require_sampler
 from generation.models.sizes import require_enlargeable, require_size
 from generation.owner import Owner
@@ -69,8 +70,10 @@ def require_paintable(request: GenerationRequest, catalog: Catalog) -> None:
             raise ClipSkipError(most=model.max_clip_skip)
         if spec.control:
             require_controls(model.controls, catalog.controls, spec.controls, model=model.name)
-        if spec.references:
+        if spec.reference:
             require_references(model, catalog.models, spec.references)
+        if spec.image_prompt:
+            require_ip_adapter(model.ip_adapters, spec.image_prompt, model=model.name)
         if spec.upscale is None:
             require_size(model, spec.result_size_px)
             if request.replay is None:

@@ -74,11 +74,12 @@ async def opened_api(
     limits: ApiLimits = ApiLimits(),  # noqa: B008 - frozen
     web: WebSettings | None = None,
     port: int = 0,
+    models_dir: Path | None = None,
 ) -> AsyncIterator[Api]:
-    """Serve the API of a new service in that folder."""
+    """Serve the API of a new service in that folder, with the models that were added to another."""
     shutil.copy(blank_database, folder / "atelier.db")
     async with AsyncExitStack() as stack:
-        catalog = Catalog.open("paintbox")
+        catalog = Catalog.open("paintbox", models_dir)
         pool = WorkerPool([Member(name="one", worker=InProcessWorker(catalog.models))])
         place = await stack.enter_async_context(opened_with(folder, pool, catalog=catalog))
         screener = Screener()

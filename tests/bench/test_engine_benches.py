@@ -61,10 +61,24 @@ def test_exact_counts_no_difference_among_edits_and_a_key_that_forgets_them_diff
         exact.main(["--references", "--family", "sdxl"])
 
 
+@pytest.mark.parametrize("family", ["sd", pytest.param("sdxl", marks=pytest.mark.long)])
+def test_exact_counts_no_difference_among_pictures_that_look_at_others(
+    capsys: pytest.CaptureFixture[str], family: str
+) -> None:
+    words = ["--json", "--ip-adapter", "--family", family, "--interleavings", "1", "--threads", "1"]
+    assert exact.main([*words, "--dtype", "float32"]) == 0
+    report = printed(capsys)
+    assert (report["differing"], report["control_images"]) == (0, report["images"])
+    assert report["images"] > report["looking"] > 0 and report["following"] and report["control_differing"] > 0
+
+
 def test_exact_follows_nothing_with_families_that_have_no_controlnets(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         exact.main(["--control", "--family", "klein"])
     assert "other families have no ControlNets" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        exact.main(["--ip-adapter", "--family", "klein"])
+    assert "other families have no IP-Adapters" in capsys.readouterr().err
 
 
 def test_throughput_says_every_ratio_and_where_the_time_went(capsys: pytest.CaptureFixture[str]) -> None:

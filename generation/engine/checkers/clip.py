@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker, cosine_distance
-from PIL import Image as PillowImage
 from torch import Tensor
 
+from generation.engine.clip_pixels import prepare_clip
 from generation.engine.devices import Device
 from generation.engine.loading import load_transformer
 from generation.models.hashing import hash_files
@@ -25,8 +25,6 @@ from generation.models.shared_additions import AddedChecker
 from generation.program import format_command
 from generation.safety.verdict import Score, Scores
 
-_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _ADJUSTMENT = 0.01
 """What the stock class adds to the concepts where one of special care matches, and what a level of strictness adds."""
 
@@ -44,29 +42,19 @@ class ClipChecker:
         self._model = load_transformer(StableDiffusionSafetyChecker, folder, self._device)
         settings = folder / "preprocessor_config.json"
         preprocessor: dict[str, Any] = read_json(settings) if settings.is_file() else {}
-        self._mean = np.array(preprocessor.get("image_mean", _CLIP_MEAN), np.float32)
-        self._std = np.array(preprocessor.get("image_std", _CLIP_STD), np.float32)
+        named = {"mean": preprocessor.get("image_mean"), "std": preprocessor.get("image_std")}
+        self._normal = {name: values for name, values in named.items() if values is not None}
         self._side: int = self._model.config.vision_config.image_size
 
     @torch.inference_mode()  # of the thread it runs in
     def look(self, picture: np.ndarray) -> Scores:
         """Return the scores of (height, width, 3) uint8 pixels."""
         model = self._model
-        embedding = model.visual_projection(model.vision_model(self._prepare(picture))[1])
+        pixels = prepare_clip(picture, self._side, **self._normal).to(self._device.torch_device)
+        embedding = model.visual_projection(model.vision_model(pixels)[1])
         care = cosine_distance(embedding, model.special_care_embeds)[0] - model.special_care_embeds_weights
         concepts = cosine_distance(embedding, model.concept_embeds)[0] - model.concept_embeds_weights
         return {f"{self._prefix}{name}": score for name, score in score_concepts(care, concepts).items()}
-
-    def _prepare(self, picture: np.ndarray) -> Tensor:
-        """Prepare pixels as CLIP's image processor does: shortest side to the model's, centre crop, normalise."""
-        image = PillowImage.fromarray(picture)
-        scale = self._side / min(image.size)
-        size = (max(self._side, int(image.width * scale)), max(self._side, int(image.height * scale)))
-        image = image.resize(size, PillowImage.Resampling.BICUBIC)
-        left, top = (image.width - self._side) // 2, (image.height - self._side) // 2
-        cropped = np.asarray(image.crop((left, top, left + self._side, top + self._side)), np.float32) / 255.0
-        normal = torch.from_numpy((cropped - self._mean) / self._std)
-        return normal.permute(2, 0, 1)[None].contiguous().to(self._device.torch_device)
 
 
 def score_concepts(care: Tensor, concepts: Tensor) -> Scores:

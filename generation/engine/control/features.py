@@ -6,7 +6,6 @@ trace names them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,11 +15,20 @@ from torch.nn.functional import pad
 from generation.engine.control.networks import ControlNetwork
 from generation.engine.control.pictures import prepare_control_pictures
 from generation.engine.families.base import Family
+from generation.engine.ip_adapter.networks import IpAdapter
+from generation.engine.ip_adapter.tokens import see
 from generation.jobs.protocol import GenerateCommand
 from generation.requests.control import ADAPTER
 
 _GREY = (19595, 38470, 7471)
 """Of 65,536, as Pillow weighs red, green and blue."""
+
+
+class Networks(NamedTuple):
+    """What works beside the model for an image: its ControlNets, in the order of the spec, and its IP-Adapter."""
+
+    controls: tuple[ControlNetwork, ...] = ()
+    ip_adapter: IpAdapter | None = None
 
 
 class Guides(NamedTuple):
@@ -30,24 +38,30 @@ class Guides(NamedTuple):
     """(1, 3, H, W) in 0..1, or what a family's ControlNets see in its place."""
     features: tuple[tuple[Tensor, ...], ...] = ()
     """(1, C, h, w) for each block of the UNet, at its strength; nothing for what is no T2I-Adapter."""
+    image_embeds: Tensor | None = None
+    """(rows, number, width): what its IP-Adapter makes of its reference."""
 
 
-NO_GUIDES = Guides()
+NO_NETWORKS, NO_GUIDES = Networks(), Guides()
 
 
 def prepare_guides(
     family: Family,
     order: GenerateCommand,
-    networks: Sequence[ControlNetwork],
+    networks: Networks,
     size_px: tuple[int, int],
     device: torch.device,
 ) -> Guides:
     """Return the guides of an image for a pass of that size."""
     pictures = prepare_control_pictures(order, size_px)
-    given = list(zip(networks, pictures, order.spec.controls, strict=True))
+    given = list(zip(networks.controls, pictures, order.spec.controls, strict=True))
+    adapter, prompt = networks.ip_adapter, order.spec.image_prompt
     return Guides(
         tuple(each if network.kind == ADAPTER else family.view(network.network, each) for network, each, _ in given),
         tuple(_extract(network, picture, each.strength, device) for network, picture, each in given),
+        see(adapter, order.image_prompt_png, order.spec.num_rows, device)
+        if adapter is not None and prompt and prompt.strength
+        else None,
     )
 
 

@@ -145,7 +145,7 @@ def _group(slots: Sequence[Slot], turn: int) -> list[tuple[ControlNetwork, list[
         if turn < len(slot.active_controls):
             place, forward = slot.active_controls[turn], slot.next_forward
             bucket = forward.control[turn] if forward is not None else None
-            network = slot.controls[place]
+            network = slot.networks.controls[place]
             alone = slot.serial if network.kind == UNION else 0
             groups.setdefault((network, alone), []).append(_Member(slot, place, rows, bucket))
     return [(network, members) for (network, _), members in groups.items()]

@@ -10,13 +10,14 @@ import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from generation.engine.pixels import read_picture, read_start
+from generation.engine.pixels import read_any_picture, read_picture, read_start
 from generation.engine.references import list_reference_sources
 from generation.images.preprocessors import preprocess
 from generation.jobs.protocol import GenerateCommand
 from generation.requests.control import Control
 
 NAME = "The picture of a ControlNet"
+REFERENCE = "The reference"
 
 
 def read_control_pictures(order: GenerateCommand) -> tuple[np.ndarray, ...]:
@@ -31,7 +32,9 @@ def list_sources(order: GenerateCommand) -> list[tuple[str, np.ndarray]]:
     start, picture = order.spec.upscale or order.spec.start, read_start(order)
     first = [(start.sha256, picture)] if start is not None and picture is not None else []
     given = zip(order.spec.controls, read_control_pictures(order), strict=True)
-    return [*first, *((control.sha256, each) for control, each in given), *list_reference_sources(order)]
+    seen = order.spec.image_prompt
+    last = [(seen.sha256, read_any_picture(order.image_prompt_png, name=REFERENCE))] if seen else []
+    return [*first, *((control.sha256, each) for control, each in given), *list_reference_sources(order), *last]
 
 
 def prepare_control_pictures(order: GenerateCommand, size_px: tuple[int, int]) -> tuple[Tensor, ...]:

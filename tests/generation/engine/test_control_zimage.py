@@ -136,7 +136,7 @@ def test_pictures_are_those_of_the_stock_pipeline(
 
 
 def _borrows(engine: Engine, file: ControlFile) -> bool:
-    network = engine._models._controls._loaded[file.sha256].network
+    network = engine._models._networks._controls._loaded[file.sha256].network
     theirs = {id(each) for each in engine._models.get("toy").family.denoiser.parameters()}
     return any(id(each) in theirs for each in network.parameters())
 
