@@ -76,7 +76,7 @@ class Several:
         image_id, state = picked
         self._members.take(state, image_id, 1, "")
         picture = self._waiting.pop(image_id)
-        self.charges.note(picture, {each.guild_id for each in self._waiting.values()})
+        self.charges.note(picture.guild_id, picture.cost, {each.guild_id for each in self._waiting.values()})
         return picture, state.name
 
     def _pick(self) -> tuple[str, MemberState] | None:
@@ -124,13 +124,13 @@ class Charges:
         self._ranges = dict.fromkeys(combinations(sorted(weights), 2), (0.0, 0.0, 0.0))
         self.gap = 0.0
 
-    def note(self, picture: Picture, waiting: set[int]) -> None:
-        """Record that a picture was handed out; `waiting`: the guilds that have more."""
-        charged = picture.cost / self._weights.get(picture.guild_id, 1.0)
+    def note(self, guild_id: int, units: int, waiting: set[int]) -> None:
+        """Record what a guild was charged as a picture was handed out; `waiting`: the guilds that have more."""
+        charged = units / self._weights.get(guild_id, 1.0)
         for pair, (now, low, high) in self._ranges.items():
             if not waiting.issuperset(pair):
                 self._ranges[pair] = (0.0, 0.0, 0.0)
-            elif picture.guild_id in pair:
-                now += charged if picture.guild_id == pair[0] else -charged
+            elif guild_id in pair:
+                now += charged if guild_id == pair[0] else -charged
                 self._ranges[pair] = (now, min(low, now), max(high, now))
                 self.gap = max(self.gap, max(high, now) - min(low, now))

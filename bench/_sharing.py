@@ -15,6 +15,7 @@ from typing import Protocol
 from generation.jobs.protocol import GenerateCommand
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
+from generation.scheduling.placement import Needs
 from generation.scheduling.step_schedule import StepSchedule
 
 NEWCOMER_FACTOR = 2
@@ -84,7 +85,8 @@ class Ours:
 
     def arrive(self, picture: Picture) -> None:
         self._waiting[picture.image_id] = picture
-        self._queue.push(Waiting(picture.image_id, picture.guild_id, picture.user_id, picture.cost))
+        owner, needs = (picture.guild_id, picture.user_id), Needs(model=picture.key[0])
+        self._queue.push(Waiting(picture.image_id, *owner, picture.cost, needs=needs))
 
     def tick(self) -> list[Picture]:
         self._admit()

@@ -51,6 +51,7 @@ from bench._crowd import (
     Record,
     simulate,
 )
+from bench._loading import measure_loads
 from bench._several import Several, SeveralFifo
 from bench._sharing import CountRoundRobin, Fifo, Ours, Picture, Policy
 
@@ -143,6 +144,7 @@ class Trial:
             "staying": self._keyed(EVEN, swap=0.0, quantum=0.0, **mix),
             "staying_weighted": self._keyed(UNEVEN, swap=0.0, quantum=0.0, **mix),
             "swapping": self._keyed(EVEN, swap=SWAP_FORWARDS, quantum=CHOSEN_QUANTUM, **mix),
+            **measure_loads(self._forward, self._until / 4, self._seed),
         }
 
     def by_slots(self) -> dict[str, object]:
@@ -237,9 +239,8 @@ def _bound(
     """Return the bound in cost over weight: 2 ((b + 1) u + Q), u the largest picture over the smallest weight.
 
     `generation.scheduling.fair_queue` argues 2 u for what is handed out, and 2 b u for what of it is still in flight,
-    b the
-    images of one guild the worker may hold: its slots. The order of the steps can only add what a guild may get ahead
-    for staying on a model, and what a swap is charged.
+    b the images of one guild the worker may hold: its slots. The order of the steps can only add what a guild may get
+    ahead for staying on a model, and what a swap is charged.
     """
     dearest = max(CHARGES.get(key[0], 1.0) for key, _ in mix)
 

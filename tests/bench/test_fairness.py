@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bench._crowd import CHARGES
+from bench._loading import measure_loads
 from bench.fairness import MAX_LIGHT, Trial
 from generation.models.families import FAMILIES
 
@@ -32,3 +33,12 @@ def test_the_charges_are_those_of_the_price_list() -> None:
     assert CHARGES["sd"] == 1
     assert CHARGES["sdxl"] == pytest.approx(2 * FAMILIES["sdxl"].work.of(1024, 1024) / guided_at_512, abs=0.05)
     assert CHARGES["zimage"] == pytest.approx(FAMILIES["zimage"].work.of(1024, 1024) / guided_at_512, abs=0.05)
+
+
+def test_loads_stay_within_the_bound_and_are_paid_by_who_alternates() -> None:
+    figures: Any = measure_loads(8, 3000, 1)
+    one = figures["loading_one_alternates"]
+    for each in figures.values():
+        assert 0 < each["charged_gap"] <= each["charged_bound"]
+    assert one["loads_paid"]["1"] > 0
+    assert not {"2", "3"} & one["loads_paid"].keys()
