@@ -79,7 +79,7 @@ def test_the_check_can_be_left_out(toy_folder: Path, strict: Path) -> None:
 def test_a_checker_that_fails_has_not_said_yes(toy_folder: Path, lenient: Path) -> None:
     engine = checked_engine(toy_folder, lenient)
     [checker] = engine._models.get("toy").checkers
-    checker._mean = np.zeros(2, np.float32)  # of no use with three colours
+    checker._normal = {"mean": np.zeros(2, np.float32)}  # of no use with three colours
     said = run(engine, an_order(check_safety=True, num_previews=1))
     assert getattr(ends(said)["a-0"], "error", "") == "Unchecked"
     assert not any(isinstance(event, Preview) for event in said)
