@@ -36,11 +36,10 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench._exact_orders import draw_orders
+from bench._interleaving import draw, is_exact, paint_interleaved
 from bench._weights import add_options, name_chosen, open_chosen
 from generation.models.families import FAMILIES
 
@@ -120,7 +119,7 @@ def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str,
 
 
 def _measure_forgetful(*around: Any) -> dict[str, int]:
-    from bench._references import measure_forgetful
+    from bench._forgetful import measure_forgetful
 
     return measure_forgetful(*around)
 
@@ -169,36 +168,6 @@ def _interleave(
     orders, done = draw(model, generator, options), dict[str, "Finished"]()
     paint_interleaved(engine, orders, generator, done)
     return [(order, done[order.image_id]) for order in orders]
-
-
-def draw(model: Model, generator: random.Random, options: argparse.Namespace) -> list[GenerateCommand]:
-    """Return the images of one interleaving."""
-    kinds = {"with_loras": options.loras, "with_references": options.references}
-    orders = list(draw_orders(model, generator, options.side, **kinds))
-    generator.shuffle(orders)
-    return orders
-
-
-def paint_interleaved(
-    engine: Engine, orders: Sequence[GenerateCommand], generator: random.Random, done: dict[str, Finished]
-) -> None:
-    """Paint them together and note each in `done`, by its id, as it ends."""
-    from bench._painting import finished
-
-    waiting = list(orders)
-    while waiting or not engine.is_idle:
-        if waiting and (engine.is_idle or generator.random() < 0.5):
-            engine.admit(waiting.pop())
-        done.update({event.image_id: event for event in finished(engine.step())})
-
-
-def is_exact(engine: Engine, order: GenerateCommand, crowded: Finished) -> bool:
-    """Return whether the picture is the same when it is painted alone from its trace."""
-    import msgspec
-
-    from bench._painting import run_alone
-
-    return run_alone(engine, msgspec.structs.replace(order, replay=crowded.trace)).pixels == crowded.pixels
 
 
 def _is_alike(engine: Engine, order: GenerateCommand, crowded: Finished) -> bool:
