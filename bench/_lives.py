@@ -182,6 +182,7 @@ def main() -> None:
 def _prepare(options: argparse.Namespace) -> None:
     """Import all that a bot needs, and replace its parts as the options say."""
     import cli.app
+    import cli.execution
     import cli.serve
     import cli.workers
     import discord_sandbox  # noqa: F401
@@ -194,6 +195,7 @@ def _prepare(options: argparse.Namespace) -> None:
         niceness = {} if options.nice is None else {"nice": options.nice}
         program.WorkerConfig = partial(WorkerConfig, engine=options.engine, **niceness)
         program.LocalWorker = partial(LocalWorker, hang_s=options.hang_s, first_pause_s=0.02)
+        vars(cli.execution)["start_early"] = lambda: None  # it imports torch, which these engines do without
     if options.changed_by:
         module, _, name = options.changed_by.partition(":")
         getattr(importlib.import_module(module), name)()
