@@ -21,7 +21,7 @@ from generation.scheduling.worker_pool import Member, WorkerPool
 from generation.workers.asked_worker import AskedWorker
 from generation.workers.devices import ALL, name_workers
 from generation.workers.environment import worker_environment
-from generation.workers.frames import GENTLE, WorkerConfig
+from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
 
 _COUNT_CARDS = "import torch; print(torch.cuda.device_count())"
@@ -87,10 +87,12 @@ async def find_devices(settings: Settings) -> tuple[str, ...]:
 def _build_members(
     settings: Settings, models: tuple[Model, ...], devices: Sequence[str], *, has_bot: bool
 ) -> list[Member]:
-    """`has_bot`: whether an event loop has to answer Discord meanwhile, and goes first."""
     engines = [msgspec.structs.replace(settings.engine, device=device) for device in devices]
     make = LocalWorker if settings.cloud_url is None else AskedWorker  # which also checks what the cloud paints
-    workers = [make(WorkerConfig(models=models, settings=engine, nice=GENTLE if has_bot else 0)) for engine in engines]
+    configs = [WorkerConfig(models=models, settings=engine) for engine in engines]
+    if not has_bot:  # no event loop has to go first
+        configs = [msgspec.structs.replace(each, nice=0) for each in configs]
+    workers = [make(each) for each in configs]
     named = zip(name_workers(devices), workers, devices, strict=True)
     return [Member(name=name, worker=worker, device=device) for name, worker, device in named]
 

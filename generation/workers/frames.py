@@ -24,8 +24,6 @@ from generation.workers.starting import Starting
 HEADER = struct.Struct(">I")
 MAX_FRAME_BYTES = 256 * 1024 * 1024
 DEFAULT_ENGINE = "generation.engine.engine:Engine"
-GENTLE = 5
-"""The niceness of a worker beside a bot."""
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +33,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     settings: EngineSettings = EngineSettings()
     engine: str = DEFAULT_ENGINE
     """`module:callable` taking `(models, settings)`; tests and benchmarks name a lighter one."""
-    nice: int = GENTLE
+    nice: int = 5
     """Added to the process's niceness: other processes (the bot's event loop) go first."""
     failpoints: str = ""
     """For crash tests: see `generation.failpoints`."""
