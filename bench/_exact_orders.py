@@ -37,7 +37,7 @@ def _an_order(
     from generation.jobs.protocol import Share
 
     followed = draw_controls(model, generator, side_px) if model.controls else {}
-    seen = draw_reference(model, generator, side_px) if model.ip_adapters else {}
+    looked_at = draw_reference(model, generator, side_px) if model.ip_adapters else {}
     return an_order(
         model,
         image_id,
@@ -56,6 +56,7 @@ def _an_order(
         **_a_kind(generator, side_px),
         **followed,
         **seen,
+        **looked_at,
     )
 
 

@@ -83,7 +83,7 @@ class Lanes:
         for turn in turns:
             lane, threads = self._free.pop(), _find_threads(turn, 0 if is_alone else self._all // self.num)
             run = _build_run(turn, lane, threads)
-            future = _run_here(run, threads or self._all) if is_alone else self._submit(run, threads or self._all)
+            future = self._run_here(run, threads or self._all) if is_alone else self._submit(run, threads or self._all)
             self._running[future] = (turn, lane)
 
     def wait(self) -> list[tuple[WorkItem, Future[Any]]]:
@@ -112,6 +112,16 @@ class Lanes:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+
+    def _run_here(self, run: Callable[[], Any], threads: int) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(_compute(run, threads))
+        except Exception as error:
+            future.set_exception(error)
+        finally:
+            self.use_all_threads()
+        return future
 
     def _submit(self, run: Callable[[], Any], threads: int) -> Future[Any]:
         if self._pool is None:
@@ -149,15 +159,6 @@ def build_end(slot: Slot) -> Callable[[], Any]:
 def build_enlargement(upscaling: UpscaleItem) -> Callable[[], Any]:
     """Return what makes the next tile, where there is one."""
     return lambda: None if upscaling.work.is_done else upscaling.work.advance()
-
-
-def _run_here(run: Callable[[], Any], threads: int) -> Future[Any]:
-    future: Future[Any] = Future()
-    try:
-        future.set_result(_compute(run, threads))
-    except Exception as error:
-        future.set_exception(error)
-    return future
 
 
 @torch.inference_mode()

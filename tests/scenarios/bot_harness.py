@@ -124,8 +124,9 @@ class LivingBot:
         self.settings = Settings(**{"data_dir": data_dir, "allow_dms": True, "owner_ids": owners} | chosen)
         self.failed_loads = self.settings.engine.failed_loads
         self._tasks: list[asyncio.Task[Any]] = []
-        self.is_running = False
-        """False as well where a stop or a start failed: a test that waits for this bot would wait for nothing."""
+        self.is_running: bool | None = None
+        """None before its first start. False as well where a stop or a start failed: a test that waits for this bot
+        would wait for nothing."""
         self.clock_ahead = timedelta(0)
         """How wrong the clock of this machine is."""
         if not (data_dir / "atelier.db").exists():
@@ -136,6 +137,7 @@ class LivingBot:
 
     async def start(self) -> None:
         """Up and connected when this returns; the worker may still be on its way."""
+        self.is_running = False
         self.database = await Database.open(f"sqlite:///{self.data_dir / 'atelier.db'}", self.data_dir)
         self.jobs = JobStore(self.database, clock=self.now)
         watch = self._watch_models()

@@ -17,7 +17,7 @@ def pytest_runtest_call(item: pytest.Function) -> None:
     """Fail a test at once whose bot an earlier one left stopped: it would wait until its patience is over."""
     for given in item.funcargs.values():
         bot = getattr(given, "bot", given)
-        if isinstance(bot, LivingBot) and not bot.is_running:
+        if isinstance(bot, LivingBot) and bot.is_running is False:
             pytest.fail("The bot is not running: an earlier test of this file stopped it and failed.", pytrace=False)
 
 

@@ -130,7 +130,7 @@ async def test_members_read_what_each_model_does(harness: Harness) -> None:
         text = plain(await shown(harness, "models"))
     finally:
         generation.catalog, generation.checks_safety = kept, True
-    own = "-# 128 × 128 · 20 steps · guidance 3.5 · DPM++ 2M Karras\n"
+    own = "-# 128 × 128 · 20 steps · guidance 3.5 · DPM++ 2M Karras\n-# One picture costs about 1.3 standard steps.\n"
     assert f"**paintbox** · MIT · 19 MB\n{own}-# clip skip up to 2 · 1 LoRA fits\n**filler**" in text, text
     assert f"· <{PAGE}>\n{own}-# made for inpainting\n" in text, text
     assert "**bare** · SD 1\\.5 · MIT" in text

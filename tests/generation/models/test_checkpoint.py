@@ -142,7 +142,7 @@ FILES: dict[str, tuple[str, Change, str]] = {
         only("controlnet_cond_embedding.conv_in.weight", "down_blocks.0.x"),
         "a ControlNet",
     ),
-    "IP-Adapter": ("sd", only("image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"), "is an IP-Adapter"),
+    "IP-Adapter": ("sd", only("image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"), "that no IP-Adapter here has"),
     "T2I-Adapter": ("sd", only("adapter.conv_in.weight", "adapter.body.0.x.weight"), "is a T2I-Adapter"),
     "motion": ("sd", only("down_blocks.0.motion_modules.0.norm.weight"), "is a motion module"),
     "upscaler": ("sd", only("conv_first.weight", "layers.0.residual_group.td"), "is an upscaler of the kind ATD"),

@@ -122,7 +122,7 @@ def test_what_is_no_text_encoder_is_refused_before_it_is_fetched(hub: ToyHub, zi
     models_dir = tmp_path / "models"
     for what, options, said in (
         ("meta/llama", {}, "holds 2 files of weights"),
-        ("some/half/text_encoder", {}, "has no text encoder in text_encoder that is read here"),
+        ("some/half/text_encoder", {}, "has no text encoder or image encoder in text_encoder that is read here"),
         ("gguf/alone/Toy-Q8_0.gguf", {"config": "comfy/split"}, "comfy/split has no word list"),
         (str(zimage), {"config": "tongyi/toy"}, "word lists are fetched from the hub for text encoders only"),
     ):
