@@ -25,7 +25,12 @@ from tests.generation.engine.toy_flow import (
     save_toy_sd3,
     save_toy_zimage,
 )
-from tests.generation.engine.toy_qwen import save_toy_krea2, save_toy_qwenimage
+from tests.generation.engine.toy_qwen import (
+    save_toy_krea2,
+    save_toy_qwenedit,
+    save_toy_qwenedit_plus,
+    save_toy_qwenimage,
+)
 
 _BLOCKS = {
     "block_out_channels": (128, 256, 512, 512),
@@ -40,6 +45,8 @@ _TOYS: dict[str, Callable[..., Path]] = {
     "zimage": save_toy_zimage,
     "klein": save_toy_klein,
     "qwenimage": save_toy_qwenimage,
+    "qwenedit": save_toy_qwenedit,
+    "qweneditplus": save_toy_qwenedit_plus,
     "krea2": save_toy_krea2,
     "ernie": save_toy_ernie,
     "flux": save_toy_flux,

@@ -10,7 +10,21 @@ if TYPE_CHECKING:  # torch is loaded when a benchmark runs, not when the list of
     from generation.models.catalog import Model
 
 SHAPES = ("toy", "sd15", "sdxl")
-FAMILIES = ("sd", "sdxl", "zimage", "klein", "qwenimage", "krea2", "ernie", "flux", "kontext", "chroma", "sd3")
+FAMILIES = (
+    "sd",
+    "sdxl",
+    "zimage",
+    "klein",
+    "qwenimage",
+    "qwenedit",
+    "qweneditplus",
+    "krea2",
+    "ernie",
+    "flux",
+    "kontext",
+    "chroma",
+    "sd3",
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,8 @@ With `--control`, two of three images follow one to three pictures, by ControlNe
 `--ip-adapter`, two of three also look at a reference, by a standard IP-Adapter or a plus one, at several strengths.
 
     python -m bench exact [--json] [--interleavings 200] [--dtype float32 bfloat16] [--side 64] [--model paintbox]
-                          [--family sd|sdxl|zimage|klein|qwenimage|krea2|ernie|flux|chroma|sd3]   (toys)
+                          [--family sd|sdxl|zimage|klein|qwenimage|qwenedit|qweneditplus|krea2|ernie|flux|kontext
+                                    |chroma|sd3]   (toys)
                           [--loras]   (most images have one or two of two random LoRA; of a model folder)
                           [--control] [--ip-adapter]   (with --family sd or sdxl)
                           [--references]   (with a family that edits by instruction)

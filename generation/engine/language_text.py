@@ -109,7 +109,7 @@ class LanguageText:
 
     def __init__(self, folder: ModelFolder, device: Device, *, language: str = "qwen3", chat: Chat = ASKING) -> None:
         self._tokenizer = folder.language_tokenizer("tokenizer", language)
-        self.encoder = folder.language_text(CLASSES[language], "text_encoder", device)
+        self.encoder = self._load(folder, device, language)
         self._device = device
         self._chat = chat
 
@@ -121,13 +121,19 @@ class LanguageText:
     def read(self, prompt: str) -> Read:
         """Return the tokens of a prompt in its turn of a chat; no model runs. The template is cut where it is too
         long, as the stock pipelines cut it."""
-        text = f"{self._chat.before}{prompt}{self._chat.behind}"
+        return self._read_behind(self._chat.before, prompt)
+
+    @staticmethod
+    def _load(folder: ModelFolder, device: Device, language: str) -> Any:
+        return folder.language_text(CLASSES[language], "text_encoder", device)
+
+    def _read_behind(self, before: str, prompt: str) -> Read:
+        text = f"{before}{prompt}{self._chat.behind}"
         found = self._tokenizer(text, return_offsets_mapping=True, verbose=False)
         ids, most = tuple(found.input_ids) or (self._tokenizer.bos_token_id or 0,), MAX_TOKENS + self._chat.unseen
         if len(ids) <= most:
             return Read(ids)
-        unread = found.offset_mapping[most][0] - len(self._chat.before)
-        return Read(ids[:most], prompt[unread:].strip())
+        return Read(ids[:most], prompt[found.offset_mapping[most][0] - len(before) :].strip())
 
     def hidden_states(self, ids: tuple[int, ...], *, length: int = MAX_TOKENS) -> tuple[Tensor, ...]:
         """Return the states after every layer, (1, `length`, width) each.

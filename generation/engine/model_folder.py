@@ -37,9 +37,13 @@ from generation.engine.samplers import check_samplers
 from generation.engine.shared_parts import SharedParts
 from generation.engine.stored_weights import store, take_whole
 from generation.engine.vae_names import convert_vae
+from generation.engine.vision_patches import PatchSettings, read_patch_settings
 from generation.models.families import FAMILIES
 from generation.models.json_file import read_json
 from generation.models.layout import check_file, check_model, check_part, read_scheduler
+
+_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+"""Where a processor's settings lie, from the usual place to the newer one."""
 
 
 class ModelFolder:
@@ -114,6 +118,31 @@ class ModelFolder:
         if other is None:
             return load_language(cls, own, device)
         return self._shared.get(other, cls.__name__, lambda: load_language(cls, other, device, own))
+
+    def seeing_text(self, cls: Any, name: str, device: Device) -> Any:
+        """Return a language model with its half that sees pictures, which no file by itself is read for."""
+        if self._other_text is not None:
+            problem = "its prompts see pictures, and of a text encoder by itself only the half that reads is used."
+            raise refusal(self._path, problem, "Add it without --text-encoder.")
+        part = self._path / name
+        if holds_small(part):
+            problem = f"the half of its {name} that sees pictures is not read in fp8."
+            raise refusal(self._path, problem, "Look for it in bf16 or fp16.")
+        return load_transformer(cls, part, device, attention="sdpa")
+
+    def patch_settings(self, vision: Any) -> PatchSettings:
+        """Return how pictures are cut for a text encoder whose half that sees has these settings."""
+        part = self._path / "processor"
+        files = [each for name in _PROCESSOR_FILES if (each := part / name).is_file()]
+        with refusing(self._path, "its processor cannot be read"):
+            return read_patch_settings(vision, read_json(files[0]) if files else {})
+
+    def find_token(self, tokenizer: Any, word: str) -> int:
+        """Return the id of a mark. Raise `ModelRefusedError` for a tokenizer without it."""
+        found = tokenizer.get_vocab().get(word)
+        if found is None:
+            raise refusal(self._path, f"its tokenizer has no {word}.", "Fetch it again.")
+        return int(found)
 
     def transformer(self, cls: Any, device: Device) -> Any:
         """Return the denoiser of a diffusion transformer, of that class of diffusers."""

@@ -25,12 +25,14 @@ class Seen:
     png: bytes | None = field(repr=False)
 
     def read(self) -> Tensor:
-        """Return (1, 3, height, width) in -1..1. Raise `InvalidRequestError` if the file is missing or damaged."""
-        picture, size_px = read_any_picture(self.png, name=NAME), self.reference.size_px
-        if picture.shape[1::-1] != size_px:
-            fitted = ImageOps.fit(PillowImage.fromarray(picture), size_px, PillowImage.Resampling.LANCZOS)
-            picture = np.asarray(fitted)
-        return to_model_range(picture)
+        """Return (1, 3, height, width) in -1..1. Raise as `open` does."""
+        return to_model_range(np.asarray(self.open()))
+
+    def open(self) -> PillowImage.Image:
+        """Return the picture at the size that is seen. Raise `InvalidRequestError` if the file is missing or
+        damaged."""
+        picture, size_px = PillowImage.fromarray(read_any_picture(self.png, name=NAME)), self.reference.size_px
+        return picture if picture.size == size_px else ImageOps.fit(picture, size_px, PillowImage.Resampling.LANCZOS)
 
 
 def list_seen(order: GenerateCommand) -> tuple[Seen, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,9 +13,10 @@ from generation.errors import ConfigurationError
 from generation.models.checkpoint import IncompatibleFileError, Shapes
 from generation.models.control_kinds import derive_settings as derive_control_settings
 from generation.models.control_layout import SETTINGS
-from generation.models.families import FAMILIES, FamilyInfo
+from generation.models.families import BY_PIPELINE, FAMILIES, FamilyInfo
 from generation.models.gguf_words import read_gguf_words
 from generation.models.inspect import Description, describe, stated_px
+from generation.models.json_file import read_json
 from generation.models.named_parts import Parts
 from generation.models.names import label, label_one, name_for
 from generation.models.part_settings import (
@@ -34,6 +36,8 @@ from generation.program import format_command
 AddPart = Callable[[Path, str], Entry]
 """Adds what lies at a path, under a name."""
 _OPTIONS = {Kind.VAE: "--vae", Kind.TEXT_ENCODER: "--text-encoder", Kind.IMAGE_ENCODER: "--image-encoder"}
+
+_EDITS = re.compile(r"(?<![a-z])edit(?![a-z])")
 
 
 class Wanted(NamedTuple):
@@ -59,7 +63,11 @@ def name_parts(models_dir: Path, path: Path, found: Description, wanted: Wanted,
     if wanted.text_encoder is not None and info.reads_clip:
         problem = f"--text-encoder is not for {info.title}, whose text encoders are part of it."
         raise ConfigurationError(problem=problem, remedy="Leave it out.")
+    if wanted.text_encoder is not None and "processor" in info.components:
+        problem = f"--text-encoder is not for {info.title}: of one by itself only the half that reads is used, and the"
+        raise ConfigurationError(problem=f"{problem} prompts of this one see pictures.", remedy="Leave it out.")
     if path.is_file() and not info.reads_clip:
+        _refuse_file_that_edits(models_dir, path, info, wanted.config)
         wanted = _complete(models_dir, path, wanted)
     parts = Parts(
         vae=find_part(models_dir, wanted.vae, Kind.VAE, add_part),
@@ -67,6 +75,19 @@ def name_parts(models_dir: Path, path: Path, found: Description, wanted: Wanted,
     )
     _require_fit(models_dir, path, info, parts)
     return parts
+
+
+def _refuse_file_that_edits(models_dir: Path, path: Path, info: FamilyInfo, config: str | None) -> None:
+    """Raise `ConfigurationError` for a file that edits: its shapes are those of a model that does not, its name or its
+    settings tell."""
+    index = (_find_settings(models_dir, config) or path) / "model_index.json"
+    named = BY_PIPELINE.get(str(read_json(index).get("_class_name")), ()) if index.is_file() else ()
+    edits = any("processor" in each.components for each in named)
+    if edits or (info.name == "qwenimage" and _EDITS.search(path.stem.lower())):
+        problem = (
+            f"{path} is Qwen-Image-Edit {'by its settings' if edits else 'by its name'}, whose words see pictures."
+        )
+        raise ConfigurationError(problem=problem, remedy="Add its whole folder: single files of it are not read.")
 
 
 def _complete(models_dir: Path, path: Path, wanted: Wanted) -> Wanted:

@@ -29,7 +29,8 @@ Settings = Mapping[str, Any]
 _WHOLE = 0.9
 """Part of the text encoder's ids that must stand for a word."""
 _MORE_INPUTS = ("time_cond_proj_dim", "class_embed_type", "num_class_embeds", "encoder_hid_dim", "encoder_hid_dim_type")
-_OTHER_INPUTS = ("use_additional_t_cond", "use_layer3d_rope", "zero_cond_t")
+_OTHER_INPUTS = ("use_additional_t_cond", "use_layer3d_rope")
+_EDITING_INPUT = "zero_cond_t"
 """Settings of relatives of Qwen-Image: of those that paint in layers, and of those that edit pictures."""
 _OTHER_SETTINGS = "Name a model folder of the same kind with --config."
 _FETCH = "Fetch the model again."
@@ -112,7 +113,8 @@ def _check_transformer(transformer: Settings, info: FamilyInfo, texts: list[Sett
     wanted = info.latent_channels * info.cells_per_latent
     if (channels := transformer.get("in_channels", wanted)) != wanted:
         raise IncompatibleFileError(f"has a transformer that takes {channels} channels, not {wanted}")
-    if other := next((flag for flag in _OTHER_INPUTS if transformer.get(flag)), ""):
+    others = _OTHER_INPUTS if info.max_references else (*_OTHER_INPUTS, _EDITING_INPUT)
+    if other := next((flag for flag in others if transformer.get(flag)), ""):
         raise IncompatibleFileError(f"has a transformer that takes other inputs than those of {info.title} ({other})")
     if info.language and (found := find_language(texts[0].get("model_type"))) is not LANGUAGES[info.language]:
         named = found.title if found else texts[0].get("model_type")

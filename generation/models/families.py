@@ -65,7 +65,7 @@ class FamilyInfo:
     @property
     def weights(self) -> tuple[str, ...]:
         """The parts that hold weights."""
-        return tuple(part for part in self.components if not part.startswith("tokenizer"))
+        return tuple(part for part in self.components if not part.startswith(("tokenizer", "processor")))
 
     @property
     def text_encoders(self) -> tuple[str, ...]:
@@ -78,7 +78,6 @@ def _defaults(native_px: int) -> Defaults:
 
 _T5, _T5_WORDS = "T5EncoderModel", ("T5TokenizerFast", "T5Tokenizer")
 _QWEN, _QWEN_WORDS = ("Qwen3Model", "Qwen3ForCausalLM"), ("Qwen2Tokenizer", "Qwen2TokenizerFast")
-_QWEN_VL = ("Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLModel")
 _KLEIN = FamilyInfo(
     name="klein",
     title="FLUX.2 klein 4B",
@@ -143,6 +142,34 @@ _SD3 = replace(
     text_parts=("text_encoder_3",),
     defaults=Defaults(steps=28, guidance=4.5, sampler="Euler", native_px=1024),
 )
+_QWEN_IMAGE = FamilyInfo(
+    name="qwenimage",
+    title="Qwen-Image",
+    pipelines=("QwenImagePipeline",),
+    components={
+        "text_encoder": ("Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLModel"),
+        "tokenizer": _QWEN_WORDS,
+        "transformer": "QwenImageTransformer2DModel",
+        "vae": "AutoencoderKLQwenImage",
+    },
+    denoiser="transformer",
+    latent_channels=16,
+    cells_per_latent=4,
+    text_width="joint_attention_dim",
+    language="qwen2_5_vl",
+    side_multiple_px=16,
+    is_flow=True,
+    reads_clip=False,
+    defaults=Defaults(steps=28, guidance=4.0, sampler="Euler", native_px=1024),
+)
+_QWEN_EDIT = replace(
+    _QWEN_IMAGE,
+    name="qwenedit",
+    title="Qwen-Image-Edit",
+    pipelines=("QwenImageEditPipeline",),
+    components={**_QWEN_IMAGE.components, "processor": ("Qwen2VLProcessor", "Qwen2_5_VLProcessor")},
+    max_references=1,
+)
 _TABLE = (
     FamilyInfo(
         name="sd",
@@ -184,25 +211,14 @@ _TABLE = (
         reads_clip=False,
         defaults=Defaults(steps=28, guidance=5.0, sampler="Euler", native_px=1024),
     ),
-    FamilyInfo(
-        name="qwenimage",
-        title="Qwen-Image",
-        pipelines=("QwenImagePipeline",),
-        components={
-            "text_encoder": _QWEN_VL,
-            "tokenizer": _QWEN_WORDS,
-            "transformer": "QwenImageTransformer2DModel",
-            "vae": "AutoencoderKLQwenImage",
-        },
-        denoiser="transformer",
-        latent_channels=16,
-        cells_per_latent=4,
-        text_width="joint_attention_dim",
-        language="qwen2_5_vl",
-        side_multiple_px=16,
-        is_flow=True,
-        reads_clip=False,
-        defaults=Defaults(steps=28, guidance=4.0, sampler="Euler", native_px=1024),
+    _QWEN_IMAGE,
+    _QWEN_EDIT,
+    replace(
+        _QWEN_EDIT,
+        name="qweneditplus",
+        title="Qwen-Image-Edit-Plus",
+        pipelines=("QwenImageEditPlusPipeline",),
+        max_references=3,
     ),
     FamilyInfo(
         name="krea2",

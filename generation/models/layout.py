@@ -26,10 +26,10 @@ from generation.program import format_command
 
 _LIBRARIES = frozenset(("diffusers", "transformers", "stable_diffusion"))
 _WORD_LISTS = frozenset(("vocab.json", "tokenizer.json", "added_tokens.json"))
-_SETTINGS = frozenset(
+_OF_CHATS = ("chat_template.json", "generation_config.json", "processor_config.json", "video_preprocessor_config.json")
+_SETTINGS = frozenset(_OF_CHATS) | frozenset(
     (
         "config.json",
-        "generation_config.json",
         "model_index.json",
         "preprocessor_config.json",
         "scheduler_config.json",

@@ -87,6 +87,8 @@ WORK: Mapping[str, Work] = {
     "sd3large": Work(2.258, 7.191, 0.4826, text=3.12),
     "zimage": Work(1.3618, 14.5505, 0.6416, Work(0.7809, 9.3443, 0.3810), text=4.8),
     "qwenimage": Work(2.2010, 17.5653, 0.9624, text=1.83, decode=3.636, encode=2.301),
+    "qwenedit": Work(2.2010, 17.5653, 0.9624, text=1.83, decode=3.636, encode=2.301),
+    "qweneditplus": Work(2.2010, 17.5653, 0.9624, text=1.83, decode=3.636, encode=2.301),
     "ernie": Work(2.5189, 20.2137, 0.7699, text=0.6824),
     "krea2": Work(18.6426, 31.8905, 0.8983, text=5.2, decode=3.636, encode=2.301),
 }

@@ -15,6 +15,7 @@ from generation.engine.families.flux import Flux
 from generation.engine.families.klein import Klein
 from generation.engine.families.kontext import Kontext
 from generation.engine.families.krea2 import Krea2
+from generation.engine.families.qwenedit import QwenImageEdit, QwenImageEditPlus
 from generation.engine.families.qwenimage import QwenImage
 from generation.engine.families.sd import StableDiffusion
 from generation.engine.families.sd3 import StableDiffusion3
@@ -31,6 +32,8 @@ FAMILIES: Mapping[str, Callable[[Model, ModelFolder, Device, EngineSettings], Fa
     "klein": Klein,
     "klein9b": Klein,
     "qwenimage": QwenImage,
+    "qwenedit": QwenImageEdit,
+    "qweneditplus": QwenImageEditPlus,
     "krea2": Krea2,
     "ernie": ErnieImage,
     "flux": Flux,

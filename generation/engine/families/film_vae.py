@@ -21,17 +21,22 @@ class FilmVae:
         return int(2 ** len(self._vae.config.temperal_downsample))
 
     def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        film = pixels.unsqueeze(2).to(self._device.torch_device, self._vae.dtype)
-        latents = self._vae.encode(film).latent_dist.sample(generator)
-        mean, scale = self._read_statistics(latents)
-        scaled: Tensor = (latents - mean) * scale
-        return scaled[:, :, 0].float()
+        return self._even_out(self._read_posterior(pixels).sample(generator))
 
     def decode(self, latents: Tensor) -> Tensor:
         latents = latents.unsqueeze(2).to(self._vae.dtype)
         mean, scale = self._read_statistics(latents)
         pixels: Tensor = self._vae.decode(latents / scale + mean, return_dict=False)[0]
         return pixels[:, :, 0].float()
+
+    def _read_posterior(self, pixels: Tensor) -> Any:
+        film = pixels.unsqueeze(2).to(self._device.torch_device, self._vae.dtype)
+        return self._vae.encode(film).latent_dist
+
+    def _even_out(self, latents: Tensor) -> Tensor:
+        mean, scale = self._read_statistics(latents)
+        scaled: Tensor = (latents - mean) * scale
+        return scaled[:, :, 0].float()
 
     def _read_statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean of each channel, and one over its deviation, (1, C, 1, 1, 1)."""

@@ -100,10 +100,13 @@ class Flow(WithVae, ABC):
         return FlowSampling(spec, self.scheduler_config, plans_sigmas=self.plans_sigmas, **options)
 
     def edit(self, spec: ImageSpec, words: Any, seen: Sequence[Seen]) -> Conditioning:
-        """Condition on the words, and on the latents of each picture: all rows of an image see the same."""
+        """Condition on the words, and on the latents of each picture."""
+        return {**self.condition(spec, words), **self._show(spec, seen)}
+
+    def _show(self, spec: ImageSpec, seen: Sequence[Seen]) -> Conditioning:
+        """Return the latents of each picture: all rows of an image see the same."""
         looks = [self._cache.get(each.reference, partial(self._look, each)) for each in seen]
-        rows = {f"{REFERENCE}{place}": look.expand(spec.num_rows, -1, -1, -1) for place, look in enumerate(looks)}
-        return {**self.condition(spec, words), **rows}
+        return {f"{REFERENCE}{place}": look.expand(spec.num_rows, -1, -1, -1) for place, look in enumerate(looks)}
 
     def _look(self, seen: Seen) -> torch.Tensor:
         """Return what the network sees of a picture, (1, C, h, w)."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
-from generation.engine.families.base import Conditioning, rescale_guidance
+from generation.engine.families.base import Conditioning, list_references, rescale_guidance
 from generation.engine.families.film_vae import FilmVae
 from generation.engine.families.flow import Flow, shift_by_size
 from generation.engine.families.masked_text import MaskedWords, pad_masked
@@ -34,7 +34,7 @@ class QwenImage(FilmVae, Flow):
 
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
-        self._text = LanguageText(folder, device, language="qwen2_5_vl", chat=DESCRIBING)
+        self._text = self._read_with(folder, device)
         self._transformer = folder.transformer(QwenImageTransformer2DModel, device)
         self._vae = folder.vae(device, AutoencoderKLQwenImage)
         self._cache = PromptCache(settings.num_cached_prompts)
@@ -67,17 +67,24 @@ class QwenImage(FilmVae, Flow):
         return rescale_guidance(unpack(guided, size), unpack(positive, size), spec)
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        rows, _, height, width = latents.shape
+        pictures = [latents, *list_references(conditioning)]
+        tokens = [pack(each) for each in pictures]
+        shapes = [(1, each.shape[-2] // PATCH, each.shape[-1] // PATCH) for each in pictures]
         predicted: Tensor = self._transformer(
-            hidden_states=pack(latents),
+            hidden_states=torch.cat(tokens, dim=1),
             # Rounded before it is divided, as in the stock pipeline: in bfloat16 that is another number.
             timestep=timesteps.to(latents.dtype) / 1000,
             encoder_hidden_states=conditioning["encoder_hidden_states"],
             encoder_hidden_states_mask=conditioning["encoder_hidden_states_mask"],
-            img_shapes=[[(1, height // PATCH, width // PATCH)]] * rows,
+            img_shapes=[shapes] * len(latents),
             return_dict=False,
         )[0]
-        return unpack(predicted, latents.shape[-2:])
+        return unpack(predicted[:, : tokens[0].shape[1]], latents.shape[-2:])
+
+    @staticmethod
+    def _read_with(folder: ModelFolder, device: Device) -> LanguageText:
+        """Return what reads its prompts."""
+        return LanguageText(folder, device, language="qwen2_5_vl", chat=DESCRIBING)
 
     def _encode(self, ids: tuple[int, ...]) -> Tensor:
         """Return (length, width) of the last layer, without what describes the task."""

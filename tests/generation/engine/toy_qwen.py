@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from diffusers import (
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen3VLConfig, Qwen3VLModel
 
 from generation.engine.language_text import DESCRIBING
+from generation.engine.seeing_text import EDITING
 from tests.generation.engine.toy_flow import TEXT_WIDTH, make_flow_tokenizer
 
 SCHEDULER: dict[str, Any] = {
@@ -34,9 +36,18 @@ _TEXT_WIDTH = 256
 _TASK = DESCRIBING.before.partition("\n")[2].partition("<|im_end|>")[0]
 PIECES = (*(_TASK[start : start + 7] for start in range(0, 119, 7)), _TASK[119:])
 """The task in as many tokens as make the beginning of the template 34 long, as it is with the real word list."""
+_EDITING = EDITING.before.partition("\n")[2].partition("<|im_end|>")[0]
+EDITING_PIECES = (
+    *(_EDITING[start : start + 27] for start in range(0, 9 * 27, 27)),
+    _EDITING[9 * 27 : 266],
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+)
+"""The same for that of the models that edit, 64 long with the letters behind them, and the marks of a picture."""
 
 
-def save_toy_qwenimage(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
+def save_toy_qwenimage(folder: Path, *, seed: int = 0, vae_width: int = 8, pieces: tuple[str, ...] = PIECES) -> Path:
     """Write a toy Qwen-Image (8 pixels a latent cell, patches of 2 x 2 cells) and return its folder."""
     torch.manual_seed(seed)
     transformer = QwenImageTransformer2DModel(
@@ -53,12 +64,35 @@ def save_toy_qwenimage(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Pa
     pipeline = QwenImagePipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(**SCHEDULER),
         vae=make_film_vae(vae_width),
-        text_encoder=Qwen2_5_VLForConditionalGeneration(_text_config()).eval(),
-        tokenizer=make_flow_tokenizer(folder / "words", PIECES),
+        text_encoder=Qwen2_5_VLForConditionalGeneration(_text_config(len(pieces))).eval(),
+        tokenizer=make_flow_tokenizer(folder / "words", pieces),
         transformer=transformer,
     )
     pipeline.save_pretrained(folder / "model", safe_serialization=True)
     return folder / "model"
+
+
+def save_toy_qwenedit(folder: Path, *, is_plus: bool = False, zero_cond: bool = False, **changes: Any) -> Path:
+    """Write a toy Qwen-Image-Edit, or -Plus: a Qwen-Image with marks of pictures, and a processor. Return its folder.
+
+    `zero_cond`: as the 2511 is, whose network sees what is edited as pictures without noise.
+    """
+    path = save_toy_qwenimage(folder, pieces=EDITING_PIECES, **changes)
+    name = "QwenImageEditPlusPipeline" if is_plus else "QwenImageEditPipeline"
+    _change(path / "model_index.json", _class_name=name, processor=["transformers", "Qwen2VLProcessor"])
+    _change(path / "transformer" / "config.json", zero_cond_t=zero_cond)
+    (path / "processor").mkdir()
+    settings = {"min_pixels": 56 * 56, "max_pixels": 392 * 392, "patch_size": 14, "merge_size": 2}
+    (path / "processor" / "preprocessor_config.json").write_text(json.dumps(settings))
+    return path
+
+
+def save_toy_qwenedit_plus(folder: Path, **changes: Any) -> Path:
+    return save_toy_qwenedit(folder, is_plus=True, **changes)
+
+
+def _change(file: Path, **changes: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
 def save_toy_krea2(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
@@ -143,7 +177,7 @@ def make_film_vae(width: int) -> AutoencoderKLQwenImage:
     )
 
 
-def _text_config() -> Qwen2_5_VLConfig:
+def _text_config(num_pieces: int) -> Qwen2_5_VLConfig:
     text: dict[str, Any] = {
         "bos_token_id": None,
         "eos_token_id": None,
@@ -152,7 +186,7 @@ def _text_config() -> Qwen2_5_VLConfig:
         "num_hidden_layers": 3,
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
-        "vocab_size": 260 + len(PIECES),
+        "vocab_size": 260 + num_pieces,
         "rms_norm_eps": 1e-6,
         "max_position_embeddings": 2048,
         "rope_parameters": {"rope_theta": 1_000_000.0, "rope_type": "default", "mrope_section": [16, 24, 24]},
@@ -165,4 +199,4 @@ def _text_config() -> Qwen2_5_VLConfig:
         "out_hidden_size": _TEXT_WIDTH,
         "fullatt_block_indexes": [0],
     }
-    return Qwen2_5_VLConfig(text_config=text, vision_config=vision)
+    return Qwen2_5_VLConfig(text_config=text, vision_config=vision, image_token_id=258 + num_pieces)
