@@ -21,6 +21,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from generation.engine import slot as slots
 from generation.engine.engine import Engine
 from generation.engine.families.qwenedit import QwenImageEdit
+from generation.engine.references import list_seen
 from generation.engine.vision_patches import count_patches, cut_patches, number_tokens, read_patch_settings
 from generation.images.codec import decode_png
 from generation.jobs.protocol import Finished, GenerateCommand
@@ -269,3 +270,15 @@ def test_at_full_size_pictures_are_looked_at_as_by_the_stock_pipeline(
     for width, height in model.shapes().values():
         wanted = pipeline_qwenimage_edit_plus.calculate_dimensions(384 * 384, width / height)
         assert text.choose_size((width, height)) == wanted
+
+
+def test_the_same_words_beside_another_picture_are_read_again(engines: dict[str, Engine]) -> None:
+    """What was read is kept by the words and the pictures: else the first picture would stand for all."""
+    family: QwenImageEdit = engines["qwenedit"]._models.get("toy").family  # type: ignore[assignment]
+    rows = []
+    for first in (6, 7, 6):
+        order = an_order_of((SQUARE,), first=first, guidance=1.0)
+        with torch.inference_mode():
+            given = family.edit(order.spec, family.tokenize(order.spec), list_seen(order))
+        rows.append(given["encoder_hidden_states"])
+    assert torch.equal(rows[0], rows[2]) and not torch.equal(rows[0], rows[1])
