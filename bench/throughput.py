@@ -119,7 +119,10 @@ def _round(number: int, engine: Engine, stock: Stock, model: Model, options: arg
     }
     names = list(sides)
     random.Random(number).shuffle(names)
-    outcomes: dict[str, Outcome] = {name: sides[name]() for name in names}
+    outcomes: dict[str, Outcome] = {}
+    for name in names:
+        outcomes[name] = sides[name]()
+        engine._lanes.close()  # while there are more threads than cores, OpenMP slows the stock pipeline down
     rows_run, rows_owned = engine.rows_run - run_before, engine.rows_owned - owned_before
     images, ours = sum(map(len, users)), outcomes["ours"]
     flops = row_flops(engine, model, options.side) * rows_owned / ours.total_s
