@@ -219,6 +219,7 @@ class ServerBackend:
         return postgres.explain(error, self.url)
 
     def release(self) -> None:
+        postgres.unlock(self.writing)
         self.writing.dispose()
         self._lock.close()
 

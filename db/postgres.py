@@ -13,12 +13,13 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
 
 from db.address import describe
 from db.file_watch import DatabaseLostError
@@ -129,6 +130,13 @@ def _try_lock(cursor: Any) -> bool:
     """Return whether the lock is this session's now."""
     (is_ours,) = cursor.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
     return bool(is_ours)
+
+
+def unlock(writing: Engine) -> None:
+    """Give the lock back, if a connection is open: a server notices only later that a session has been closed."""
+    if isinstance(writing.pool, QueuePool) and writing.pool.checkedin():
+        with suppress(DBAPIError, DatabaseTakenError), writing.connect() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_unlock({LOCK})")
 
 
 def _tell(row: Any) -> str:

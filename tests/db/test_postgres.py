@@ -54,6 +54,18 @@ async def test_a_second_bot_is_refused_from_another_folder(url: str, database: D
     await (await Database.open(url, tmp_path / "elsewhere")).close()
 
 
+async def test_the_lock_is_given_back_before_the_session_ends(
+    url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends a session some time after it was closed: until then the next program would be refused."""
+    holders: list[str | None] = []
+    writing = database._writing
+    end = writing.dispose
+    monkeypatch.setattr(writing, "dispose", lambda: (holders.append(find_holder(parse_url(url))), end()))
+    await database.close()
+    assert holders == [None]
+
+
 async def test_a_second_bot_is_refused_before_it_migrates(server: postgres.Server, tmp_path: Path) -> None:
     url = server.create()
     with beside(url) as other:
