@@ -85,9 +85,13 @@ def models_add(
     settings = load_settings()
     folder, token = settings.folder_of_models, settings.civitai_token
     options: dict[str, Any] = {"name": name, "revision": revision, "config": config, "vae": vae}
-    options |= {"text_encoder": text_encoder, "image_encoder": image_encoder, "storage": storage}
-    options |= {"prediction": prediction, "half": half, "replaces": replace}
-    options["civitai_token"] = token.get_secret_value() if token is not None else ""
+    options |= {
+        "text_encoder": text_encoder,
+        "image_encoder": image_encoder,
+        "storage": storage,
+        "prediction": prediction,
+    }
+    options |= {"half": half, "replaces": replace, "civitai_token": token.get_secret_value() if token else ""}
     told: list[str] = []
     entry = _change_models(folder, lambda: models.add(folder, what, say=note, tell=told.append, **options))
     show(models.list_facts(folder, entry), told)

@@ -132,7 +132,7 @@ async def decide(
     require_form_key(session, form_key)
     job, _ = await _require_waiting(request, session, job_id)
     desk = get_web(request).settings.desk
-    assert desk is not None, "without one nobody moderates"
+    assert desk is not None, "without one there are no moderators"
     await desk.decide(Owner(job.owner.guild_id, session.person.user_id), job, decision)
     return RedirectResponse("/review", 303)
 

@@ -65,8 +65,8 @@ def add_path(
     """Check what lies at `path` and enter it. Raise `ConfigurationError` saying why it cannot be used, and what to do.
 
     `config` (for a single file) is a name in the register or a folder; `vae`, `text_encoder` and `image_encoder` are
-    names, or paths that are added first and stay.
-    `prediction` says what a model predicts where its files do not, or say it wrongly.
+    names, or paths that are added first and stay. `prediction` says what a model predicts where its files do not, or
+    say it wrongly.
     `replaces`: an entry of the same name and kind gives way.
     """
     path = resolve(path)
@@ -85,9 +85,7 @@ def add_path(
     predicts = _prediction(found, prediction)
     with open_settings(register, models_dir, path, found, config, parts) as settings:
         check_safety(path, found, settings, parts, prediction=predicts)
-        for note in filter(None, (found.note, _read_training_scale(path, found))):
-            say(note)
-        say(f"{name}: {label_one(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
+        _tell_what_it_is(name, path, found, say)
         files, stamps = _read_with_bar(name, path)
         entry = Entry(
             name=name,
@@ -108,6 +106,12 @@ def add_path(
         entry = _try_entry(register, entry, models_dir, say, require_loadable, require_fitting)
         register.with_entry(entry).write(models_dir)
     return entry
+
+
+def _tell_what_it_is(name: str, path: Path, found: Description, say: Say) -> None:
+    for note in filter(None, (found.note, _read_training_scale(path, found))):
+        say(note)
+    say(f"{name}: {label_one(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
 
 
 def _try_entry(

@@ -87,7 +87,7 @@ class StepSchedule:
     ) -> list[R]:
         """Return the images of the next forward, in row order, charged for it; `max_rows(leader)` rows at most.
 
-        None, and no charge, if the leader may not run now: whoever is next waits, rather than be passed over.
+        None, and no charge, if the leader may not run now: the next one waits, and is not passed over.
         """
         waiting = list(residents)
         leader = self._choose_leader(waiting) if waiting else None

@@ -1,6 +1,6 @@
 """Who pays when a worker has to load a model. Pure.
 
-While a worker loads a model, nobody's picture gets on there. So a load is charged, in turns (not in quotas: equal
+While a worker loads a model, no picture gets on there. So a load is charged, in turns (not in quotas: equal
 requests cost the same, whatever is in memory), by what is read: `requests.cost.price_load` of the model's weights.
 
 - The picture that makes a worker load a model pays for it as it is handed out, beside its own cost.

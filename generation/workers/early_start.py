@@ -19,7 +19,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def start_early() -> None:
-    """Start the process that the first `take_early` returns. One that nobody takes ends with its parent."""
+    """Start the process that the first `take_early` returns. One that is not taken ends with its parent."""
     try:
         process = subprocess.Popen(
             [*build_command(), IMPORTS_FIRST], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=build_environment()
@@ -40,7 +40,7 @@ def take_early() -> subprocess.Popen[bytes] | None:
 
 
 def end_early() -> None:
-    """End a process that nobody has taken."""
+    """End a process that was not taken."""
     if (process := take_early()) is not None:
         process.kill()
         process.communicate()
@@ -55,7 +55,7 @@ def build_environment() -> dict[str, str]:
     """Return the environment of a worker's process."""
     environment = worker_environment(os.environ)
     # Threads that spin while they wait for each other starve others on the same cores: on a busy machine of two
-    # cores pictures took five times as long. A few microseconds cost nobody anything, and spare most of the sleeps.
+    # cores pictures took five times as long. A few microseconds cost nothing, and spare most of the sleeps.
     # How threads wait does not change bits.
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     environment.setdefault("GOMP_SPINCOUNT", "1000")  # of GNU's OpenMP, which goes before the policy
