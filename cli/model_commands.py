@@ -137,7 +137,7 @@ def models_set(
     reset: Annotated[bool, typer.Option("--reset", help="Forget what was set, and guess again.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Set what a model is painted with where a request leaves it open. A running bot takes it up."""
+    """Set what a model, or a LoRA for few steps, is painted with where a request leaves it open. A bot takes it up."""
     from cli import model_defaults
 
     folder = load_settings().folder_of_models

@@ -15,6 +15,7 @@ from generation.errors import ConfigurationError
 from generation.models.add import add_path
 from generation.models.failed_loads import Loadable
 from generation.models.families import FAMILIES
+from generation.models.guess import GUESSES
 from generation.models.layout import read_file_statement, read_scheduler
 from generation.models.named_parts import list_users
 from generation.models.names import label
@@ -183,10 +184,10 @@ def _tell(models_dir: Path, entry: Entry, say: Say) -> Entry:
     if entry.preview is not None:
         say("Its preview is shown in /models and /loras, where the safety checkers let it.")
     say(f"Licence: {entry.licence or 'not stated; look at its page before you offer it to others'}.")
-    if entry.kind is Kind.MODEL:
-        if not FAMILIES[entry.family].is_flow:
-            say(_prediction(models_dir, entry))
-        say(describe_guess(models_dir, entry))
+    if entry.kind is Kind.MODEL and not FAMILIES[entry.family].is_flow:
+        say(_prediction(models_dir, entry))
+    if entry.kind in GUESSES and (described := describe_guess(models_dir, entry)):
+        say(described)
     say(_USE[entry.kind].format(name=entry.name))
     return entry
 

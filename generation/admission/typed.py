@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from generation.admission.errors import AspectOrSizeError
 from generation.models.catalog import Model
 from generation.models.sizes import find_closest_shape, get_native_size, get_shape_size, parse_size
 from generation.requests.drawing import write_prompts
+from generation.requests.lora_defaults import find_lora_defaults
 from generation.requests.lora_option import split_loras
+from generation.requests.origin import Origin
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest, ImageSpec
 
@@ -42,6 +44,7 @@ def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None)
     """Return the request, with the model's own choices where none was made. Raise `InvalidRequestError`."""
     prompt, negative = typed.model.defaults.complete(typed.prompt, typed.negative, typed.guidance)
     written = write_prompts(typed.model, prompt, negative, split_loras(typed.lora) if typed.lora else ())
+    typed = _leave_to_loras(typed, written)
     spec = ImageSpec.for_model(
         typed.model,
         **written,
@@ -53,6 +56,21 @@ def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None)
         seed=draw_seed() if typed.seed is None else typed.seed,
     )
     return GenerationRequest(spec=spec, count=1 if typed.count is None else typed.count, **typed.shown)
+
+
+def _leave_to_loras(typed: Typed, written: Mapping[str, Any]) -> Typed:
+    """Return it without the defaults of a member or a server for what a LoRA chooses, which was typed for this one."""
+    origins: Mapping[str, Origin] = typed.shown.get("chosen_by", {})
+    given = find_lora_defaults(typed.model, written).given
+    left = {name for name in given if origins.get(name, Origin.TYPED) is not Origin.TYPED}
+    if not left:
+        return typed
+    kept = {name: origin for name, origin in origins.items() if name not in left}
+    shown = {name: value for name, value in typed.shown.items() if name != "chosen_by"}
+    if any(origin is not Origin.TYPED for origin in kept.values()):
+        shown["chosen_by"] = kept
+    cleared: dict[str, Any] = dict.fromkeys(left, None)
+    return replace(typed, shown=shown, **cleared)
 
 
 def choose_size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:

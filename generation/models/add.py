@@ -19,7 +19,7 @@ from generation.models.checkpoint import IncompatibleFileError
 from generation.models.controls import control_of
 from generation.models.families import FAMILIES
 from generation.models.gguf_header import SUFFIX as GGUF
-from generation.models.guess import guess_for
+from generation.models.guess import GUESSES
 from generation.models.hashing import Stamp, count_bytes, digest_file, hash_config, list_files, take_stamp
 from generation.models.image_encoders import name_image_encoder
 from generation.models.inspect import Description, describe, read_context_width, stated_px
@@ -155,10 +155,9 @@ def _describe_entry(entry: Entry, path: Path, found: Description, origin: Origin
 
 
 def _with_guess(entry: Entry, models_dir: Path) -> Entry:
-    """Return the entry of a model with its guessed defaults, and any other as it is."""
-    if entry.kind is not Kind.MODEL:
-        return entry
-    return msgspec.structs.replace(entry, guessed=guess_for(entry, models_dir).overrides)
+    """Return the entry of a model or a LoRA with its guessed defaults, and any other as it is."""
+    guess = GUESSES.get(entry.kind)
+    return entry if guess is None else msgspec.structs.replace(entry, guessed=guess(entry, models_dir).overrides)
 
 
 def _find_trial(register: ModelRegistry, entry: Entry, models_dir: Path) -> Model | None:

@@ -52,6 +52,7 @@ def list_addons(
                     base_model=entry.base_model,
                     trigger_words=entry.trigger_words,
                     page=entry.link,
+                    defaults=entry.guessed.merged(entry.chosen),
                 )
             )
     return tuple(extras)

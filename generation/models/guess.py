@@ -1,24 +1,27 @@
-"""Guesses a model's defaults from what is written about it: its name, its page, its metadata, its card.
+"""Guesses a model's or a LoRA's defaults from what is written about it: its name, page, metadata, card and scheduler.
 
-Distilled models need few steps and no guidance, and say in their names that they are: no tensor tells. What each kind
-wants is on the cards of the first of its kind (ByteDance's Lightning and Hyper-SD, Stability's Turbo, LCM, DMD2).
+Distilled models need few steps and no guidance, and say so in their names or in the settings of their scheduler: no
+tensor tells. What each kind wants is on the cards of the first of its kind (ByteDance's Lightning and Hyper-SD,
+Stability's Turbo, LCM, TCD, DMD2), and is painted as the stock pipelines paint it by those cards
+(`tests/generation/engine/test_few_steps.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from generation.errors import ConfigurationError
 from generation.models.families import FAMILIES
 from generation.models.layout import read_scheduler
 from generation.models.licence import read_card
-from generation.models.registry import Entry
+from generation.models.registry import Entry, Kind
 from generation.models.safetensors_header import read_tensors
 from generation.models.scheduler_config import V_PREDICTION
 from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides
@@ -54,9 +57,8 @@ _NOT = r"(?<!non)(?<!non[ _-])(?<!not[ _-])(?<!no[ _-])"
 _KINDS: Mapping[str, _Distilled] = MappingProxyType(
     {
         "Lightning": _Distilled(4, 8, 1.0, "Euler SGM Uniform", rf"{_NOT}light(?:e)?ning"),
-        "Hyper": _Distilled(
-            8, 8, 1.0, "Euler SGM Uniform", r"(?<![a-z])hyper(?![a-z]|[ _-]?real)|hyper[ _-]?(?:sd|xl)"
-        ),
+        "Hyper": _Distilled(8, 8, 1.0, "DDIM SGM Uniform", r"(?<![a-z])hyper(?![a-z]|[ _-]?real)|hyper[ _-]?(?:sd|xl)"),
+        "TCD": _Distilled(4, 8, 1.0, "TCD", r"(?<![a-z])tcd(?![a-z])"),
         "DMD2": _Distilled(4, 8, 1.0, "LCM", r"(?<![a-z])dmd2?(?![a-z])"),
         "LCM": _Distilled(6, 8, 1.5, "LCM", r"(?<![a-z])lcm(?![a-z])"),
         "Turbo": _Distilled(4, 8, 1.0, "Euler a SGM Uniform", rf"{_NOT}turbo(?!charge)"),
@@ -71,6 +73,25 @@ _FLOW_KINDS: Mapping[str, _Distilled] = MappingProxyType(
     }
 )
 """The same of models trained by flow matching, whose schedules begin at the last timestep in any case."""
+_ONE_STEP_HYPER = "TCD"
+"""What a LoRA of Hyper-SD for one step is painted with, by its card."""
+_OF_SCHEDULER: Mapping[str, str] = MappingProxyType({"LCMScheduler": "LCM", "TCDScheduler": "TCD"})
+"""Schedulers that belong to one kind."""
+_TRAILING: Mapping[str, str] = MappingProxyType(
+    {
+        "EulerDiscreteScheduler": "Euler SGM Uniform",
+        "EulerAncestralDiscreteScheduler": "Euler a SGM Uniform",
+        "DDIMScheduler": "DDIM SGM Uniform",
+    }
+)
+"""Samplers of models whose settings begin at the last timestep, as those of SD-Turbo and SDXL-Turbo do."""
+_LORA_NAMES = re.compile(
+    r"(?:sd|xl|image|flux|klein)(?:[ _-]?\d(?:[ _.-]?\d)?)?[ _-]?(?:hyper|light(?:e)?ning|turbo)|hyper[ _-]?sd"
+)
+"""A LoRA may paint lightning, or a turbo: it is of a kind if it names a number of steps, or the kind beside a model."""
+_SURE = ("LCM", "TCD", "DMD2")
+_HYPER_CFG = 5.0
+"""Guidance of Hyper-SD's LoRA that kept it, which say CFG."""
 _TAGGED: Mapping[str, DefaultOverrides] = MappingProxyType(
     {
         "Pony": DefaultOverrides(prefix="score_9, score_8_up, score_7_up"),
@@ -87,10 +108,18 @@ _CARD, _MAX_CARD_CHARS = "README.md", 200_000
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=\d)(?=[A-Z])")
 
 
-def guess_defaults(family: str, sources: Sequence[Source], *, predicts_v: bool = False, notes: str = "") -> Guess:
-    """Return the defaults of a model. The first source that names a kind decides; `notes` is text of its author."""
+def guess_defaults(
+    family: str, sources: Sequence[Source], *, scheduler: Mapping[str, Any] = MappingProxyType({}), notes: str = ""
+) -> Guess:
+    """Return the defaults of a model. The first source that names a kind decides, then the settings of its scheduler.
+
+    `notes` is text of its author.
+    """
+    predicts_v = scheduler.get("prediction_type") == V_PREDICTION
     kinds = _FLOW_KINDS if FAMILIES[family].is_flow else _KINDS
     kind = _guess_kind(sources, kinds)
+    if kinds is _KINDS and not predicts_v:
+        kind = _add_scheduler(kind, scheduler)
     if family == "sd3large" and kind.overrides.steps == _FLOW_KINDS["Turbo"].steps:
         kind = replace(kind, overrides=msgspec.structs.replace(kind.overrides, steps=_KINDS["Turbo"].steps))
     if FAMILIES[family].defaults.embeds_guidance:  # distilled once more, such a model still reads its number
@@ -112,7 +141,10 @@ def guess_defaults(family: str, sources: Sequence[Source], *, predicts_v: bool =
 
 
 def guess_for(entry: Entry, models_dir: Path) -> Guess:
-    """Return the guess for a model in the register, by its small files. They are untrusted text."""
+    """Return the guess for a model in the register, by its small files. They are untrusted text.
+
+    Raise `ConfigurationError` for one that is known to predict what no sampler here can use.
+    """
     path = entry.place(models_dir)
     metadata = {} if path.is_dir() else read_tensors(path).metadata
     stated = [str(metadata.get(f"modelspec.{name}", "")) for name in ("title", "architecture")]
@@ -129,8 +161,46 @@ def guess_for(entry: Entry, models_dir: Path) -> Guess:
     folder = models_dir / entry.config if entry.config else path
     scheduler = read_scheduler(folder, entry.family, file=path if entry.config else None, prediction=entry.prediction)
     notes = str(metadata.get("modelspec.usage_hint", "")) + (_read_text(card_file) if has_card else "")
-    is_v = scheduler.get("prediction_type") == V_PREDICTION
-    return guess_defaults(entry.family, sources, predicts_v=is_v, notes=notes)
+    guess = guess_defaults(entry.family, sources, scheduler=scheduler, notes=notes)
+    if guess.overrides.steps == 1 and guess.overrides.sampler == _KINDS["Lightning"].sampler and _is_lightning(sources):
+        problem = f"{entry.name} is a Lightning of one step: it predicts the picture itself (x0), not its noise."
+        raise ConfigurationError(problem=problem, remedy="Add the one of 2, 4 or 8 steps.")
+    return guess
+
+
+def guess_for_lora(entry: Entry, models_dir: Path) -> Guess:
+    """Return the steps, guidance and sampler that a LoRA wants which makes a model paint in few steps; else nothing.
+
+    What it was trained on does not count: a style for a Lightning model makes no other model fast.
+    """
+    path = entry.place(models_dir)
+    title = str(read_tensors(path).metadata.get("modelspec.title", ""))
+    return guess_lora(
+        entry.family,
+        (Source("its name", " ".join((entry.name, path.name, entry.source))), Source("its metadata", title)),
+    )
+
+
+def guess_lora(family: str, sources: Sequence[Source]) -> Guess:
+    """Return the same from the texts."""
+    is_flow = bool(family) and FAMILIES[family].is_flow
+    for source in sources:
+        words = _split_words(source.text)
+        kinds = _FLOW_KINDS if is_flow else _KINDS
+        if not _find_steps(source.text) and not any(_LORA_NAMES.search(each) for each in (source.text.lower(), words)):
+            kinds = {name: kind for name, kind in kinds.items() if name in _SURE}
+        guess = _guess_kind((source,), kinds)
+        if not guess.reasons:
+            continue
+        overrides = guess.overrides
+        if overrides.sampler == _KINDS["Hyper"].sampler and re.search(r"(?<![a-z])cfg(?![a-z])", words):
+            overrides = msgspec.structs.replace(overrides, guidance=_HYPER_CFG)
+        elif overrides.sampler == _KINDS["Hyper"].sampler and overrides.steps == 1:
+            overrides = msgspec.structs.replace(overrides, sampler=_ONE_STEP_HYPER)
+        elif overrides.sampler == _KINDS["LCM"].sampler and not _find_steps(source.text):
+            overrides = msgspec.structs.replace(overrides, steps=4, guidance=1.0)
+        return Guess(overrides, guess.reasons)
+    return Guess()
 
 
 def _read_text(file: Path) -> str:
@@ -151,6 +221,32 @@ def _guess_kind(sources: Sequence[Source], kinds: Mapping[str, _Distilled]) -> G
                 overrides = DefaultOverrides(steps=steps, guidance=kind.guidance, sampler=kind.sampler)
                 return Guess(overrides, (f"{source.origin} says {name}{said}",))
     return Guess()
+
+
+def _is_lightning(sources: Sequence[Source]) -> bool:
+    return any(_says(source.text, _KINDS["Lightning"].pattern) for source in sources)
+
+
+def _add_scheduler(kind: Guess, scheduler: Mapping[str, Any]) -> Guess:
+    """Return the guess with what the settings of a scheduler tell of a model that predicts noise."""
+    name = str(scheduler.get("_class_name", ""))
+    sampler = _TRAILING.get(name) if scheduler.get("timestep_spacing") == "trailing" else None
+    if kind.reasons:
+        is_turbo = kind.overrides.sampler == _KINDS["Turbo"].sampler
+        return (
+            replace(kind, overrides=msgspec.structs.replace(kind.overrides, sampler=sampler))
+            if is_turbo and sampler
+            else kind
+        )
+    if (of := _OF_SCHEDULER.get(name)) is not None:
+        own = _KINDS[of]
+        overrides = DefaultOverrides(steps=own.steps, guidance=own.guidance, sampler=own.sampler)
+        return Guess(overrides, (f"its scheduler is that of {of}",))
+    if sampler is None:
+        return kind
+    own = _KINDS["Turbo"]
+    overrides = DefaultOverrides(steps=own.steps, guidance=own.guidance, sampler=sampler)
+    return Guess(overrides, ("its scheduler begins at the last timestep, as those of Turbo do",))
 
 
 def _find_steps(text: str) -> list[int]:
@@ -179,3 +275,9 @@ def _says(text: str, pattern: str) -> bool:
 
 def _split_words(text: str) -> str:
     return _CAMEL.sub(" ", text).lower()
+
+
+GUESSES: Mapping[Kind, Callable[[Entry, Path], Guess]] = MappingProxyType(
+    {Kind.MODEL: guess_for, Kind.LORA: guess_for_lora}
+)
+"""What guesses the defaults of a kind; others have none."""

@@ -97,9 +97,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     native_px: int = 0
     """Of a model in one file: the side of the pictures it was trained on, where its metadata says so."""
     guessed: DefaultOverrides = NO_OVERRIDES
-    """Of a model: defaults that its name, page, metadata or card told when it was added."""
+    """Of a model or a LoRA: defaults that its name, page, metadata, card or scheduler told when it was added."""
     chosen: DefaultOverrides = NO_OVERRIDES
-    """Of a model: defaults that the operator set with `models set`."""
+    """Of a model or a LoRA: defaults that the operator set with `models set`."""
 
     scale: int = 0
     """Of an upscaler: how many times the width and height of a picture come out."""

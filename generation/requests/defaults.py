@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -116,12 +115,3 @@ class DefaultOverrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 NO_OVERRIDES = DefaultOverrides()
-
-
-class HasDefaults(Protocol):
-    """The parts of a model that fill in a spec; `generation.models.catalog.Model` has them."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def defaults(self) -> Defaults: ...

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from generation.errors import InvalidRequestError
 from generation.requests.decimals import read_decimal
+from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides
 from generation.requests.errors import (
     AddonChangedError,
     AddonMismatchError,
@@ -84,6 +85,7 @@ class PromptAddon:
     trigger_words: tuple[str, ...] = ()
     """Words that its author says to write into a prompt."""
     page: str = ""
+    defaults: DefaultOverrides = NO_OVERRIDES  # of a LoRA for few steps: these, guidance and sampler
 
     @property
     def note(self) -> str:
@@ -275,9 +277,8 @@ def _find(
 ) -> PromptAddon:
     """Find by exact name, else by the same letters in another case. Raise `unknown`, naming some that fit the model, if
     there is none."""
-    found = [each for each in here if each.name == name] or [
-        each for each in here if each.name.casefold() == name.casefold()
-    ]
+    alike = [each for each in here if each.name.casefold() == name.casefold()]
+    found = [each for each in alike if each.name == name] or alike
     if found:
         return found[0]
     names = [each.name for each in here if fits(model, each)]
@@ -286,10 +287,9 @@ def _find(
 
 
 def _require_fit(model: AddonLibrary, extra: PromptAddon) -> None:
-    if fits(model, extra):
-        return
-    made_for = name_family(extra) or Phrase("another kind of model")
-    raise AddonMismatchError(name=extra.name, made_for=made_for, model=model.name)
+    if not fits(model, extra):
+        made_for = name_family(extra) or Phrase("another kind of model")
+        raise AddonMismatchError(name=extra.name, made_for=made_for, model=model.name)
 
 
 def check_file(name: Any, sha256: Any) -> None:

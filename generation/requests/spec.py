@@ -13,9 +13,9 @@ from msgspec import UNSET, UnsetType
 
 from generation.requests.comparison import Comparison, require_layout
 from generation.requests.control import Control, check_controls
-from generation.requests.defaults import HasDefaults
 from generation.requests.edits import Hires, StartImage, Upscale, Variation, check_hires, check_margins
 from generation.requests.image_prompt import ImagePrompt, require_painting
+from generation.requests.lora_defaults import HasDefaults, find_lora_defaults
 from generation.requests.origin import Origin
 from generation.requests.passes import Pass, count_steps_run
 from generation.requests.prompt import NEGATIVE_NAME, PROMPT_NAME, check_alt, check_prompt
@@ -104,8 +104,14 @@ class ImageSpec(MadeFromFiles):
         clip_skip: int | None = None,
         **rest: Any,
     ) -> Self:
-        """Return a spec of that model, whose words are in the prompts; None is its default, `rest` more fields."""
-        own = model.defaults
+        """Return a spec of that model, whose words are in the prompts; None is its default, `rest` more fields.
+
+        A LoRA that makes a model fast chooses before it; a negative prompt of the model that cannot work then is left
+        out.
+        """
+        own = find_lora_defaults(model, rest).over(model.defaults)
+        if own != model.defaults and rest.get("negative") == model.defaults.negative and not own.can_avoid(guidance):
+            rest["negative"] = ""
         width_px, height_px = size_px or (own.native_px, own.native_px)
         return cls(
             model=model.name,

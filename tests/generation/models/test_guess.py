@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from generation.models.guess import Source, guess_defaults
+from generation.models.guess import Source, guess_defaults, guess_lora
+from generation.models.scheduler_config import V_PREDICTION
 
 FEW = {"guidance": 1.0, "sampler": "Euler SGM Uniform"}
+HYPER = {"guidance": 1.0, "sampler": "DDIM SGM Uniform"}
 TURBO = {"steps": 4, "guidance": 1.0, "sampler": "Euler a SGM Uniform"}
 TAGS = {"suffix": "masterpiece, best quality", "negative": "worst quality, low quality"}
 
@@ -20,8 +22,9 @@ TAGS = {"suffix": "masterpiece, best quality", "negative": "worst quality, low q
         ("sdxl", "SDXL-Lightning 8 Steps", {"steps": 8, **FEW}),
         ("sdxl", "juggernautXL_v9Rdphoto2Lightning", {"steps": 4, **FEW}),
         ("sdxl", "Lightning50steps", {"steps": 4, **FEW}),
-        ("sdxl", "Hyper-SDXL-1step", {"steps": 1, **FEW}),
-        ("sd", "realisticHyper8steps", {"steps": 8, **FEW}),
+        ("sdxl", "Hyper-SDXL-1step", {"steps": 1, **HYPER}),
+        ("sd", "realisticHyper8steps", {"steps": 8, **HYPER}),
+        ("sdxl", "photo_tcd", {"steps": 4, "guidance": 1.0, "sampler": "TCD"}),
         ("sdxl", "SDXL Turbo", TURBO | {"native_px": 512}),
         ("sdxl", "DreamShaperXL_v21TurboDPMSDE", TURBO),
         ("sd", "sd-turbo", TURBO),
@@ -54,13 +57,14 @@ def test_the_first_source_decides_and_any_tells_the_number_of_steps() -> None:
 
 
 def test_v_prediction_of_xl_is_painted_with_less_guidance() -> None:
-    assert guess_defaults("sdxl", [], predicts_v=True).overrides.given == {
+    v = {"prediction_type": V_PREDICTION}
+    assert guess_defaults("sdxl", [], scheduler=v).overrides.given == {
         "steps": 28,
         "guidance": 5.0,
         "sampler": "Euler",
     }
-    assert guess_defaults("sdxl", [Source("its name", "x Lightning")], predicts_v=True).overrides.given["steps"] == 4
-    assert guess_defaults("sd", [], predicts_v=True).overrides.given == {}
+    assert guess_defaults("sdxl", [Source("its name", "x Lightning")], scheduler=v).overrides.given["steps"] == 4
+    assert guess_defaults("sd", [], scheduler=v).overrides.given == {}
 
 
 @pytest.mark.parametrize(
@@ -69,3 +73,51 @@ def test_v_prediction_of_xl_is_painted_with_less_guidance() -> None:
 def test_an_author_tells_the_clip_skip_of_stable_diffusion_1(notes: str, skipped: int | None) -> None:
     assert guess_defaults("sd", [], notes=notes).overrides.clip_skip == skipped
     assert guess_defaults("sdxl", [], notes=notes).overrides.clip_skip is None
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "expected"),
+    [
+        ("", "pytorch_lora_weights latent-consistency/lcm-lora-sdxl", (4, 1.0, "LCM")),
+        ("", "lcm_8_steps", (8, 1.5, "LCM")),
+        ("", "Hyper-SDXL-2steps-lora", (2, 1.0, "DDIM SGM Uniform")),
+        ("", "Hyper-SDXL-1step-lora", (1, 1.0, "TCD")),
+        ("", "Hyper-SD15-8steps-CFG-lora", (8, 5.0, "DDIM SGM Uniform")),
+        ("", "sd_xl_turbo_lora_v1", (4, 1.0, "Euler a SGM Uniform")),
+        ("qwenimage", "Qwen-Image-Lightning-8steps-V1.0", (8, 1.0, "Euler")),
+        ("zimage", "dmd2", (4, 1.0, "Euler")),
+        ("", "lightning strikes", None),
+        ("", "turbo engines of cars", None),
+        ("", "hyper detail", None),
+        ("", "ink", None),
+    ],
+)
+def test_the_name_of_a_lora_tells_if_it_makes_a_model_fast(
+    family: str, name: str, expected: tuple[int, float, str] | None
+) -> None:
+    found = guess_lora(family, [Source("its name", name)]).overrides
+    assert (tuple(found.given.values()) or None) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "sampler"),
+    [
+        ({"_class_name": "LCMScheduler"}, "LCM"),
+        ({"_class_name": "TCDScheduler"}, "TCD"),
+        ({"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"}, "Euler SGM Uniform"),
+        ({"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "leading"}, None),
+        ({"_class_name": "PNDMScheduler", "timestep_spacing": "trailing"}, None),
+        (
+            {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing", "prediction_type": V_PREDICTION},
+            None,
+        ),
+    ],
+)
+def test_a_scheduler_tells_where_no_word_does(settings: dict[str, Any], sampler: str | None) -> None:
+    assert guess_defaults("sd", [Source("its name", "photo")], scheduler=settings).overrides.sampler == sampler
+
+
+def test_a_turbo_has_the_sampler_of_its_settings() -> None:
+    settings = {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"}
+    guess = guess_defaults("sd", [Source("its name", "sd-turbo")], scheduler=settings)
+    assert guess.overrides.given == TURBO | {"sampler": "Euler SGM Uniform"}

@@ -20,8 +20,10 @@ from generation.requests.spec import ImageSpec
 from generation.requests.style import Style
 from generation.requests.unread_syntax import list_prompt_notes
 from tests.generation.engine.toy import save_toy
+from tests.generation.engine.toy_extras import kohya_lora
 
 KIND = {"steps": 25, "guidance": 7.0, "sampler": "DPM++ 2M Karras", "native_px": 512}
+LCM = {"steps": 4, "guidance": 1.0, "sampler": "LCM"}
 LIGHTNING = {"steps": 4, "guidance": 1.0, "sampler": "Euler SGM Uniform"}
 
 
@@ -104,6 +106,30 @@ def test_set_changes_what_is_given_and_reset_guesses_again(toy: Path, tmp_path: 
     assert [entry.name for entry in ModelRegistry.read(tmp_path).entries] == ["other", "photo-lightning"]
 
 
+def test_a_lora_for_few_steps_is_recognised_told_and_changed(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "require_fitting", lambda lora, folders: None)
+    add(tmp_path, toy, name="photo")
+    kohya_lora(file := tmp_path / "my-lcm-lora.safetensors")
+    said = add(tmp_path, file)
+    assert "is painted with steps 4, guidance 1, LCM: its name says LCM." in said
+    assert Catalog.open("paintbox", tmp_path).default.loras[-1].defaults.given == LCM
+    said = change(tmp_path, "my-lcm-lora", steps=6, sampler="TCD")
+    assert "painted with steps 6, guidance 1, TCD: as you set it" in said
+    assert Catalog.open("paintbox", tmp_path).default.loras[-1].defaults.given == LCM | {"steps": 6, "sampler": "TCD"}
+    for wrong, problem in (({"steps": 60}, "Steps with TCD"), ({"native_px": 512}, "steps, guidance and sampler")):
+        with pytest.raises(ConfigurationError, match=problem):
+            change(tmp_path, "my-lcm-lora", **wrong)
+    assert "steps 4" in change(tmp_path, "my-lcm-lora", resets=True)
+    assert "is painted" not in add(tmp_path, file.rename(tmp_path / "ink.safetensors"))
+
+
+def test_a_lightning_of_one_step_is_refused(toy: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"predicts the picture itself \(x0\).*2, 4 or 8"):
+        add(tmp_path, toy, name="sdxl_lightning_1step_x0")
+
+
 def test_a_request_takes_the_rescale_of_its_model_and_one_without_writes_none(toy: Path, tmp_path: Path) -> None:
     add(tmp_path, toy, name="vivid")
     assert b"rescale" not in msgspec.json.encode(ask(Catalog.open("paintbox", tmp_path).get("vivid"), "a cat"))
@@ -117,7 +143,7 @@ def test_a_request_takes_the_rescale_of_its_model_and_one_without_writes_none(to
         ("photo", {}, "Nothing to set for photo"),
         ("gone", {"steps": 3}, "Nothing called gone was added"),
         ("paintbox", {"steps": 3}, "Nothing called paintbox was added"),
-        ("soft", {"steps": 3}, "soft is a VAE, and only models have defaults"),
+        ("soft", {"steps": 3}, "soft is a VAE, and only models and LoRA have defaults"),
         ("photo", {"steps": 0}, "Steps must be a whole number"),
         ("photo", {"steps": 1000}, "Steps must be a whole number"),
         ("photo", {"guidance": float("nan")}, "Guidance must be a number"),
