@@ -237,6 +237,7 @@ class Settings(ApiChoices, CloudChoices, MonitoringChoices):
             num_threads=self.num_threads,
             max_rows=self.max_rows,
             checks_safety=self.safety_checker,
+            preview_ahead_s=1.5,
             thresholds=CheckerThresholds(
                 open_nsfw=self.open_nsfw_threshold,
                 hentai=self.hentai_threshold,

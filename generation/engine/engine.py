@@ -26,7 +26,7 @@ from generation.engine.fingerprint import take_fingerprint
 from generation.engine.lanes import Lanes, build_end, build_enlargement
 from generation.engine.memory import give_back
 from generation.engine.models import LoadedModel, Models
-from generation.engine.postprocess import decode_preview
+from generation.engine.postprocess import decode_preview, is_preview_due
 from generation.engine.slot import Slot
 from generation.engine.tuning import Tuner
 from generation.engine.upscalers.tiles import UpscaleTask
@@ -261,9 +261,7 @@ class Engine:
         self._show_preview_if_due(slot)
 
     def _show_preview_if_due(self, slot: Slot) -> None:
-        due_at = slot.total * (slot.num_previews + 1) / (slot.order.num_previews + 1)
-        is_due = slot.num_previews < slot.order.num_previews and slot.done >= due_at and not slot.is_denoised
-        if not is_due or not self._checks.has_room:
+        if not is_preview_due(slot, ahead_s=self._settings.preview_ahead_s) or not self._checks.has_room:
             return
         slot.num_previews += 1
         picture = decode_preview(slot, side=self._settings.preview_side)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import numpy as np
 import torch
@@ -110,6 +111,16 @@ def blurred(picture: np.ndarray) -> np.ndarray:
     image = PillowImage.fromarray(picture)
     small = image.resize((12, max(1, round(12 * image.height / image.width))), PillowImage.Resampling.BOX)
     return np.asarray(small.resize((256, 256 * image.height // image.width), PillowImage.Resampling.BICUBIC))
+
+
+def is_preview_due(slot: Slot, *, ahead_s: float) -> bool:
+    """Return whether the next preview is worth its cost now: the picture would not be there within `ahead_s` anyway."""
+    walk, asked = slot.walk, slot.order.num_previews
+    due_at = slot.total * (slot.num_previews + 1) / (asked + 1)
+    if walk is None or slot.num_previews >= asked or slot.is_denoised or slot.done < due_at:
+        return False
+    step_s = (time.monotonic() - walk.began_s) / (slot.done - walk.begun_at or 1)
+    return step_s * (slot.total - slot.done) >= ahead_s
 
 
 def decode_preview(slot: Slot, *, side: int) -> np.ndarray | None:

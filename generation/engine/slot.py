@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -67,6 +68,7 @@ class SamplingRun:
     guides: Guides = NO_GUIDES
     guess: Tensor | None = None
     """The sampler's best guess of the finished latents, for previews."""
+    began_s: float = field(default_factory=time.monotonic)
 
 
 class Slot:

@@ -54,3 +54,5 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How long a checker may look at one picture before it is kept back."""
     preview_side: int = 16
     """Previews decode latents pooled to at most this many cells a side (8 pixels each)."""
+    preview_ahead_s: float = 0.0
+    """A preview is not made where the picture is expected within so long."""

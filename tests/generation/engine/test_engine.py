@@ -152,6 +152,24 @@ def test_previews_are_as_many_as_asked_and_small(engine: Engine) -> None:
     assert said.index(previews[0]) < said.index(previews[1]) < len(said) - 1
 
 
+def test_no_preview_is_made_of_a_picture_that_is_about_to_be_done(make_engine: MakeEngine) -> None:
+    """The preview would be replaced as soon as it is seen, and the picture would be later by what it costs."""
+    said = run(make_engine(preview_ahead_s=60.0), an_order(a_spec(steps=8), num_previews=2))
+    assert not any(isinstance(event, Preview) for event in said)
+    assert isinstance(said[-1], Finished)
+
+
+def test_a_preview_is_made_late_where_the_steps_become_slow(make_engine: MakeEngine) -> None:
+    engine = make_engine(preview_ahead_s=60.0)
+    engine.admit(an_order(a_spec(steps=8), image_id="a", num_previews=1))
+    said = [event for _ in range(5) for event in engine.step()]
+    assert not any(isinstance(event, Preview) for event in said)
+    walk = engine._slots["a"].walk
+    assert walk is not None
+    walk.began_s -= 600.0  # six steps in ten minutes: the last two would take three
+    assert any(isinstance(event, Preview) for event in engine.step())
+
+
 def test_a_variation_interpolates_between_two_seeds(engine: Engine) -> None:
     ends_of = [as_array(paint(engine, an_order(a_spec(seed=seed)))) for seed in (1, 2)]
     slight = a_spec(seed=1, variation=Variation(seed=2, strength=0.05))
