@@ -6,8 +6,10 @@ the bot's event loop is taken from its health page. The peer is the shortest scr
 the same model, paint the same picture; it has no Discord, queue or database.
 
 Keys: `ready_s` start to commands registered and model loaded, `first_picture_s` start to picture in the channel,
-`warm_picture_s` the next one, `bot_rss_mb`, `worker_rss_mb`, `loop_lag_p99_ms` while painting;
-`peer_first_picture_s`, `peer_warm_picture_s`, `peer_rss_mb`, and the ratios ours / peer.
+`warm_picture_s` the later ones (median), of that `warm_<stage>_s` as the bot traces them (`bench._stages`), and
+`warm_discord_s` what is outside them; `bot_cpu_s` and `worker_cpu_s`, processor time of a warm picture; `bot_rss_mb`,
+`worker_rss_mb`, `loop_lag_p99_ms` while painting; `peer_first_picture_s`, `peer_warm_picture_s` (median),
+`peer_warm_cpu_s`, `peer_rss_mb`, and the ratios ours / peer.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ import asyncio
 import json
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +33,7 @@ from typing import Any
 import aiohttp
 import psutil
 
+from bench._stages import STAGES, Span, receiving
 from discord_sandbox import Message, Sandbox, ScriptedUser
 from generation import paintbox
 
@@ -50,11 +54,11 @@ def paint():
     steps, guidance = int(sys.argv[4]), float(sys.argv[5])
     pipeline(sys.argv[3], height=size, width=size, num_inference_steps=steps, guidance_scale=guidance,
              generator=generator).images[0].tobytes()
-    return time.perf_counter()
-first = paint()
-warm = paint()
+    return time.perf_counter(), time.process_time()
+times = [paint() for _ in range(1 + int(sys.argv[6]))]
 rss = psutil.Process().memory_info().rss / 2**20
-print(json.dumps({"first_picture_s": first - started, "warm_picture_s": warm - first, "rss_mb": rss}))
+warm, cpu = (sorted(b - a for a, b in zip(each, each[1:]))[len(each) // 2 - 1] for each in zip(*times))
+print(json.dumps({"first_picture_s": times[0][0] - started, "warm_picture_s": warm, "warm_cpu_s": cpu, "rss_mb": rss}))
 """
 
 
@@ -62,9 +66,10 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench startup", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     parser.add_argument("--painters", type=int, default=6, help="members who paint at once while lag is measured")
+    parser.add_argument("--warm", type=int, default=5, help="pictures one after another once all is warm")
     options = parser.parse_args(argv)
-    ours = asyncio.run(_measure_bot(options.painters))
-    peer = _measure_peer()
+    ours = asyncio.run(_measure_bot(options.painters, options.warm))
+    peer = _measure_peer(options.warm)
     figures = ours | {f"peer_{name}": value for name, value in peer.items()}
     figures["ratio_first_picture"] = ours["first_picture_s"] / peer["first_picture_s"]
     figures["ratio_warm_picture"] = ours["warm_picture_s"] / peer["warm_picture_s"]
@@ -75,10 +80,11 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-async def _measure_bot(num_painters: int) -> dict[str, float]:
-    async with Sandbox(seed_world=True, bot_name="Atelier") as discord:
+async def _measure_bot(num_painters: int, num_warm: int) -> dict[str, float]:
+    spans: list[Span] = []
+    async with receiving(spans) as tracing, Sandbox(seed_world=True, bot_name="Atelier") as discord:
         started_s = time.perf_counter()
-        async with running_bot(discord) as (process, health_url):
+        async with running_bot(discord, tracing) as (process, health_url):
             await discord.wait_until_ready(timeout_s=120)
             await wait_until_well(health_url)
             ready_s = time.perf_counter() - started_s
@@ -88,20 +94,43 @@ async def _measure_bot(num_painters: int) -> dict[str, float]:
             actors = [discord.act_as(member, channel) for member in members]
             await _paint(discord, actors[0])
             first_s = time.perf_counter() - started_s
-            warm_from_s = time.perf_counter()
-            await _paint(discord, actors[0])
-            warm_s = time.perf_counter() - warm_from_s
+            before = _count_cpu_s(process.pid)
+            warm_s = statistics.median([await _time(_paint(discord, actors[0])) for _ in range(num_warm)])
+            bot_s, *workers_s = (
+                (after - since) / num_warm for since, after in zip(before, _count_cpu_s(process.pid), strict=True)
+            )
             await asyncio.gather(*(_paint(discord, actors[n % len(actors)]) for n in range(num_painters)))
             lag_ms = (await _health(health_url))["loop_lag_p99_ms"]
             sizes = _sizes_mb(process.pid)
+    stages = _find_medians(spans, num_warm)
     return {
         "ready_s": ready_s,
         "first_picture_s": first_s,
         "warm_picture_s": warm_s,
+        **{f"warm_{name}_s": seconds for name, seconds in stages.items()},
+        "warm_discord_s": warm_s - sum(stages.values()),
+        "bot_cpu_s": bot_s,
+        "worker_cpu_s": sum(workers_s),
         "bot_rss_mb": sizes[0],
         "worker_rss_mb": max(sizes[1:], default=0.0),
         "loop_lag_p99_ms": lag_ms,
     }
+
+
+def _find_medians(spans: list[Span], num_warm: int) -> dict[str, float]:
+    """Return how long each stage of the warm pictures took: those after the first."""
+    began = {span.trace: span.began_ns for span in spans if span.name == "request"}
+    warm = sorted(began, key=began.__getitem__)[1 : 1 + num_warm]
+    return {
+        name: statistics.median([span.seconds for span in spans if span.name == name and span.trace in warm])
+        for name in STAGES
+    }
+
+
+async def _time(work: Awaitable[None]) -> float:
+    since_s = time.perf_counter()
+    await work
+    return time.perf_counter() - since_s
 
 
 @asynccontextmanager
@@ -158,19 +187,26 @@ async def _health(url: str) -> dict[str, Any]:
         return dict(await answer.json())
 
 
-def _measure_peer() -> dict[str, float]:
+def _measure_peer(num_warm: int) -> dict[str, float]:
     settings = (
         str(paintbox.MODEL_DIR),
         str(paintbox.NATIVE_PX),
         PROMPT,
         str(paintbox.DEFAULT_STEPS),
         str(paintbox.DEFAULT_GUIDANCE),
+        str(num_warm),
     )
     done = subprocess.run(
         [sys.executable, "-c", _PEER, *settings], capture_output=True, text=True, check=True, cwd=ROOT
     )
     figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return figures
+
+
+def _count_cpu_s(pid: int) -> list[float]:
+    """Return the processor time of the process and of each of its children, in seconds."""
+    process = psutil.Process(pid)
+    return [sum(one.cpu_times()[:2]) for one in [process, *process.children(recursive=True)]]
 
 
 def _sizes_mb(pid: int) -> list[float]:
