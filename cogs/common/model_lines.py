@@ -1,9 +1,12 @@
-"""What people read about the defaults of a model. Pure."""
+"""What people read about a model and its defaults. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from cogs.common.formatting import escape_markdown
 from cogs.i18n.gettext import N_, _, format_number, ngettext
+from generation.models.catalog import Model
 from generation.requests.defaults import Defaults
 
 UNGUIDED = N_("A negative prompt has no effect at guidance {guidance}.")
@@ -40,3 +43,11 @@ def list_default_notes(own: Defaults) -> list[str]:
     elif own.negative:
         notes.append(_(NEGATIVE, words=escape_markdown(own.negative, limit=_MAX_WORDS)))
     return notes
+
+
+def list_uses(model: Model) -> Iterator[str]:
+    """Yield what else than painting from words it is made for."""
+    if model.is_inpainting:
+        yield _("made for inpainting")
+    if most := model.info.max_references:
+        yield ngettext("edits {number} picture by instruction", "edits up to {number} pictures by instruction", most)

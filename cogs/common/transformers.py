@@ -11,7 +11,6 @@ from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, cut_text, measur
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
 from generation.jobs.job import Status
-from generation.models.catalog import Model
 from generation.requests.edits import MAX_FACTOR
 from generation.requests.prompt import MAX_ALT_CHARS, MAX_PROMPT_CHARS, clean_prompt
 from generation.requests.ranges import MAX_CLIP_SKIP, MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
@@ -38,24 +37,6 @@ ASPECTS = [
 ]
 
 
-class ModelOption(app_commands.Transformer[Any]):
-    """A model by name, completed while typing. Becomes a `Model` with the server's defaults.
-
-    Raises `UnknownModelError`.
-    """
-
-    async def transform(self, interaction: Interaction, value: str, /) -> Model:
-        services = interaction.client.services
-        policy = await services.guild_policy.fetch(get_owner(interaction).guild_id)
-        return services.generation.catalog.get(value).with_defaults(policy.choices.model_defaults.get(value))
-
-    async def autocomplete(  # type: ignore[override]
-        self, interaction: Interaction, value: str, /
-    ) -> list[app_commands.Choice[str]]:
-        names = [model.name for model in interaction.client.services.generation.catalog.models]
-        return filter_choices([(name, name) for name in names], value)
-
-
 class UpscalerOption(app_commands.Transformer[Any]):
     """An added upscaler by name, completed while typing. Becomes an `Upscaler`; raises `UnknownUpscalerError`."""
 
@@ -67,13 +48,6 @@ class UpscalerOption(app_commands.Transformer[Any]):
     ) -> list[app_commands.Choice[str]]:
         upscalers = interaction.client.services.generation.catalog.default.upscalers
         return filter_choices([(f"{each.name} ({each.scale}×)", each.name) for each in upscalers], value)
-
-
-class ModelName(ModelOption):
-    """The same while typing, but looked up only by the command, after it has asked who may. Stays the name."""
-
-    async def transform(self, interaction: Interaction, value: str, /) -> str:  # type: ignore[override]
-        return value
 
 
 class LiveJobOption(app_commands.Transformer[Any]):

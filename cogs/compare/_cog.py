@@ -16,6 +16,7 @@ from cogs.common import transformers
 from cogs.common.errors import NothingToCompareError, TooManyAxesError, TooManyCellsError
 from cogs.common.lora_option import build_choices
 from cogs.common.member_defaults import fetch_default_model
+from cogs.common.model_option import list_allowed
 from cogs.common.policy_checks import fetch_policy
 from cogs.common.submission import acknowledge_and_submit
 from cogs.compare import _values
@@ -71,7 +72,7 @@ class ModelsOption(_ListOption):
     """One model or several."""
 
     async def list_names(self, interaction: Interaction) -> Iterable[str]:
-        return [model.name for model in interaction.client.services.generation.catalog.models]
+        return [model.name for model in await list_allowed(interaction)]
 
 
 class SamplersOption(_ListOption):

@@ -16,6 +16,7 @@ from cogs.common.errors import KeepsSizeError
 from cogs.common.forms import Attached
 from cogs.common.lookups import Found
 from cogs.common.lora_option import ADDITIONS, LoraOption
+from cogs.common.model_option import ModelOption
 from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_source
 from cogs.common.policy_checks import require_words_allowed
 from cogs.common.sampler_option import SamplerOption
@@ -82,7 +83,7 @@ class Imagine(commands.Cog):
         sampler: Transform[str, SamplerOption] | None = None,
         size: str | None = None,
         style: Transform[Style, transformers.StyleOption] | None = None,
-        model: Transform[Model, transformers.ModelOption] | None = None,
+        model: Transform[Model, ModelOption] | None = None,
         lora: Transform[str, LoraOption] | None = None,
         clip_skip: transformers.ClipSkip | None = None,
         source: Transform[str, SourceOption] | None = None,

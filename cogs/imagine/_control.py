@@ -19,6 +19,7 @@ from cogs.common.forms import Attached
 from cogs.common.lookups import Found
 from cogs.common.lora_option import ADDITIONS, LoraOption
 from cogs.common.member_defaults import fetch_chosen_model
+from cogs.common.model_option import ModelOption
 from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_source
 from cogs.common.sampler_option import SamplerOption
 from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
@@ -106,7 +107,7 @@ class ControlCommand(commands.Cog):
         guidance: transformers.Guidance | None = None,
         sampler: Transform[str, SamplerOption] | None = None,
         size: str | None = None,
-        model: Transform[Model, transformers.ModelOption] | None = None,
+        model: Transform[Model, ModelOption] | None = None,
         lora: Transform[str, LoraOption] | None = None,
         clip_skip: transformers.ClipSkip | None = None,
         spoiler: bool | None = None,

@@ -16,6 +16,7 @@ from cogs.common.attachments import lend_files, read_attachment
 from cogs.common.forms import Attached
 from cogs.common.lookups import Found
 from cogs.common.lora_option import ADDITIONS, LoraOption
+from cogs.common.model_option import EditorOption
 from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_source
 from cogs.common.sampler_option import SamplerOption
 from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
@@ -26,20 +27,10 @@ from generation.admission.typed import Typed, build_request
 from generation.jobs.errors import PictureDeletedError
 from generation.jobs.job import Job
 from generation.models.catalog import Model
-from generation.models.editing import choose_reference_size, list_editors, refer_to
+from generation.models.editing import choose_reference_size, refer_to
 from generation.requests.references import Reference
 from generation.requests.spec import GenerationRequest
 from generation.requests.unfetched import NO_FILE
-
-
-class EditorOption(transformers.ModelOption):
-    """A model by name; while typing, only those that edit by instruction are offered."""
-
-    async def autocomplete(  # type: ignore[override]
-        self, interaction: Interaction, value: str, /
-    ) -> list[Choice[str]]:
-        editors = list_editors(interaction.client.services.generation.catalog.models)
-        return transformers.filter_choices([(each.name, each.name) for each in editors], value)
 
 
 class EditCommand(commands.Cog):

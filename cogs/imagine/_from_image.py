@@ -19,6 +19,7 @@ from cogs.common.forms import Attached
 from cogs.common.lookups import Found
 from cogs.common.lora_option import ADDITIONS, LoraOption
 from cogs.common.member_defaults import fetch_default_model
+from cogs.common.model_option import ModelOption
 from cogs.common.picture_sources import SOURCE, SourceOption, fetch_needed_source
 from cogs.common.policy_checks import fetch_default_upscaler
 from cogs.common.sampler_option import SamplerOption
@@ -77,7 +78,7 @@ class FromImage(commands.Cog):
         steps: transformers.Steps | None = None,
         guidance: transformers.Guidance | None = None,
         sampler: Transform[str, SamplerOption] | None = None,
-        model: Transform[Model, transformers.ModelOption] | None = None,
+        model: Transform[Model, ModelOption] | None = None,
         lora: Transform[str, LoraOption] | None = None,
         clip_skip: transformers.ClipSkip | None = None,
         spoiler: bool | None = None,
@@ -124,7 +125,7 @@ class FromImage(commands.Cog):
         steps: transformers.Steps | None = None,
         guidance: transformers.Guidance | None = None,
         sampler: Transform[str, SamplerOption] | None = None,
-        model: Transform[Model, transformers.ModelOption] | None = None,
+        model: Transform[Model, ModelOption] | None = None,
         lora: Transform[str, LoraOption] | None = None,
         clip_skip: transformers.ClipSkip | None = None,
         spoiler: bool | None = None,

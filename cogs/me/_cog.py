@@ -13,6 +13,7 @@ from discord.ext import commands
 from cogs.common import transformers
 from cogs.common.errors import NoPreferencesError
 from cogs.common.member_language import get_locale
+from cogs.common.model_option import ModelName
 from cogs.common.policy_checks import fetch_policy, require_words_allowed
 from cogs.common.responses import send_reply
 from cogs.common.sampler_option import SamplerOption
@@ -88,7 +89,7 @@ class Me(
     async def set(
         self,
         interaction: Interaction,
-        model: Transform[str, transformers.ModelName] | None = None,
+        model: Transform[str, ModelName] | None = None,
         aspect: Choice[str] | None = None,
         sampler: Transform[str, SamplerOption] | None = None,
         negative: transformers.Prompt | None = None,

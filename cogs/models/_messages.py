@@ -16,6 +16,7 @@ from cogs.common.formatting import (
     join_dotted,
 )
 from cogs.common.messages import Entry, Lines, MessageSpec, StoredPicture
+from cogs.common.model_lines import list_uses
 from cogs.i18n.gettext import N_, _, format_labelled, join_list, ngettext
 from generation.models.catalog import Model
 from generation.models.prices import compute_usual_cost
@@ -118,7 +119,7 @@ def _format_fit(addon: PromptAddon, models: Sequence[Model]) -> str:
 def _format_head(model: Model, size_bytes: int) -> str:
     """Return its name, and where it is from."""
     parts = [f"**{escape_markdown(model.name, limit=60)}**"]
-    parts += [escape_markdown(each, limit=60) for each in (name_base(model), model.licence) if each]
+    parts += [escape_markdown(each, limit=60) for each in (model.base, model.licence) if each]
     parts += [bind_words(format_bytes(size_bytes))] if size_bytes else []
     return join_dotted((*parts, *([format_link(model.page)] if model.page else [])))
 
@@ -143,12 +144,9 @@ def _describe_use(model: Model, *, checks_safety: bool, unusable: Collection[str
 
 
 def _list_abilities(model: Model) -> Iterator[str]:
-    if model.is_inpainting:
-        yield _("made for inpainting")
+    yield from list_uses(model)
     if model.max_clip_skip > 1:
         yield _("clip skip up to {most}", most=model.max_clip_skip)
-    if most := model.info.max_references:
-        yield ngettext("edits {number} picture by instruction", "edits up to {number} pictures by instruction", most)
     if number := len(model.controls):
         yield ngettext("{number} ControlNet", "{number} ControlNets", number)
     if number := len(model.ip_adapters):

@@ -13,6 +13,7 @@ from cogs.common import transformers
 from cogs.common.checks import build_audit_entry, require_manager, tell_log_channel
 from cogs.common.errors import NoDefaultsError
 from cogs.common.messages import MessageSpec
+from cogs.common.model_option import ModelName
 from cogs.common.policy_checks import fetch_policy, require_words_allowed
 from cogs.common.responses import send_reply
 from cogs.common.sampler_option import SamplerOption
@@ -54,7 +55,7 @@ class DefaultsGroup(
     async def set(
         self,
         interaction: Interaction,
-        model: Transform[str, transformers.ModelName],
+        model: Transform[str, ModelName],
         steps: transformers.Steps | None = None,
         guidance: transformers.Guidance | None = None,
         sampler: Transform[str, SamplerOption] | None = None,
@@ -81,7 +82,7 @@ class DefaultsGroup(
 
     @app_commands.command(description="Forget the defaults of a model in this server. For managers.")
     @app_commands.describe(model="The model.")
-    async def reset(self, interaction: Interaction, model: Transform[str, transformers.ModelName]) -> None:
+    async def reset(self, interaction: Interaction, model: Transform[str, ModelName]) -> None:
         require_manager(interaction)
         if model not in (await fetch_policy(interaction)).choices.model_defaults:  # also one that is gone by now
             interaction.client.services.generation.catalog.get(model)

@@ -31,7 +31,7 @@ from generation.models.shared_additions import AddedChecker, list_known_files
 from generation.program import format_command
 from generation.requests.cost import BY_PIXELS, Work
 from generation.requests.defaults import DefaultOverrides, Defaults
-from generation.requests.prompt_addons import PromptAddon
+from generation.requests.prompt_addons import PromptAddon, name_base
 from generation.requests.samplers import list_samplers
 from generation.requests.upscalers import Upscaler
 
@@ -100,6 +100,11 @@ class Model:
     def info(self) -> FamilyInfo:
         """What is known of its family."""
         return FAMILIES[self.family]
+
+    @property
+    def base(self) -> str:
+        """What it was trained on, as its page names it, else its kind; empty for the built-in model, one of its own."""
+        return "" if self.name == PAINTBOX else name_base(self) or self.info.title
 
     @property
     def samplers(self) -> tuple[str, ...]:
