@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, String, Table, Text
+from sqlalchemy import Boolean, ColumnElement, Connection, Select, String, Table, Text, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -67,6 +67,62 @@ def _json_or_string(element: JsonOrString, compiler: SQLCompiler, **kw: Any) -> 
 def _json_or_string_on_a_server(element: JsonOrString, compiler: SQLCompiler, **kw: Any) -> str:
     column = compiler.process(element.column, **kw)
     return f"CASE WHEN json_text({column}) IS NULL THEN to_json({column})::text ELSE {column} END"
+
+
+class HasOtherThanAscii(ColumnElement[bool]):
+    """Whether a text has characters beyond ASCII."""
+
+    inherit_cache = True
+    type = Boolean()
+
+    def __init__(self, column: Any) -> None:
+        self.column = column
+
+    _traverse_internals: Any = _COLUMN
+
+
+@compiles(HasOtherThanAscii)
+def _has_other_than_ascii(element: HasOtherThanAscii, compiler: SQLCompiler, **kw: Any) -> str:
+    column = compiler.process(element.column, **kw)
+    return f"length(CAST({column} AS BLOB)) <> length({column})"
+
+
+@compiles(HasOtherThanAscii, "postgresql")
+def _has_other_than_ascii_on_a_server(element: HasOtherThanAscii, compiler: SQLCompiler, **kw: Any) -> str:
+    column = compiler.process(element.column, **kw)
+    return f"octet_length({column}) <> length({column})"
+
+
+class Unindexed(ColumnElement[Any]):
+    """A column that SQLite is not to find rows by. Without statistics it takes an index on a guild for a narrow one,
+    and would go through all jobs of a large guild to find the few that another index leads to."""
+
+    inherit_cache = True
+
+    def __init__(self, column: Any) -> None:
+        self.column, self.type = column, column.type
+
+    _traverse_internals: Any = _COLUMN
+
+
+@compiles(Unindexed)
+def _unindexed(element: Unindexed, compiler: SQLCompiler, **kw: Any) -> str:
+    """Write the plus sign that SQLite documents for this."""
+    return f"+{compiler.process(element.column, **kw)}"
+
+
+@compiles(Unindexed, "postgresql")
+def _unindexed_on_a_server(element: Unindexed, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.column, **kw)
+
+
+def select_distinct(column: Any, *where: ColumnElement[bool]) -> Select[int]:
+    """Select each value of a column of numbers once: `SELECT DISTINCT` reads every row, this looks up the next larger
+    value in an index that has the column behind those of `where`."""
+    found = select(func.min(column).label("value")).where(*where).cte("found", recursive=True)
+    larger = select(func.min(column)).where(*where, column > found.c.value).correlate(found).scalar_subquery()
+    found = found.union_all(select(larger).select_from(found).where(found.c.value.is_not(None)))
+    return select(found.c.value).where(found.c.value.is_not(None))
 
 
 def insert_or_add(session: Executor, table: Table, names: Sequence[str]) -> Insert:

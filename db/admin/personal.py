@@ -39,7 +39,7 @@ class PersonalStore:
             there = select(func.count()).select_from(ImageRow).join(JobRow, JobRow.id == ImageRow.job_id)
             return jobs, session.scalar(there.where(mine, ImageRow.file_sha256.is_not(None))) or 0
 
-        return await self._database.read(read)
+        return await self._database.read_apart(read)
 
     async def export(self, user_id: int, *, part_bytes: int) -> list[Part]:
         """Every row that leads to the person, in files of at most so many bytes (see `db.admin.export`).

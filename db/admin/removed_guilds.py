@@ -12,6 +12,7 @@ from db.admin.erasure import erase_guild, list_guild_tables
 from db.engine import Database
 from db.models import ApiKeyRow, RemovedGuildRow
 from db.running_time import CONFIRMED_BY, EARLIEST
+from db.sql import select_distinct
 from db.stores.api_keys import end_keys
 from generation.clock import Clock
 from generation.owner import NO_SERVERS
@@ -74,5 +75,5 @@ def _known(session: Session) -> set[int]:
     found: set[int] = set()
     for table in list_guild_tables():
         if table.name != RemovedGuildRow.__tablename__:
-            found.update(session.scalars(select(table.c.guild_id).distinct()))
+            found.update(session.scalars(select_distinct(table.c.guild_id)))
     return found - NO_SERVERS

@@ -43,7 +43,7 @@ class BalanceRow(Base):
     """The ledger's sums, for a quota check in a few rows. Member key 0 is the guild as a whole."""
 
     __tablename__ = "balances"
-    __table_args__ = (Index(None, "member_key", "window"), Index(None, "window"))
+    __table_args__ = (Index(None, "member_key", "window"), Index(None, "guild_id", "window"), Index(None, "window"))
 
     guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=KEPT)
     member_key: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=PSEUDONYM)

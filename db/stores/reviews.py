@@ -6,12 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Subquery, delete, func, insert, select, union
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, ScalarSelect, Subquery, delete, func, insert, select, union
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.batches import repeat_until_none
 from db.engine import Database
-from db.models import ImageRow, JobRow, ReportRow, ReviewRow
+from db.group_commit import T
+from db.models import ImageRow, JobRow, MemberRow, ReportRow, ReviewRow
+from db.sql import Unindexed
 from db.stores.image_files import AT_ONCE
 from generation.clock import Clock
 from generation.jobs.job import split_image_id
@@ -48,7 +50,7 @@ class ReviewStore:
 
     async def fetch_reviews(self, guild_id: int) -> list[Review]:
         """Return what is kept for the guild's moderators, oldest first."""
-        return await self._database.read(lambda session: _read_reviews(session, JobRow.guild_id == guild_id))
+        return await self._database.read(lambda session: _read_reviews(session, _of_job(JobRow.guild_id) == guild_id))
 
     async def count_waiting(self) -> dict[int, int]:
         """Return how many jobs wait for the moderators of each guild that has some."""
@@ -111,8 +113,14 @@ def _drop_some(session: Session, image_ids: Sequence[str]) -> list[str] | None:
 
 def _list_waiting() -> Subquery:
     """Return the ids of all jobs that wait: as many as there are reports and withheld pictures, at most."""
-    withheld = select(ImageRow.job_id).join(ReviewRow, ReviewRow.image_id == ImageRow.id)
-    return union(select(ReportRow.job_id), withheld).subquery("waiting")
+    return union(select(ReportRow.job_id), select(_of_job(JobRow.id)).select_from(ReviewRow)).subquery("waiting")
+
+
+def _of_job(column: InstrumentedAttribute[T]) -> ScalarSelect[T]:
+    """Return a column of the job of a review. Looked up for each review: as a join, a database would begin with all
+    pictures, or with all of a guild, as often as not."""
+    found = select(column).join(ImageRow, ImageRow.job_id == JobRow.id).where(ImageRow.id == ReviewRow.image_id)
+    return found.correlate(ReviewRow).scalar_subquery()
 
 
 def _count_waiting(session: Session) -> dict[int, int]:
@@ -124,14 +132,15 @@ def _count_waiting(session: Session) -> dict[int, int]:
 def _fetch_waiting(session: Session, guild_ids: Collection[int], *, limit: int) -> list[Waiting]:
     waiting = _list_waiting()
     oldest = select(JobRow.id, JobRow.guild_id).join(waiting, waiting.c.job_id == JobRow.id)
-    oldest = oldest.where(JobRow.guild_id.in_(guild_ids)).order_by(JobRow.created_at, JobRow.id).limit(limit)
+    oldest = oldest.where(Unindexed(JobRow.guild_id).in_(guild_ids)).order_by(JobRow.created_at, JobRow.id).limit(limit)
     return _fetch_of_jobs(session, {row[0]: row[1] for row in session.execute(oldest)})
 
 
 def _fetch_of_jobs(session: Session, guilds: Mapping[str, int]) -> list[Waiting]:
     """Return what waits of these jobs, in their order; `guilds` has the guild of each."""
     reports = session.scalars(select(ReportRow).where(ReportRow.job_id.in_(guilds)).order_by(ReportRow.id)).all()
-    kept = _read_reviews(session, ImageRow.job_id.in_(guilds))
+    images = select(ImageRow.id).where(ImageRow.job_id.in_(guilds))
+    kept = _read_reviews(session, ReviewRow.image_id.in_(images))
     return [
         Waiting(
             job_id=job_id,
@@ -144,11 +153,6 @@ def _fetch_of_jobs(session: Session, guilds: Mapping[str, int]) -> list[Waiting]
 
 
 def _read_reviews(session: Session, *which: ColumnElement[bool]) -> list[Review]:
-    rows = session.execute(
-        select(ReviewRow, JobRow)
-        .join(ImageRow, ImageRow.id == ReviewRow.image_id)
-        .join(JobRow, JobRow.id == ImageRow.job_id)
-        .where(*which)
-        .order_by(ReviewRow.until, ReviewRow.image_id)
-    )
-    return [Review(row.image_id, row.sha256, row.until, job.member.user_id) for row, job in rows]
+    member = select(MemberRow.user_id).where(MemberRow.key == _of_job(JobRow.member_key)).scalar_subquery()
+    rows = session.execute(select(ReviewRow, member).where(*which).order_by(ReviewRow.until, ReviewRow.image_id))
+    return [Review(row.image_id, row.sha256, row.until, user_id) for row, user_id in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.engine import Database
@@ -71,10 +71,12 @@ def _fetch_orphans(session: Session) -> list[Share]:
 
 def _fetch_files(session: Session) -> dict[Share, frozenset[str]]:
     files: dict[Share, set[str]] = {}
-    results = select(ShareRow, ImageFileRow.sha256).join(ImageRow, ImageRow.job_id == ShareRow.job_id)
-    results = results.join(ImageFileRow, ImageFileRow.image_id == ImageRow.id).where(IS_RESULT)
+    # From the shares outwards: the other way round a database would go through all files there are.
+    results = select(ShareRow, ImageFileRow.sha256).outerjoin(ImageRow, ImageRow.job_id == ShareRow.job_id)
+    results = results.outerjoin(ImageFileRow, and_(ImageFileRow.image_id == ImageRow.id, IS_RESULT))
     for row, sha256 in session.execute(results):
-        files.setdefault(_build(row), set()).add(sha256)
+        if sha256 is not None:
+            files.setdefault(_build(row), set()).add(sha256)
     return {share: frozenset(found) for share, found in files.items()}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from dataclasses import replace
 from datetime import timedelta
 
@@ -65,6 +67,54 @@ async def test_words_are_found_in_any_order_and_case(database: Database) -> None
     await finished(database, ADA, "ein grüner Kreis", minute=2)
     found = await HistoryStore(database).fetch_page(ADA, HistoryFilter(words="dreieck grünes"), limit=9)
     assert [job.id for job in found] == [wanted.id]
+
+
+async def test_words_are_found_whatever_the_database_knows_of_their_letters(database: Database) -> None:
+    """What the database leaves out holds none of the words: signs of its patterns, JSON's escapes, folded letters."""
+    prompts = ["100% Sea_Shore", 'a "quoted" back\\slash', "Straße im ſturm", "海の灯台", "K am Ende", "ΛΑΜΠΑΣ"]
+    jobs = {each: await finished(database, ADA, each, minute=n) for n, each in enumerate(prompts)}
+    for words, prompt in (
+        ("0% a_s", prompts[0]),
+        ('"QUOTED"', prompts[1]),
+        ("k\\s", prompts[1]),
+        ("strasse STURM", prompts[2]),
+        ("灯台", prompts[3]),
+        ("k ende", prompts[4]),
+        ("λαμπας", prompts[5]),
+    ):
+        found = await HistoryStore(database).fetch_page(ADA, HistoryFilter(words=words), limit=9)
+        assert [job.id for job in found] == [jobs[prompt].id], words
+    assert await HistoryStore(database).fetch_page(ADA, HistoryFilter(words="台灯"), limit=9) == []
+
+
+def test_no_letter_folds_into_one_without_case() -> None:
+    """So the database may look for those as they are."""
+    folded = {each for number in range(sys.maxunicode + 1) for each in chr(number).casefold() if each != chr(number)}
+    assert "s" in folded
+    assert [each for each in folded if unicodedata.category(each) == "Lo"] == []
+
+
+async def test_guilds_of_a_member_come_newest_first(database: Database) -> None:
+    for minute, guild in enumerate((5, 3, 9, 3, -1)):
+        await finished(database, Owner(guild, ADA.user_id), "a", minute=minute)
+    await finished(database, Owner(7, BO.user_id), "theirs", minute=9)
+    assert await HistoryStore(database).fetch_guilds(ADA.user_id) == [-1, 3, 9, 5]
+    assert await HistoryStore(database).fetch_guilds(1) == []
+
+
+async def test_the_last_in_a_channel_is_the_newest_with_pictures_there(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = [await finished(database, ADA, "a", minute=minute) for minute in range(2)]
+    there = await finished(database, ADA, "b", minute=5, reply_to=ReplyTo(application_id=1, channel_id=3))
+    await finished(database, BO, "theirs", minute=6)
+    history = HistoryStore(database)
+    for channel, job in ((2, here[1]), (3, there)):
+        last = await history.fetch_last(ADA, channel)
+        assert last is not None and last.id == job.id
+    assert await history.fetch_last(ADA, 4) is None
+    monkeypatch.setattr("db.stores.history.NUM_LOOKED_AT", 1)
+    assert await history.fetch_last(ADA, 2) is None
 
 
 async def test_pictures_not_requested_on_discord_are_left_out(database: Database) -> None:

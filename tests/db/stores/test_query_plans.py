@@ -51,7 +51,7 @@ async def plan(database: Database, ask: Ask, engine: Engine | None = None) -> li
 
 
 def _steps(connection: Any, asked: tuple[str, Any]) -> list[str]:
-    if not asked[0].startswith(("SELECT", "DELETE")):
+    if not asked[0].startswith(("SELECT", "WITH", "DELETE")):
         return []
     return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", asked[1])]
 
