@@ -20,6 +20,7 @@ from db.file_watch import FileWatch
 from db.integrity import explain
 from db.lock import lock_all
 from db.migrate import migrate, migrate_server, require_not_half_restored
+from db.soundness import SoundnessCheck
 from db.upgrade_copy import keep_copy, keep_server_copy
 from generation.errors import ConfigurationError
 
@@ -102,8 +103,9 @@ class FileBackend:
         except BaseException:
             self._lock.close()
             raise
-        self._files = FileWatch(self._file)
+        self._files, self._check = FileWatch(self._file), SoundnessCheck(self._file)
         self._make_engines(busy_timeout_s)
+        self._check.start()
 
     def _make_engines(self, busy_timeout_s: float) -> None:
         common: dict[str, Any] = {
@@ -126,7 +128,7 @@ class FileBackend:
 
     @property
     def problem(self) -> str | None:
-        return self._files.problem
+        return self._files.problem or self._check.problem
 
     def hurried(self, connection: Connection) -> AbstractContextManager[object]:
         return nullcontext()
@@ -147,6 +149,7 @@ class FileBackend:
         return explain(error, self._file)
 
     def release(self) -> None:
+        self._check.stop()
         self.writing.dispose()
         self._lock.close()
 

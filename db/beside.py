@@ -16,14 +16,16 @@ from db.address import describe, is_server
 from db.backends import NUM_READERS, NUM_THREADS, Backend, FileBackend, ServerBackend
 from db.backup import find_kept_beside
 from db.file_watch import FileWatch
+from db.integrity import require_usable_now
 from db.readonly import read_schema
 from db.revisions import newest_revision
+from db.soundness import SoundnessCheck
 from generation.errors import ConfigurationError
 
 
 def open_beside(url: URL, data_dir: Path, *, busy_timeout_s: float) -> Backend:
     """Return a database that another process owns. Blocks. Raise `ConfigurationError` where its tables are others."""
-    schema, ours = read_schema(url), newest_revision()
+    schema, ours = read_schema(url, require=require_usable_now), newest_revision()
     if schema != ours:
         raise ConfigurationError(
             problem=f"What runs on {describe(url)} is another version of Atelier (its schema is {schema}, not {ours}).",
@@ -40,7 +42,7 @@ class FileBeside(FileBackend):
         self.url, self._file = url, Path(str(url.database))
         self.scratch, self.set_aside = self._file.parent, find_kept_beside(self._file)
         self._lock = ExitStack()  # of nothing
-        self._files = FileWatch(self._file)
+        self._files, self._check = FileWatch(self._file), SoundnessCheck(self._file)  # never begun
         self._make_engines(busy_timeout_s)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,38 @@ Ask = Callable[[str], list[Any]]
 """Runs one statement and returns its rows."""
 
 
+LATER_BYTES = 128 * 2**20
+"""A larger database is looked through beside the running bot: that takes half a minute a gigabyte."""
+
+
 def require_usable(file: Path, ask: Ask) -> str | None:
     """Return the schema of the database, None of an empty one. Raise `ConfigurationError` unless this code can use
     it."""
-    damage = " ".join(str(ask("PRAGMA quick_check(1)")[0][0]).split())  # SQLite breaks the line
-    if damage != "ok":
+    for damage in find_damage(ask, ""):
         raise damaged(file, damage)
+    return _require_schema(file, ask)
+
+
+def require_usable_now(file: Path, ask: Ask) -> str | None:
+    """Do the same at a start: a large database that needs no upgrade is not looked through (`db.soundness`)."""
+    if is_checked_later(file) and _require_schema(file, ask) == newest_revision():
+        return newest_revision()
+    return require_usable(file, ask)
+
+
+def is_checked_later(file: Path) -> bool:
+    return file.stat().st_size > LATER_BYTES
+
+
+def find_damage(ask: Ask, table: str) -> Iterator[str]:
+    """Yield what is wrong with a table and its indexes, or with the whole file for an empty name; nothing if it is
+    sound."""
+    for row in ask(f"PRAGMA quick_check({table or 1})"):
+        if row[0] != "ok":
+            yield " ".join(str(row[0]).split())  # SQLite breaks the line
+
+
+def _require_schema(file: Path, ask: Ask) -> str | None:
     tables = {str(row[0]) for row in ask("SELECT name FROM sqlite_master WHERE type = 'table'")}
     current = require_known(f"{file}", tables - {"sqlite_sequence"}, ask, remedy=_A_FILE)
     if current not in {newest_revision(), None}:

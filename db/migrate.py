@@ -14,7 +14,7 @@ from alembic import command
 from db import postgres
 from db.address import file_of
 from db.backup import find_kept_beside, is_there
-from db.integrity import Ask, explain, require_references, require_usable
+from db.integrity import Ask, explain, require_references, require_usable_now
 from db.revisions import find_migrations, list_newer, newest_revision
 from generation import progress
 from generation.errors import ConfigurationError
@@ -96,7 +96,7 @@ def upgrade_server(connection: Connection, url: URL, *, revision: str = "head") 
 
 def _upgrade(connection: Connection, file: Path, revision: str) -> None:
     ask = _asking(connection)
-    current = require_usable(file, ask)
+    current = require_usable_now(file, ask)
     if current == newest_revision() and revision == "head":
         return
     _run(connection, current, revision)

@@ -52,13 +52,16 @@ def ask(url: URL, work: Callable[[Ask], T]) -> T:
     return look(file, lambda connection: work(asking(connection)))
 
 
-def read_schema(url: URL) -> str | None:
+def read_schema(url: URL, *, require: Callable[[Path, Ask], str | None] = require_usable) -> str | None:
     """Return the schema of the database, None if there is none. Raise `ConfigurationError` if this code cannot use
-    it."""
+    it.
+
+    `require`: in its place `require_usable_now`, which looks through no large file.
+    """
     file = file_of(url)
     if file is None:
         return ask(url, lambda asked: postgres.require_usable(url, asked))
-    return look(file, lambda found: require_usable(file, asking(found))) if is_there(file) else None
+    return look(file, lambda found: require(file, asking(found))) if is_there(file) else None
 
 
 def find_holder(url: URL) -> str | None:
