@@ -15,21 +15,44 @@ _MARGIN_PX = 16
 _LONG = "a harbour in the fog, evening light over the water, and a small red boat"
 _PROMPTS = ("a red circle on a blue background", "a red cat", "blue", _LONG, f"{_LONG}, {_LONG}")
 _NEGATIVES = ("", "dog", _LONG)
+_LEFT, _RIGHT, _CENTER = "<region:left:a red boat>", "<region:right:a blue tower>", "<region:center:a swan>"
+_REGIONAL = (
+    f"a harbour {_LEFT}",
+    f"{_LEFT}{_RIGHT}",
+    f"{_LONG} {_CENTER} <region:top-third:a sky>",
+    f"a harbour {_LEFT}, {_RIGHT}, {_CENTER}",
+    "a harbour [at night:0.5] <region:bottom:[a cat|a dog]> <region:top-left:birds> <region:top-right:the moon>",
+)
+"""Of two to five rows with guidance."""
 
 
 def draw_orders(
-    model: Model, generator: random.Random, side_px: int, *, with_loras: bool, with_references: bool = False
+    model: Model,
+    generator: random.Random,
+    side_px: int,
+    *,
+    with_loras: bool,
+    with_references: bool = False,
+    with_regions: bool = False,
 ) -> Iterator[GenerateCommand]:
     """Yield five to nine images of random samplers that the model has."""
     from bench._references import draw_references
 
     for index in range(generator.randint(5, 9)):
         seen = draw_references(model, generator, side_px) if with_references else {}
-        yield _an_order(model, f"image-{index}", generator, side_px, with_loras=with_loras, **seen)
+        kinds = {"with_loras": with_loras, "with_regions": with_regions}
+        yield _an_order(model, f"image-{index}", generator, side_px, **kinds, **seen)
 
 
 def _an_order(
-    model: Model, image_id: str, generator: random.Random, side_px: int, *, with_loras: bool, **seen: Any
+    model: Model,
+    image_id: str,
+    generator: random.Random,
+    side_px: int,
+    *,
+    with_loras: bool,
+    with_regions: bool,
+    **seen: Any,
 ) -> GenerateCommand:
     from bench._control import draw_controls
     from bench._ip_adapter import draw_reference
@@ -42,7 +65,7 @@ def _an_order(
         model,
         image_id,
         share=Share(generator.randrange(4), generator.choice([0.5, 1.0, 2.0])),
-        prompt=generator.choice(_PROMPTS),
+        **_draw_prompt(generator, with_regions=with_regions),
         negative=generator.choice(_NEGATIVES),
         width_px=side_px,
         height_px=side_px,
@@ -58,6 +81,15 @@ def _an_order(
         **seen,
         **looked_at,
     )
+
+
+def _draw_prompt(generator: random.Random, *, with_regions: bool) -> dict[str, Any]:
+    """Return a prompt; of two in three with regions where there are some."""
+    from generation.requests.prompt_weights import SYNTAX
+
+    if not with_regions or generator.random() < 1 / 3:
+        return {"prompt": generator.choice(_PROMPTS)}
+    return {"prompt": generator.choice(_REGIONAL), "syntax": SYNTAX}
 
 
 def _a_true_cfg(model: Model, generator: random.Random) -> dict[str, Any]:

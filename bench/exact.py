@@ -14,6 +14,7 @@ With `--control`, two of three images follow one to three pictures, by ControlNe
                           [--loras]   (most images have one or two of two random LoRA; of a model folder)
                           [--control] [--ip-adapter]   (with --family sd or sdxl)
                           [--references]   (with a family that edits by instruction)
+                          [--regions]   (two of three prompts have one to three regions)
 
 With `--references`, half of the images edit one to as many pictures as the family takes. A second control paints them
 with an engine whose key forgets what they see: it has to differ, or its inputs do not fit.
@@ -25,9 +26,9 @@ without their traces, and with them on a worker of the other number format. Keys
 
     python -m bench exact --fleet [--json] [--interleavings 200] [--dtype float32] [--side 64]
 
-Keys without it: `images`, `following` (by ControlNets), `editing`, `looking` (by IP-Adapters), `differing`,
-`control_images`, `control_differing`, `dtype`; the same by number format in `by_dtype`. With `--references` also
-`forgetful_images`, `forgetful_differing` and `forgetful_broken`.
+Keys without it: `images`, `following` (by ControlNets), `editing`, `looking` (by IP-Adapters), `regional`,
+`differing`, `control_images`, `control_differing`, `dtype`; the same by number format in `by_dtype`. With
+`--references` also `forgetful_images`, `forgetful_differing` and `forgetful_broken`.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str,
 
     settings = EngineSettings(dtype=dtype, num_threads=options.threads)
     engine, started = Engine([model], settings), time.perf_counter()
-    images = following = editing = looking = differing = control_images = control_differing = 0
+    images = following = editing = looking = regional = differing = control_images = control_differing = 0
     for number in range(options.interleavings):
         generator = random.Random(number)
         pairs = _interleave(engine, model, generator, options)
@@ -98,6 +99,7 @@ def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str,
         following += sum(bool(order.spec.controls) for order, _ in pairs)
         editing += sum(bool(order.spec.references) for order, _ in pairs)
         looking += sum(bool(order.spec.image_prompt) for order, _ in pairs)
+        regional += sum(bool(order.spec.areas) for order, _ in pairs)
         differing += sum(not is_exact(engine, order, crowded) for order, crowded in pairs)
         control = pairs if number < CONTROLS else []
         control_images += len(control)
@@ -109,6 +111,7 @@ def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str,
         "following": following,
         "editing": editing,
         "looking": looking,
+        "regional": regional,
         "differing": differing,
         "control_images": control_images,
         "control_differing": control_differing,
@@ -136,6 +139,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--control", action="store_true", help="pictures follow others, by ControlNets of every kind")
     parser.add_argument("--references", action="store_true", help="pictures edit others, by instruction")
     parser.add_argument("--ip-adapter", action="store_true", help="pictures look at others, by IP-Adapters, too")
+    parser.add_argument("--regions", action="store_true", help="give most prompts regions")
     parser.add_argument("--fleet", action="store_true", help="replay each member's pictures on every other, over Ray")
     add_options(parser)
     options = parser.parse_args(argv)
@@ -145,6 +149,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         parser.error("--ip-adapter wants --family sd or --family sdxl: other families have no IP-Adapters.")
     if options.control and options.family not in ("sd", "sdxl"):
         parser.error("--control wants --family sd or --family sdxl: other families have no ControlNets.")
+    if options.regions and options.control:
+        parser.error("--regions does not go with --control: a Union takes no regions.")
     editing = [name for name, family in FAMILIES.items() if family.max_references]
     if options.references and options.family not in editing:
         parser.error(f"--references wants --family {' or '.join(editing)}: other families do not edit by instruction.")

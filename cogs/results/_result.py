@@ -206,7 +206,7 @@ def is_away(image: Image) -> bool:
 def _list_notes(job: Job) -> list[str]:
     """Return what there is to say of the pictures that were painted, before any is looked at."""
     painted = [image.spec for image in job.images if image.status is Status.DONE and image.spec.model == PAINTBOX]
-    prompts = dict.fromkeys(spec.prompt for spec in painted)
+    prompts = dict.fromkeys(prompt for spec in painted for prompt in spec.row_prompts)
     unknown = tuple(dict.fromkeys(word for prompt in prompts for word in find_unknown_words(prompt)))
     return [_messages.format_unknown_words(unknown, suggest_known_words())] if unknown else []
 

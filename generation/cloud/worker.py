@@ -34,6 +34,7 @@ from generation.jobs.protocol import (
     Event,
     Finished,
     GenerateCommand,
+    LargestPx,
     LoadedModelInfo,
     Ready,
 )
@@ -104,7 +105,7 @@ class CloudWorker:
         return ()
 
     @property
-    def largest_px(self) -> Mapping[str, int]:
+    def largest_px(self) -> Mapping[str, LargestPx]:
         return {}
 
     async def update(self, models: tuple[Model, ...]) -> None:

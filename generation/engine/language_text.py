@@ -6,7 +6,8 @@ Such encoders have no weights of words: brackets and numbers are read as they st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -15,6 +16,8 @@ from transformers import Ministral3Model, Qwen2_5_VLTextModel, Qwen3Model, Qwen3
 
 from generation.engine.devices import Device
 from generation.engine.model_folder import ModelFolder
+from generation.engine.text import find_dropped
+from generation.requests.spec import ImageSpec
 
 CLASSES: Mapping[str, Any] = {
     "ministral3": Ministral3Model,
@@ -58,6 +61,24 @@ class Read(NamedTuple):
 
     ids: tuple[int, ...]
     dropped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadWords:
+    """The tokens of one image's prompts, `[negative,] positive...`, as `read_rows` returns them."""
+
+    read: tuple[Read, ...]
+
+    @property
+    def dropped(self) -> str:
+        """The end of the first prompt that did not fit."""
+        return find_dropped(self.read)
+
+
+def read_rows(read: Callable[[str], Read], spec: ImageSpec) -> tuple[Read, ...]:
+    """Return the tokens for each row, `[negative,] positive...`. What does not fit of a negative prompt is not told."""
+    avoided = (read(spec.negative)._replace(dropped=""),) if spec.is_guided else ()
+    return (*avoided, *map(read, spec.row_prompts))
 
 
 class Reader(Protocol):

@@ -22,6 +22,7 @@ import psutil
 import torch
 
 from generation.errors import ConfigurationError
+from generation.jobs.protocol import LargestPx
 from generation.models.catalog import Model
 from generation.models.checkpoint import UNET, VAE
 from generation.models.controls import ControlFile
@@ -80,11 +81,11 @@ def loaded_bytes(model: Model, itemsize: int, *, without: Collection[Path] = ())
     return sum(_list_bytes(model, itemsize, without))
 
 
-def find_largest_px(model: Model, itemsize: int, mode: str, room: int) -> int:
-    """Return how many pixels a picture of that model has at most, where there are `room` bytes; 0 if it never fits.
+def find_largest_px(model: Model, itemsize: int, mode: str, room: int) -> LargestPx:
+    """Return how large a picture of that model is at most, where there are `room` bytes; 0 if it never fits.
 
     Counts what one picture takes alone at least: all weights, or in `offload` those of the largest part, and what the
-    denoiser computes with one row, or the VAE decodes. In other modes than `full` that is one tile.
+    denoiser computes with its rows, or the VAE decodes. In other modes than `full` that is one tile.
     """
     parts = _list_bytes(model, itemsize, ())
     weights = sum(parts)
@@ -93,9 +94,9 @@ def find_largest_px(model: Model, itemsize: int, mode: str, room: int) -> int:
         weights = int(max(parts, default=0) * (_DENOISER_PART if is_whole else 1))
     left = room - weights
     if mode != "full" and left < _DECODED * _TILE_PX * itemsize:
-        return 0
-    needed = (_COMPUTED if mode != "full" else max(_COMPUTED, _DECODED)) * itemsize
-    return max(0, int(left // needed))
+        return LargestPx(0, 0)
+    rows = max(0, int(left // (_COMPUTED * itemsize)))
+    return LargestPx(rows if mode != "full" else max(0, int(left // (_DECODED * itemsize))), rows)
 
 
 def all_bytes(device: torch.device) -> int:

@@ -28,7 +28,7 @@ from generation.engine.upscalers.esrgan import EsrganUpscalers
 from generation.engine.upscalers.swin2sr import Swin2srUpscaler
 from generation.engine.upscalers.tiles import TileUpscaler
 from generation.errors import ConfigurationError, ModelTooLargeError, ModelUnusableError, UnknownModelError
-from generation.jobs.protocol import LoadedModelInfo, ModelsReport
+from generation.jobs.protocol import LargestPx, LoadedModelInfo, ModelsReport
 from generation.models.catalog import Model, check_files
 from generation.models.failed_loads import FailedLoads
 from generation.models.hashing import hash_files
@@ -164,8 +164,8 @@ class Models:
         loaded = tuple(model.info for model in self._loaded.values())
         return ModelsReport(model_sha256=dict(self.sha256), loaded=loaded, largest_px=self._largest_px)
 
-    def _find_largest(self) -> dict[str, int]:
-        """Return how many pixels a picture of each model has at most here."""
+    def _find_largest(self) -> dict[str, LargestPx]:
+        """Return how large a picture of each model is at most here."""
         device = self._device
         room = all_bytes(device.torch_device)
         return {

@@ -16,6 +16,7 @@ from generation.engine.control.features import NO_GUIDES, NO_NETWORKS, Guides, N
 from generation.engine.errors import LatentSizeError, TraceLengthError
 from generation.engine.families.base import Conditioning, Family, Words
 from generation.engine.initial_latents import Repaint, begin, begin_larger, build_mask_input
+from generation.engine.region_weights import blend_regions
 from generation.engine.samplers import Sampling
 from generation.jobs.protocol import GenerateCommand
 from generation.requests.control import Control, find_active, find_running
@@ -100,7 +101,7 @@ class Slot:
         self._words: dict[Wording, Words] = {
             each: family.tokenize(reword(spec, each)) for each in spec.wordings or (plain,)
         }
-        self.rows = spec.num_rows
+        self.rows, self._areas = spec.num_rows, spec.areas
         self.forwards: list[Forward] = []
         self._model_serial = traits.serial
         self._coming = list(spec.passes)
@@ -227,7 +228,7 @@ class Slot:
         """Take this image's rows (rows, C, h, w) of a forward: one step of its sampler."""
         walk, index = self.walk, self._index
         assert walk is not None
-        guided = self.family.guide(prediction.float(), self.order.spec)
+        guided = self.family.guide(blend_regions(prediction.float(), self._areas), self.order.spec)
         walk.latents, walk.guess = walk.sampling.step(guided, index, walk.latents)
         if walk.repaint is not None:
             walk.latents = walk.repaint.blend(walk.sampling, walk.latents, index)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from generation.requests.spec import ImageSpec
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Both prompts for one text encoder; rows as `[negative,] positive`, padded to the same number of chunks."""
+    """The prompts for one text encoder; rows as `[negative,] positive...`, padded to the same number of chunks."""
 
     ids: Tensor
     """(rows, chunks, chunk length), int64, begin and end marks included."""
@@ -38,6 +38,13 @@ class TokenizedPrompt:
         return int(self.tokens[0].ids.shape[1])
 
 
+class HasDropped(Protocol):
+    """What was read of a prompt."""
+
+    @property
+    def dropped(self) -> str: ...
+
+
 class _Prompt(NamedTuple):
     chunks: list[list[tuple[int, float]]]
     dropped: str
@@ -50,21 +57,27 @@ IdsOf = Callable[[Embedding], list[int]]
 def tokenize_pair(
     tokenizer: Any, spec: ImageSpec, *, length: int, max_chunks: int, ids_of: IdsOf | None = None
 ) -> tuple[Tokens, str]:
-    """Return the tokens of the negative prompt (if the image is guided) and the prompt, and what was dropped.
+    """Return the tokens of the negative prompt (if the image is guided) and of each row's, and what was dropped.
 
     `length` counts the begin and end marks, so 77 makes chunks of 75 tokens. A prompt of one chunk gets the ids
     the stock pipeline gives it; longer ones are cut into chunks as AUTOMATIC1111's web UI does.
     """
     learned = {each.name.casefold(): ids_of(each) for each in spec.embeddings} if ids_of else {}
-    wanted, avoided = (parse_weights(each, spec.syntax_version) for each in (spec.prompt, spec.negative))
-    positive = _read(tokenizer, learned, wanted, length - 2, max_chunks, spec.syntax_version)
-    prompts = [positive]
-    if spec.is_guided:
-        prompts.insert(0, _read(tokenizer, learned, avoided, length - 2, max_chunks, spec.syntax_version))
+    avoided = (spec.negative,) if spec.is_guided else ()
+    syntax = spec.syntax_version
+    prompts = [
+        _read(tokenizer, learned, parse_weights(each, syntax), length - 2, max_chunks, syntax)
+        for each in (*avoided, *spec.row_prompts)
+    ]
     num_chunks = max(len(prompt.chunks) for prompt in prompts)
     framed = torch.tensor([_frame_chunks(tokenizer, prompt.chunks, length, num_chunks) for prompt in prompts])
     ids, weights = framed.to(torch.float64).unbind(-1)
-    return Tokens(ids.long(), weights.float()), positive.dropped
+    return Tokens(ids.long(), weights.float()), find_dropped(prompts[len(avoided) :])
+
+
+def find_dropped(read: Iterable[HasDropped]) -> str:
+    """Return what did not fit of the first prompt that is too long; empty if all fit."""
+    return next((each.dropped for each in read if each.dropped), "")
 
 
 def apply_weights(embedding: Tensor, weights: Tensor) -> Tensor:

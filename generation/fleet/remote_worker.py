@@ -26,6 +26,7 @@ from generation.jobs.protocol import (
     Finished,
     GenerateCommand,
     ImageFailed,
+    LargestPx,
     LoadedModelInfo,
     Progress,
     Ready,
@@ -74,7 +75,7 @@ class RemoteWorker:
         return self._state.report.loaded if self._ready is not None and self._state is not None else ()
 
     @property
-    def largest_px(self) -> Mapping[str, int]:
+    def largest_px(self) -> Mapping[str, LargestPx]:
         return self._state.report.largest_px if self._ready is not None and self._state is not None else {}
 
     @property

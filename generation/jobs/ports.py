@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Protocol
 
 from generation.jobs.job import Image, Job, Outcome, ReplyTo, Source
-from generation.jobs.protocol import Cancel, Event, GenerateCommand, LoadedModelInfo
+from generation.jobs.protocol import Cancel, Event, GenerateCommand, LargestPx, LoadedModelInfo
 from generation.models.catalog import Model
 from generation.owner import Owner
 from generation.requests.recipe import Fingerprint
@@ -38,8 +38,8 @@ class Worker(Protocol):
         """What is in the memory of the engine that is up."""
 
     @property
-    def largest_px(self) -> Mapping[str, int]:
-        """How many pixels a picture of each model has at most there; empty where that is not known."""
+    def largest_px(self) -> Mapping[str, LargestPx]:
+        """How large a picture of each model is at most there; empty where that is not known."""
 
     async def update(self, models: tuple[Model, ...]) -> None:
         """Offer these models from now on. Images in the making keep theirs; a later order for another fails."""

@@ -6,7 +6,7 @@ recognised by it, and what it says is dropped.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -98,14 +98,25 @@ class LoadedModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     num_bytes: int
 
 
+class LargestPx(NamedTuple):
+    """The most pixels that a picture has, and that all rows of its forward have together."""
+
+    picture: int
+    rows: int
+
+    def find_for(self, num_rows: int) -> int:
+        """Return the most pixels of a picture of so many rows."""
+        return min(self.picture, self.rows // num_rows)
+
+
 class ModelsReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What the worker can run, and what of it is in memory. Sent after `Ready`, and whenever it changes."""
 
     model_sha256: dict[str, str]
     """As in `Ready`."""
     loaded: tuple[LoadedModelInfo, ...] = ()
-    largest_px: dict[str, int] = {}
-    """How many pixels a picture of each model has at most in its memory; those that fit at any size may be left out."""
+    largest_px: dict[str, LargestPx] = {}
+    """How large a picture of each model is at most in its memory; those that fit at any size may be left out."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, tag=True):

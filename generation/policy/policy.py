@@ -147,8 +147,7 @@ def collect_texts(
     for spec in request.specs:
         is_own = spec.negative == own_negatives.get(spec.model)
         texts += [spec.prompt, "" if is_own else spec.negative]
-        if "[" in spec.prompt or "[" in spec.negative:
-            texts += [text for wording in spec.wordings for text in (wording[:1] if is_own else wording)]
+        texts += [text for wording in spec.readings for text in (wording[:1] if is_own else wording)]
         if spec.template:
             texts += [spec.template.prompt, spec.template.negative]
         names += spec.names if spec.model == default_model else (*spec.names, spec.model)

@@ -23,6 +23,7 @@ from generation.requests.errors import (
 )
 from generation.requests.prompt_addons import check_file
 from generation.requests.ranges import check_number, shorten
+from generation.requests.region_errors import RegionsWithUnionError
 from generation.translatable import Phrase
 from generation.validation import checked
 
@@ -99,10 +100,15 @@ class Control:
         return self.strength > 0 and not (index / of < self.begin or (index + 1) / of > self.end)
 
 
-def check_controls(controls: Sequence[Control], *, is_upscale: bool) -> None:
-    """Raise `InvalidRequestError` unless there are one to `MAX_CONTROLS`, and something is painted."""
+def check_controls(controls: Sequence[Control], *, is_upscale: bool, has_regions: bool = False) -> None:
+    """Raise `InvalidRequestError` unless there are one to `MAX_CONTROLS`, and something is painted.
+
+    Rows of a Union see each other. With regions they would not fill a bucket, and would see what others left in it.
+    """
     if is_upscale:
         raise ControlWithUpscaleError
+    if has_regions and any(each.kind == UNION for each in controls):
+        raise RegionsWithUnionError
     if not 1 <= len(controls) <= MAX_CONTROLS:
         raise TooManyControlsError(most=MAX_CONTROLS, number=len(controls))
 

@@ -22,10 +22,10 @@ from msgspec import UNSET
 from generation.requests.recipe import Forward, Trace, list_running
 from generation.requests.spec import ImageSpec
 
-COST_VERSION = 7
+COST_VERSION = 8
 """1: by pixels, whatever the model. 2: a replay pays for all rows of its trace. 3: by what model and size take.
 4: upscalers that were added. 5: ControlNets. 6: pictures to edit. 7: by each model's own network, text encoder and VAE,
-and LoRA."""
+and LoRA. 8: a row for each region of a prompt."""
 UNITS_PER_ROW_EVALUATION = 1000
 UNITS_PER_STEP = 2000
 """One *standard step*: a step of one picture of 512 x 512 pixels with guidance by Stable Diffusion 1.5. What people

@@ -1,7 +1,8 @@
 """Options that people type into a prompt, as Midjourney takes them: `a cat --ar 3:2 --no dogs --seed 7`.
 
-A flag stands at the beginning of a word, outside of `{…}`. One with an equal here is the option of that name; one that
-only Midjourney has is left out and named; any other is plain text. Typed prompts alone have flags: a recipe has none.
+A flag stands at the beginning of a word, outside of `{…}` and of regions. One with an equal here is the option of that
+name; one that only Midjourney has is left out and named; any other is plain text. Typed prompts alone have flags: a
+recipe has none.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from generation.requests.decimals import read_decimal
 from generation.requests.errors import FlagValueError, UnknownSamplerError
 from generation.requests.prompt import join_words
+from generation.requests.regions import is_in_region
 from generation.requests.sampler_names import read_sampler
 from generation.requests.samplers import SAMPLERS
 
@@ -68,8 +70,8 @@ def _is_known(name: str) -> bool:
 
 
 def _is_outside(prompt: str, place: int) -> bool:
-    """Return whether a place of the prompt is outside of choices."""
-    return prompt.count("{", 0, place) <= prompt.count("}", 0, place)
+    """Return whether a place of the prompt is outside of choices and regions."""
+    return prompt.count("{", 0, place) <= prompt.count("}", 0, place) and not is_in_region(prompt, place)
 
 
 def _split(name: str, segment: str) -> tuple[str, str]:

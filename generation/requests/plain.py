@@ -17,4 +17,5 @@ def is_plain(spec: ImageSpec) -> bool:
     is_special = is_special or (spec.is_guided and spec.true_cfg is not UNSET)
     has_addons = bool(spec.adapters or spec.embeddings)
     words = f"{spec.prompt} {spec.negative}"
-    return not (from_picture or is_special or has_addons or _SIGNS.intersection(words) or "BREAK" in words)
+    has_syntax = bool(_SIGNS.intersection(words) or "BREAK" in words or spec.areas)
+    return not (from_picture or is_special or has_addons or has_syntax)

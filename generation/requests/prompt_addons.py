@@ -31,6 +31,7 @@ from generation.requests.errors import (
 )
 from generation.requests.prompt_weights import SYNTAX
 from generation.requests.ranges import is_number
+from generation.requests.regions import check_regions, list_row_prompts
 from generation.translatable import Phrase
 from generation.validation import checked
 
@@ -174,20 +175,19 @@ def name_family(made: HasBase) -> str:
 def read_prompts(model: AddonLibrary, prompt: str, negative: str = "", loras: Iterable[str] = ()) -> ParsedPrompts:
     """Take the LoRA tags out of a prompt, and find the textual inversions that both prompts call.
 
-    `loras` are called after those of the prompt, each as `name` or `name:0.8`. Raise `InvalidRequestError` for a LoRA
-    that is not here (naming those that are), that was made for another kind of model, that is named twice, or whose
-    weight is not a number from -2 to 2.
+    `loras` are called after those of the prompt, each as `name` or `name:0.8`. Raise `InvalidRequestError` for a region
+    that cannot be read, and for a LoRA that is not here, does not fit the model, is named twice or has no such weight.
     """
     adapters = (*(_read_tag(model, tag) for tag in _TAG.finditer(prompt)), *(_read_lora(model, each) for each in loras))
     if _TAG.search(negative):
         raise LoraInNegativePromptError
+    check_regions(prompt, negative)
     fitting = {each.name.casefold(): each for each in model.embeddings if fits(model, each)}
-    texts = (prompt, negative) if fitting else ()
+    texts = (*list_row_prompts(prompt, SYNTAX), negative) if fitting else ()
     called = {word.casefold(): None for text in texts for word, is_name in split(text, fitting) if is_name}
     embeddings = tuple(Embedding(fitting[name].name, fitting[name].sha256) for name in called)
-    words = " ".join(_TAG.sub(" ", prompt).split())
     check_extras(adapters, embeddings)
-    return ParsedPrompts(words, negative, adapters, embeddings)
+    return ParsedPrompts(" ".join(_TAG.sub(" ", prompt).split()), negative, adapters, embeddings)
 
 
 def split(text: str, names: Iterable[str]) -> Iterator[tuple[str, bool]]:

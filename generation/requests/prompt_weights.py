@@ -8,7 +8,8 @@ A picture is painted again as it was read, so its spec names the syntax. The fir
 digits with a point. The second reads every number that `generation.requests.decimals` does; brackets that mean what
 is not read here (`(x:80%)`, `[a:b:0.5]`, `[a|b]`) are plain words with no weight, and named. The third has choices
 (`generation.requests.wildcards`) and edits (`generation.requests.prompt_schedule`), which are resolved before it is
-read here, so a back-slash makes their signs plain too; and BREAK, which is for who cuts a prompt into chunks.
+read here, so a back-slash makes their signs plain too; and BREAK, which is for who cuts a prompt into chunks. The
+fourth has regions (`generation.requests.regions`), which are taken apart before.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from generation.requests.decimals import is_meant_as_number, read_decimal
 
 STEP = 1.1
 MIN_WEIGHT, MAX_WEIGHT = 0.0, 2.0
-FIRST_SYNTAX, SYNTAX = 1, 3
+FIRST_SYNTAX, SYNTAX = 1, 4
 FIRST_SYNTAX_WITH_BREAK = 3
 BREAK = re.compile(r"\s*\bBREAK\b\s*")
 """Ends a chunk of the text encoder: what follows begins the next one."""
@@ -31,6 +32,7 @@ _PARTS = {
     2: re.compile(r"\\[()\[\]\\]|[(\[\])]|[:\uff1a][^\\()\[\]:\uff1a]*[)\]]|[^\\()\[\]:\uff1a]+|[\\:\uff1a]"),
     3: re.compile(r"\\[()\[\]{}|_\\]|[(\[\])]|[:\uff1a][^\\()\[\]:\uff1a]*[)\]]|[^\\()\[\]:\uff1a]+|[\\:\uff1a]"),
 }
+_PARTS[4] = _PARTS[3]
 _PARTNERS = {")": "(", "]": "["}
 
 

@@ -90,8 +90,9 @@ class Trace:
         return sum(times for _, times in self.runs)
 
     def is_minimal(self, num_rows: int) -> bool:
-        """Return whether no forward had more rows than an image of `num_rows` needs."""
-        return all({forward.rows, *forward.control} == {num_rows} for forward, _ in self.runs)
+        """Return whether no forward had more rows than the smallest bucket that an image of `num_rows` fits into."""
+        needed = next(rung for rung in LADDER if rung >= num_rows)
+        return all({forward.rows, *forward.control} == {needed} for forward, _ in self.runs)
 
 
 def _read_forward(text: str) -> Forward:

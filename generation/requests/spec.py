@@ -38,7 +38,9 @@ from generation.requests.ranges import (
     check_size,
 )
 from generation.requests.references import MadeFromFiles, Reference, check_references
+from generation.requests.regions import FIRST_SYNTAX_WITH_REGIONS, check_regions, list_row_prompts
 from generation.requests.replay import Replay as Replay
+from generation.requests.row_prompts import ReadByRows
 from generation.requests.said import list_said
 from generation.requests.samplers import SAMPLERS
 from generation.requests.template import Template
@@ -52,7 +54,7 @@ _COUNT, _ONE = (Range(Phrase("Count"), 1, most) for most in (MAX_COUNT, 1))
 
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageSpec(MadeFromFiles):
+class ImageSpec(MadeFromFiles, ReadByRows):
     """All the choices that make one picture. Sizes in pixels.
 
     Raise `InvalidRequestError` naming the value at fault: a spec that exists can be painted.
@@ -139,8 +141,9 @@ class ImageSpec(MadeFromFiles):
             check_above(_RESCALE, self.rescale, low=0, high=1)
         if self.true_cfg is not UNSET:
             check_number(_GUIDANCE, self.true_cfg, low=1, high=MAX_GUIDANCE)
-        if "[" in self.prompt or "[" in self.negative:
-            _ = self.plan  # raises for too many wordings
+        wordings = self.wordings if "[" in self.prompt or "[" in self.negative else ()  # raises for too many
+        if syntax >= FIRST_SYNTAX_WITH_REGIONS and not self.is_undrawn:
+            check_regions(self.prompt, self.negative, wordings)
         if self.adapters or self.embeddings:
             check_extras(self.adapters, self.embeddings)
         if self.start is not None and self.start.margins is not None:
@@ -148,31 +151,16 @@ class ImageSpec(MadeFromFiles):
         if self.hires is not None:
             check_hires(self.result_size_px, from_picture=self.start is not None or self.upscale is not None)
         if self.control is not UNSET:
-            check_controls(self.controls, is_upscale=self.upscale is not None)
+            check_controls(self.controls, is_upscale=self.upscale is not None, has_regions=bool(self.areas))
         if self.reference is not UNSET:
             check_references(self.references, is_upscale=self.upscale is not None)
         if self.image_prompt is not UNSET:
             require_painting(is_upscale=self.upscale is not None)
 
     @property
-    def syntax_version(self) -> int:
-        return FIRST_SYNTAX if isinstance(self.syntax, UnsetType) else self.syntax
-
-    @property
-    def written(self) -> str:
-        """The prompt as people write it: the words, then the LoRA."""
-        return " ".join((self.prompt, *map(str, self.adapters)))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The LoRA and learned words that it calls."""
-        return (*(each.name for each in self.adapters), *(each.name for each in self.embeddings))
-
-    @property
     def said(self) -> tuple[str, str]:
         """What is asked for and what is to be avoided, each with the names it calls taken apart into words."""
-        later = self.wordings if "[" in self.prompt + self.negative else ()
-        return list_said(Wording(self.prompt, self.negative), later, self.adapters, self.embeddings)
+        return list_said(Wording(self.prompt, self.negative), self.readings, self.adapters, self.embeddings)
 
     @property
     def plan(self) -> tuple[tuple[Wording, ...], ...]:
@@ -185,18 +173,18 @@ class ImageSpec(MadeFromFiles):
         return tuple(dict.fromkeys(each for walk in self.plan for each in walk))
 
     @property
-    def is_guided(self) -> bool:
-        """Whether classifier-free guidance is on: such an image takes two rows of a forward, else one."""
-        return self.cfg_scale > 1.0
-
-    @property
-    def cfg_scale(self) -> float:
-        """What classifier-free guidance multiplies by."""
-        return self.guidance if isinstance(self.true_cfg, UnsetType) else self.true_cfg
-
-    @property
-    def num_rows(self) -> int:
-        return 2 if self.is_guided else 1
+    def readings(self) -> tuple[Wording, ...]:
+        """What some row reads at one time or another; none where all rows read the prompts as they stand."""
+        both = self.prompt + self.negative
+        wordings = self.wordings if "[" in both else ()
+        if "<" not in both or self.is_undrawn:
+            return wordings
+        read = [
+            Wording(row, each.negative)
+            for each in wordings or (Wording(self.prompt, self.negative),)
+            for row in list_row_prompts(each.prompt, self.syntax_version)
+        ]
+        return tuple(dict.fromkeys(read))
 
     @property
     def num_evaluations(self) -> int:

@@ -87,12 +87,12 @@ def _note_literals(specs: Sequence[ImageSpec]) -> Iterator[Phrase]:
 
 
 def _list_texts(specs: Sequence[ImageSpec]) -> list[tuple[str, int]]:
-    """Return what the prompts say at one time or another, each once, with its syntax."""
+    """Return what is read of the prompts at one time or another, each once, with its syntax."""
     return list(
         dict.fromkeys(
             (text, each.syntax_version)
             for each in specs
-            for words in each.wordings or [(each.prompt, each.negative)]
+            for words in each.readings or [(each.prompt, each.negative)]
             for text in words
         )
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from generation.models.errors import ModelTooLargeHereError, PictureTooLargeError
+from generation.requests.recipe import LADDER
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.scheduling.placement import Needs, Offer
 
@@ -19,12 +20,14 @@ def count_pixels(spec: ImageSpec) -> int:
 
 
 def sized(needs: Needs, spec: ImageSpec) -> Needs:
-    """Return needs with the picture's pixels, rounded up to 512, 1024, 2048 squared: few sizes make few classes of
-    work."""
+    """Return needs with the picture's pixels, rounded up to 512, 1024, 2048 squared, and its rows, to 2, 4, 8: few
+    sizes make few classes of work."""
     pixels, rounded = count_pixels(spec), _FIRST_PX
     while rounded < pixels:
         rounded *= 4
-    return replace(needs, pixels=rounded if pixels else 0)
+    return replace(
+        needs, pixels=rounded if pixels else 0, rows=next(rung for rung in LADDER[1:] if rung >= spec.num_rows)
+    )
 
 
 def require_memory(request: GenerationRequest, offers: Sequence[Offer]) -> None:
@@ -35,7 +38,7 @@ def require_memory(request: GenerationRequest, offers: Sequence[Offer]) -> None:
     for spec in request.specs:
         able = [each for each in offers if not each.models or spec.model in each.models]
         limits = [each.largest_px.get(spec.model) for each in able]
-        most = max((each for each in limits if each is not None), default=0)
+        most = max((each.find_for(spec.num_rows) for each in limits if each is not None), default=0)
         if not limits or None in limits or count_pixels(spec) <= most:
             continue
         if most < _LEAST_PX:

@@ -22,6 +22,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from generation.jobs.protocol import LargestPx
+
 NEWCOMER_FACTOR = 2
 """How far beyond its slots a worker is filled with the images of guilds that have nothing in the making."""
 _EQUAL = 1.5
@@ -39,6 +41,8 @@ class Needs:
     """Members that were lost while they held it."""
     pixels: int = 0
     """Of the picture, roughly (`memory_limits.sized`): it goes where there is the memory for it."""
+    rows: int = 1
+    """Of a forward, that it takes."""
     may_leave: bool = False
     """Another's program may paint it from its words alone, and its bytes are promised to no one."""
 
@@ -63,8 +67,8 @@ class Offer:
     """What a forward of one image takes there; None before anything was measured."""
     is_shaky: bool = False
     """It was lost since it last finished an image."""
-    largest_px: Mapping[str, int] = field(default_factory=dict, hash=False)
-    """How many pixels a picture of a model has at most in its memory; any number, where it does not say."""
+    largest_px: Mapping[str, LargestPx] = field(default_factory=dict, hash=False)
+    """How large a picture of a model is at most in its memory; of any size, where it does not say."""
     is_cloud: bool = False
     """It costs money by the picture: it gets only what may leave, and only what no other has room for."""
 
@@ -106,7 +110,8 @@ def _has_fingerprint(needs: Needs, offer: Offer) -> bool:
 
 
 def _has_memory(needs: Needs, offer: Offer) -> bool:
-    return needs.pixels <= offer.largest_px.get(needs.model, needs.pixels)
+    limit = offer.largest_px.get(needs.model)
+    return limit is None or needs.pixels <= limit.find_for(needs.rows)
 
 
 def _was_not_lost(needs: Needs, offer: Offer) -> bool:

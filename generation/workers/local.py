@@ -22,6 +22,7 @@ from generation.jobs.protocol import (
     Finished,
     GenerateCommand,
     ImageFailed,
+    LargestPx,
     LoadedModelInfo,
     ModelsReport,
     Ready,
@@ -86,8 +87,7 @@ class LocalWorker:
         """The model of each image at the engine."""
         self._ready: Ready | None = None
         self._report: ModelsReport | None = None
-        self._closing = asyncio.Event()
-        self._heard_at = 0.0
+        self._closing, self._heard_at = asyncio.Event(), 0.0
 
     @property
     def num_slots(self) -> int:
@@ -107,7 +107,7 @@ class LocalWorker:
         return self._report.loaded if self._report else ()
 
     @property
-    def largest_px(self) -> Mapping[str, int]:
+    def largest_px(self) -> Mapping[str, LargestPx]:
         return self._report.largest_px if self._report else {}
 
     @property

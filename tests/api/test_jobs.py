@@ -66,6 +66,19 @@ async def test_a_job_is_followed_to_its_pictures_and_made_again(api: Api) -> Non
     assert older["before"] is None
 
 
+async def test_a_prompt_has_regions(api: Api) -> None:
+    client = await api.client(ADA)
+    prompt = "a harbour <region:left:a red boat>"
+    job = await submit(client, prompt=prompt)
+    recipes = (await client.get(f"/api/v1/jobs/{(await ended(client, job['id']))['id']}/recipe")).json()["recipes"]
+    assert recipes[0]["spec"]["prompt"] == prompt
+    again = (await client.post(f"/api/v1/jobs/{job['id']}/images/0/reproduce")).json()
+    remade = (await client.get(f"/api/v1/jobs/{(await ended(client, again['id']))['id']}/recipe")).json()["recipes"]
+    assert remade[0]["pixels_sha256"] == recipes[0]["pixels_sha256"]
+    refused = await client.post("/api/v1/jobs", json=SMALL | {"prompt": "a harbour <region:here:a boat>"})
+    assert refused.status_code == 400 and "no area “here”" in refused.text
+
+
 async def test_no_one_sees_another_s_job(api: Api) -> None:
     ada, bo = await api.client(ADA), await api.client(BO)
     job = await submit(ada)

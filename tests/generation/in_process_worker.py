@@ -9,7 +9,16 @@ import msgspec
 
 from bench.light_engine import LightEngine
 from generation.errors import ConfigurationError
-from generation.jobs.protocol import Cancel, Event, Finished, GenerateCommand, LoadedModelInfo, Ready, WorkerLost
+from generation.jobs.protocol import (
+    Cancel,
+    Event,
+    Finished,
+    GenerateCommand,
+    LargestPx,
+    LoadedModelInfo,
+    Ready,
+    WorkerLost,
+)
 from generation.models.catalog import Model
 from generation.requests.recipe import Fingerprint
 from generation.workers.engine_settings import EngineSettings
@@ -48,7 +57,7 @@ class InProcessWorker:
         return ()
 
     @property
-    def largest_px(self) -> Mapping[str, int]:
+    def largest_px(self) -> Mapping[str, LargestPx]:
         return {}
 
     async def start(self) -> None:

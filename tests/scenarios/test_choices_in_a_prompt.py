@@ -25,6 +25,7 @@ from generation.requests.errors import (
     WordListLoopError,
     WordListNameError,
 )
+from generation.requests.prompt_weights import SYNTAX
 from generation.requests.recipe import Recipe
 from generation.rules.rule import Rule
 from tests.messages import is_said
@@ -228,7 +229,7 @@ async def test_a_prompt_that_changes_by_the_step_is_painted_repeated_and_screene
     asked = await ada.slash("imagine", prompt=prompt, seed=5, steps=4)
     message, job = await until_done(harness.discord, asked), await harness.bot.ended(asked)
     recipe = Recipe.from_json(read_png_text(message.attachments[0].data)["atelier"])
-    assert (recipe.spec.prompt, recipe.spec.syntax) == (prompt, 3) and asked.followups == []
+    assert (recipe.spec.prompt, recipe.spec.syntax) == (prompt, SYNTAX) and asked.followups == []
     await harness.bot.stop()
     await harness.bot.start()
     for options in ({"picture": f"{job.id}-0"}, {"file": Upload("a.png", message.attachments[0].data)}):

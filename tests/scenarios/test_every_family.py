@@ -40,7 +40,7 @@ TOYS: dict[str, Callable[[Path], Path]] = {
 }
 OTHER = dict(zip(TOYS, [*list(TOYS)[1:], "sdtoy"], strict=True))
 CHOICES = {"steps": 2, "size": "64x64", "seed": 7}
-WORDS = "[a:the:0.5] (harbour:1.2)"
+WORDS = "[a:the:0.5] (harbour:1.2) <region:left:a red boat>"
 LORAS = {"zimagetoy": "inkzimage", "kleintoy": "inkklein", "qwenimagetoy": "inkqwenimage"}
 """A LoRA for some that are trained by flow matching, under its authors' names."""
 LITERAL = TOYS.keys() - {"sdtoy", "sdxltoy"}

@@ -59,7 +59,7 @@ def prepare_guides(
     return Guides(
         tuple(each if network.kind == ADAPTER else family.view(network.network, each) for network, each, _ in given),
         tuple(_extract(network, picture, each.strength, device) for network, picture, each in given),
-        see(adapter, order.image_prompt_png, order.spec.num_rows, device)
+        see(adapter, order.image_prompt_png, order.spec, device)
         if adapter is not None and prompt and prompt.strength
         else None,
     )

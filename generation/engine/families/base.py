@@ -90,7 +90,7 @@ class Family(Protocol):
         """Know the LoRA and textual inversions of `model`, which may be more than when this was loaded."""
 
     def tokenize(self, spec: ImageSpec) -> Any:
-        """Return the prompt's tokens, as `Words`. Cheap: no model runs."""
+        """Return the tokens of `[negative,] positive...`, for each row, as `Words`. Cheap: no model runs."""
 
     def condition(self, spec: ImageSpec, words: Any) -> Conditioning:
         """Run the text encoders, always one prompt chunk at a time, so that the bits never depend on the company."""
@@ -115,7 +115,8 @@ class Family(Protocol):
         """Return the sampler of one walk at that size; `strength` and `generator` as `Sampling` takes them."""
 
     def guide(self, prediction: Tensor, spec: ImageSpec) -> Tensor:
-        """Return the prediction (1, C, h, w), float32, that an image's sampler takes, from those of its rows."""
+        """Return the prediction (1, C, h, w), float32, that an image's sampler takes, from `[negative,] positive`: its
+        rows, those of regions blended."""
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """Return predictions (rows, C, h, w) for latents of that shape, timesteps (rows,) and conditioning by row."""

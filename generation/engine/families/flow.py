@@ -15,7 +15,7 @@ from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.families.base import REFERENCE, Conditioning, WithVae
 from generation.engine.families.sd import PromptCache
-from generation.engine.language_text import Read, Reader
+from generation.engine.language_text import Read, Reader, ReadWords, read_rows
 from generation.engine.references import Seen
 from generation.engine.samplers import FlowSampling
 from generation.models.catalog import Model
@@ -24,20 +24,15 @@ from generation.requests.spec import ImageSpec
 
 
 @dataclass(frozen=True, slots=True)
-class PaddedWords:
-    """The tokens of one image's prompts, `[negative,] positive`; all are padded to one length."""
+class PaddedWords(ReadWords):
+    """The same, all padded to one length."""
 
-    read: tuple[Read, ...]
     length: int
 
     @property
     def key(self) -> int:
         """The length that every row has."""
         return self.length
-
-    @property
-    def dropped(self) -> str:
-        return self.read[-1].dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +128,12 @@ class Flow(WithVae, ABC):
         """Return the shift of the schedule for a picture of that size."""
 
     def _read(self, spec: ImageSpec) -> tuple[Read, ...]:
-        """Return the tokens of `[negative,] positive`."""
-        return tuple(self._text.read(prompt) for prompt in self._list_prompts(spec))
+        """Return the tokens of `[negative,] positive...`."""
+        return read_rows(self._text.read, spec)
 
     @staticmethod
     def _list_prompts(spec: ImageSpec) -> tuple[str, ...]:
-        return (spec.negative, spec.prompt) if spec.is_guided else (spec.prompt,)
+        return (spec.negative, *spec.row_prompts) if spec.is_guided else spec.row_prompts
 
 
 def shift_by_size(num_tokens: int, scheduler: Mapping[str, Any]) -> float:

@@ -21,7 +21,7 @@ from generation.engine.families.film_vae import FilmVae
 from generation.engine.families.flow import Flow, shift_by_size
 from generation.engine.families.packing import PATCH, number_cells, pack, unpack
 from generation.engine.families.sd import PromptCache
-from generation.engine.language_text import DESCRIBING, MAX_TOKENS, FramedText, Read
+from generation.engine.language_text import DESCRIBING, MAX_TOKENS, FramedText, ReadWords
 from generation.engine.model_folder import ModelFolder
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
@@ -34,19 +34,13 @@ _SHIFT_OF_DISTILLED = 1.15
 
 
 @dataclass(frozen=True, slots=True)
-class FramedWords:
-    """The tokens of one image's prompts, `[negative,] positive`; all are padded to one length."""
-
-    read: tuple[Read, ...]
+class FramedWords(ReadWords):
+    """The tokens of one image's prompts; all are padded to one length."""
 
     @property
     def key(self) -> int:
         """The length that every row has."""
         return MAX_TOKENS
-
-    @property
-    def dropped(self) -> str:
-        return self.read[-1].dropped
 
 
 class Krea2(FilmVae, Flow):

@@ -8,16 +8,15 @@ import torch
 from torch import Tensor
 
 from generation.engine.families.base import Conditioning
-from generation.engine.language_text import Read
+from generation.engine.language_text import ReadWords
 
 TEXT_STEP = 64
 
 
 @dataclass(frozen=True, slots=True)
-class MaskedWords:
-    """The tokens of one image's prompts, `[negative,] positive`. `unseen`: those at the front that are not shown."""
+class MaskedWords(ReadWords):
+    """The tokens of one image's prompts. `unseen`: those at the front that are not shown."""
 
-    read: tuple[Read, ...]
     unseen: int = 0
 
     @property
@@ -25,10 +24,6 @@ class MaskedWords:
         """The padded length that each of its rows has."""
         longest = max(1, *(len(each.ids) - self.unseen for each in self.read))
         return longest + -longest % TEXT_STEP
-
-    @property
-    def dropped(self) -> str:
-        return self.read[-1].dropped
 
 
 def pad_rows(rows: list[Tensor], length: int) -> Tensor:

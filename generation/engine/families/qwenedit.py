@@ -15,6 +15,7 @@ from generation.engine.devices import Device
 from generation.engine.families.base import Conditioning
 from generation.engine.families.masked_text import MaskedWords, pad_masked
 from generation.engine.families.qwenimage import QwenImage
+from generation.engine.language_text import read_rows
 from generation.engine.model_folder import ModelFolder
 from generation.engine.references import Seen
 from generation.engine.seeing_text import GlancingText, SeeingText
@@ -28,8 +29,7 @@ class QwenImageEdit(QwenImage):
 
     def tokenize(self, spec: ImageSpec) -> MaskedWords:
         sizes_px = [each.size_px for each in spec.references]
-        read = tuple(self._text.read_beside(prompt, sizes_px) for prompt in self._list_prompts(spec))
-        return MaskedWords(read, self._text.unseen)
+        return MaskedWords(read_rows(partial(self._text.read_beside, sizes_px=sizes_px), spec), self._text.unseen)
 
     def edit(self, spec: ImageSpec, words: MaskedWords, seen: Sequence[Seen]) -> Conditioning:
         references = tuple(each.reference for each in seen)

@@ -22,7 +22,7 @@ from generation.engine.devices import Device
 from generation.engine.families.base import RESIDUAL, Conditioning, rescale_guidance
 from generation.engine.families.flow import Flow
 from generation.engine.families.sd import PromptCache
-from generation.engine.language_text import LanguageText, Read
+from generation.engine.language_text import LanguageText, ReadWords
 from generation.engine.model_folder import ModelFolder
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
@@ -35,19 +35,13 @@ _PATCH = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Captions:
-    """The tokens of one image's prompts, `[negative,] positive`."""
-
-    read: tuple[Read, ...]
+class Captions(ReadWords):
+    """The tokens of one image's prompts."""
 
     @property
     def key(self) -> tuple[int, ...]:
         """The padded lengths that its rows bring into a forward."""
         return tuple(sorted({len(each.ids) + -len(each.ids) % _CAPTION_STEP for each in self.read}))
-
-    @property
-    def dropped(self) -> str:
-        return self.read[-1].dropped
 
 
 class ZImage(Flow):

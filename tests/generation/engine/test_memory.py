@@ -233,10 +233,13 @@ def test_the_largest_picture_follows_from_weights_number_format_and_mode(toy_fol
     """What is left beside the weights, over what a pixel takes: 768 numbers in the VAE, 130 in the denoiser."""
     model = toy_model(toy_folder)
     weights = loaded_bytes(model, 4)
-    assert find_largest_px(model, 4, "full", weights + 768 * 4 * 10_000) == 10_000
-    assert find_largest_px(model, 2, "full", loaded_bytes(model, 2) + 768 * 2 * 10_000) == 10_000
-    assert find_largest_px(model, 4, "full", weights - 1) == 0
+    assert find_largest_px(model, 4, "full", weights + 768 * 4 * 10_000).picture == 10_000
+    assert find_largest_px(model, 2, "full", loaded_bytes(model, 2) + 768 * 2 * 10_000).picture == 10_000
+    assert find_largest_px(model, 4, "full", weights - 1) == (0, 0)
     tiled = weights + 768 * 4 * 512 * 512
-    assert find_largest_px(model, 4, "sliced", tiled) == 768 * 512 * 512 // 130
-    assert find_largest_px(model, 4, "sliced", tiled - 1) == 0
+    assert find_largest_px(model, 4, "sliced", tiled) == (768 * 512 * 512 // 130,) * 2
+    assert find_largest_px(model, 4, "sliced", tiled - 1) == (0, 0)
+    whole, sliced = (find_largest_px(model, 4, mode, tiled) for mode in ("full", "sliced"))
+    assert whole.find_for(1) == whole.find_for(5) == 512 * 512, "the VAE takes more than five rows"
+    assert sliced.find_for(4) == sliced.find_for(1) // 4
     assert find_largest_px(model, 4, "offload", tiled) > find_largest_px(model, 4, "sliced", tiled)

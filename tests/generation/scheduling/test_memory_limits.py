@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from generation.jobs.protocol import LargestPx
 from generation.models.catalog import Catalog
 from generation.models.errors import ModelTooLargeHereError, PictureTooLargeError
 from generation.requests.edits import Hires
+from generation.requests.prompt_weights import SYNTAX
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.scheduling.memory_limits import require_memory, sized
 from generation.scheduling.placement import Needs, Offer, choose
@@ -27,8 +29,8 @@ def asked(side_px: int, **changes: Any) -> GenerationRequest:
     return GenerationRequest(spec=spec(model="m", width_px=side_px, height_px=side_px, **changes))
 
 
-def offer(name: str, largest_px: int | None, **more: Any) -> Offer:
-    limits = {} if largest_px is None else {"m": largest_px}
+def offer(name: str, largest_px: int | None, rows: int = 0, **more: Any) -> Offer:
+    limits = {} if largest_px is None else {"m": LargestPx(largest_px, rows or 9**12)}
     return Offer(name=name, slots=1, models=frozenset("m"), largest_px=limits, **more)
 
 
@@ -43,6 +45,18 @@ def test_the_larger_pass_of_a_hires_fix_counts() -> None:
     require_memory(asked(768), [offer("a", MEGAPIXEL)])
     with pytest.raises(PictureTooLargeError, match="1536 x 1536"):
         require_memory(asked(768, hires=Hires(factor=2.0, strength=0.5)), [offer("a", MEGAPIXEL)])
+
+
+def test_each_row_of_a_picture_counts() -> None:
+    small = offer("a", 4 * MEGAPIXEL, rows=4 * MEGAPIXEL)
+    regions = {"prompt": "a <region:left:b> <region:center:c>", "syntax": SYNTAX, "guidance": 5.0}
+    require_memory(asked(1024, **regions), [small])
+    require_memory(asked(1408, guidance=5.0), [small])
+    with pytest.raises(PictureTooLargeError, match="Choose at most 1024 x 1024"):
+        require_memory(asked(1408, **regions), [small])
+    offers = [small, offer("large", 4 * MEGAPIXEL, rows=16 * MEGAPIXEL, forward_s=9.0)]
+    with_regions, one = (sized(Needs(model="m"), asked(2048, **each).spec) for each in (regions, {"guidance": 1.0}))
+    assert (choose(with_regions, offers), one.rows) == ("large", 2)
 
 
 def test_a_model_that_fits_nowhere_is_refused_with_what_the_operator_may_do() -> None:
@@ -69,8 +83,8 @@ def test_sizes_make_few_classes_of_work() -> None:
 
 class Limited(InProcessWorker):
     @property
-    def largest_px(self) -> Mapping[str, int]:
-        return {"m": MEGAPIXEL}
+    def largest_px(self) -> Mapping[str, LargestPx]:
+        return {"m": LargestPx(MEGAPIXEL, 9**12)}
 
 
 async def test_the_service_refuses_before_anything_is_stored(tmp_path: Path) -> None:
