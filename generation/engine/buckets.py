@@ -90,16 +90,18 @@ class Buckets:
         """Return the largest bucket for images such as `slot`, limited by what pays and by memory.
 
         `rows`: those of all that could share the forward. Where they would leave much of a bucket empty, and a full
-        smaller one gets more done in the same time, it is that one; who is left out leads the next forward.
+        smaller one gets more done in the same time, it is that one; who is left out leads the next forward. It holds
+        `slot`, so others have what the rows of one with regions leave empty.
         """
         if slot.attended_px == slot.size_px:  # what is measured sees no other picture
             self.want(slot.network, slot.order.spec.model, slot.size_px, slot.work)
         pays = self.most_rows(slot.network, slot.attended_px)
         limit = min(pays, self._limits.get(slot.key, pays))
         largest = max((rung for rung in slot.family.ladder if rung <= limit), default=1)
+        needed = next(rung for rung in slot.family.ladder if rung >= slot.rows)
         if slot.rows < rows < largest and (full := self._find_full(Shape.of(slot.network, slot.attended_px), rows)):
-            return max(full, slot.rows)
-        return largest
+            return max(full, needed)
+        return max(largest, needed)
 
     def fitting(self, slots: tuple[Slot, ...]) -> int:
         """Return the bucket of a forward of these: the one a replay prescribes, else the smallest that holds them."""

@@ -173,6 +173,21 @@ def test_every_family_has_them(family: str, tmp_path: Path) -> None:
     engine.close()
 
 
+def test_others_have_the_rows_that_it_leaves_empty(make_engine: MakeEngine) -> None:
+    engine = make_engine(max_rows=2)
+    orders = [
+        an_order(with_regions(f"x {LEFT} {RIGHT} {CENTER}", guidance=3.0, steps=3), image_id="regions-0"),
+        *(an_order(with_regions("a red cat", guidance=1.0, steps=3), image_id=f"{n}-0") for n in range(4)),
+    ]
+    together = ends(run(engine, *orders))
+    traces = {name: getattr(end, "trace", "") for name, end in together.items()}
+    assert traces["regions-0"] == "4x3", "covered by its regions: three rows and that of the negative prompt"
+    five = an_order(with_regions(f"x {LEFT} {CENTER} <region:top-third:a>", guidance=3.0, steps=3), image_id="five-0")
+    together = ends(run(engine, five, *orders[1:]))
+    traces = {name: getattr(end, "trace", "") for name, end in together.items()}
+    assert traces["five-0"] == "8x3" and sum("8" in each for each in traces.values()) >= 3, traces
+
+
 def test_what_does_not_fit_is_told_of_the_rest_and_of_regions(make_engine: MakeEngine) -> None:
     engine, long = make_engine(), "x " * 240
     for prompt in (f"{long} {LEFT}", f"a <region:left:{long}>"):
