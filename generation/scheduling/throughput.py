@@ -44,6 +44,10 @@ class Throughput:
         self._images: set[str] = set()
         """That reported of the forward under way."""
         self._fit: tuple[float, float] | None = None
+        self.seats = 1
+        """Images one forward can hold, as far as was seen."""
+        self.mean_units = 1.0
+        """Cost units of an image's part in a forward, on average; 1 before anything was measured."""
 
     def progressed(self, image_id: str, units: float, *, now_s: float) -> None:
         """Record that an image did `units` more by `now_s` (a monotonic clock)."""
@@ -77,21 +81,10 @@ class Throughput:
         self._units, self._images = 0.0, set()
 
     @property
-    def seats(self) -> int:
-        """Images one forward can hold, as far as was seen."""
-        return max((each.images for each in self._forwards), default=1)
-
-    @property
     def units_per_s(self) -> float | None:
         """Cost units painted a second recently; None before anything was measured."""
         seconds = sum(each.seconds for each in self._select_usual())
         return sum(each.units for each in self._select_usual()) / seconds if seconds > 0 else None
-
-    @property
-    def mean_units(self) -> float:
-        """Cost units of an image's part in a forward, on average; 1 before anything was measured."""
-        images = sum(each.images for each in self._forwards)
-        return sum(each.units for each in self._forwards) / images if images else 1.0
 
     def estimate_forward_s(self, units: Sequence[float]) -> float | None:
         """Return the seconds of a forward of images with that many units each; None before anything was measured."""
@@ -108,6 +101,8 @@ class Throughput:
             forward = _Forward(self._units, end_s - self._since, len(self._images))
             self._forwards.append(forward)
             self._fit = self._painted = None
+            self.seats = max(each.images for each in self._forwards)
+            self.mean_units = sum(each.units for each in self._forwards) / sum(each.images for each in self._forwards)
             if forward.seconds > _INTERRUPTION_S and forward not in self._select_usual():
                 self.num_interruptions += 1
         self._since, self._units, self._images = end_s, 0.0, set()

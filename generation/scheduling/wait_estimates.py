@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from generation.jobs.job import Status
 from generation.scheduling.active_jobs import ActiveImage, ActiveJob, ActiveJobs
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
@@ -30,9 +29,11 @@ from generation.scheduling.wait_simulation import (
 
 _AGE_S = 1.0
 _REST = 20
-"""Working it out may take one part in so many of the time: in a very long line it is done more rarely."""
+"""Working it out may take one part in so many of the time: in a very long line, or when many jobs come at once, it is
+done more rarely."""
 _SHORT_LINE = 200
-"""Up to so many waiting images a new job's place is worked out at once rather than with the next second's."""
+"""Up to so many waiting images a new job's place is worked out at once, if it may be, rather than with the next
+second's."""
 
 
 class Station(NamedTuple):
@@ -65,7 +66,7 @@ class WaitEstimates:
         self._making: tuple[Ahead, ...] = ()
         self._places: dict[str, int] = {}
         self._ends_at_s: dict[str, float] = {}
-        self._until_s = float("-inf")
+        self._until_s = self._rests_until_s = float("-inf")
         self._end_of_head = (0.0, 0.0)
         """When the last image of the head will be done (clock), and what each one behind it adds, in seconds."""
 
@@ -75,10 +76,9 @@ class WaitEstimates:
         `first` are the ids of the images that go before the line.
         """
         now_s = self._clock()
-        waits = (image_id for image_id, live in live_job.images.items() if live.image.status is Status.WAITING)
-        is_new = any(image_id not in self._places for image_id in waits)
-        is_as_it_was = self._interruptions == self._count_interruptions()
-        if now_s < self._until_s and is_as_it_was and not (is_new and len(self._queue) < _SHORT_LINE):
+        is_new = any(each not in self._places and each in self._queue for each in live_job.images)
+        until_s = self._rests_until_s if is_new and len(self._queue) < _SHORT_LINE else self._until_s
+        if now_s < until_s and self._interruptions == self._count_interruptions():
             return
         self._interruptions = self._count_interruptions()
         line = list(self._queue.forecast())
@@ -94,7 +94,8 @@ class WaitEstimates:
         ends = play(servers, head)
         self._end_of_head = (now_s + max(ends.values(), default=0.0), each_s)
         self._ends_at_s = {image_id: self._predict_wait(image_id, now_s, span_s) for image_id, span_s in ends.items()}
-        self._until_s = now_s + max(_AGE_S, _REST * (self._clock() - now_s))
+        self._rests_until_s = now_s + _REST * (self._clock() - now_s)
+        self._until_s = max(now_s + _AGE_S, self._rests_until_s)
 
     def _list_head(self, first: Sequence[str], line: Iterable[Waiting], names: set[str]) -> list[Ahead]:
         """Return the images that are played through, each with the stations that may take it."""
@@ -109,7 +110,12 @@ class WaitEstimates:
 
     def place(self, waiting: Collection[str]) -> int | None:
         """Return the images that will start before the first of `waiting`; None when none of them is in line."""
-        return min((self._places[each] for each in waiting if each in self._places), default=None)
+        return min((place for each in waiting if (place := self._find_place(each)) is not None), default=None)
+
+    def _find_place(self, image_id: str) -> int | None:
+        """Return an image's place in line. One that came since places were worked out counts as the last."""
+        place = self._places.get(image_id)
+        return len(self._queue) - 1 if place is None and image_id in self._queue else place
 
     def wait_s(self, image_ids: Collection[str]) -> float | None:
         """Return the seconds until the last of them is done; None before anything was measured."""
@@ -117,8 +123,8 @@ class WaitEstimates:
         return max(0.0, max(ends) - self._clock()) if ends else None
 
     def _end_at_s(self, image_id: str) -> float | None:
-        known, place = self._ends_at_s.get(image_id), self._places.get(image_id, 0)
-        if known is not None or place < MAX_PLAYED or not self._ends_at_s:
+        known, place = self._ends_at_s.get(image_id), self._find_place(image_id)
+        if known is not None or place is None or place < MAX_PLAYED or not self._ends_at_s:
             return known
         end_s, each_s = self._end_of_head
         now_s = self._clock()

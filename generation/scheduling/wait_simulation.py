@@ -148,14 +148,14 @@ def _fill_servers(servers: Sequence[Server], pending: list[Ahead], now_s: float)
 
 def seconds_each(line: Sequence[Ahead], *, servers: Sequence[Server]) -> float:
     """Return what each more image in a long line adds to the wait of those behind it, on average over `line`."""
-    return sum(_seconds_of(each, servers) for each in line) / max(1, len(line))
+    step_s = {units: _seconds_a_step(units, servers) for units in {each.units for each in line}}
+    return sum(each.left * step_s[each.units] for each in line) / max(1, len(line))
 
 
-def _seconds_of(each: Ahead, servers: Sequence[Server]) -> float:
-    """Return what an image takes of the time of all servers together, when they are full."""
-    full = ((server.pace.estimate_forward_s([each.units] * server.pace.seats), server.pace.seats) for server in servers)
-    a_second = sum(seats / forward_s for forward_s, seats in full if forward_s)
-    return each.left / a_second if a_second else 0.0
+def _seconds_a_step(units: float, servers: Sequence[Server]) -> float:
+    """Return what a step of such an image takes of the time of all servers together, when they are full."""
+    full = ((server.pace.estimate_forward_s([units] * server.pace.seats), server.pace.seats) for server in servers)
+    return 1 / a_second if (a_second := sum(seats / forward_s for forward_s, seats in full if forward_s)) else 0.0
 
 
 def _is_newcomer(waiting: Ahead, residents: Iterable[Ahead]) -> bool:
@@ -165,7 +165,7 @@ def _is_newcomer(waiting: Ahead, residents: Iterable[Ahead]) -> bool:
 def _estimate(rest: Iterable[Ahead], *, since_s: float, servers: Sequence[Server]) -> Iterator[tuple[str, float]]:
     now_s = since_s
     for each in rest:
-        now_s += _seconds_of(each, servers)
+        now_s += each.left * _seconds_a_step(each.units, servers)
         yield each.image_id, now_s
 
 
