@@ -10,6 +10,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from db import group_commit
 from db.engine import Database
 from db.models import CounterRow
 from db.stores.jobs import JobStore
@@ -107,3 +108,40 @@ async def test_an_accepted_request_is_seven_statements(database: Database, state
     await JobStore(database).accept(a_job(), a_reply())
     of_the_transaction = ("BEGIN", "SELECT pg_current_xact")
     assert len([each for each in statements if not each.startswith(of_the_transaction)]) == 7, statements
+
+
+@pytest.fixture
+def commits(database: Database) -> Iterator[list[Any]]:
+    """Return the transactions that are committed from now on."""
+    made: list[Any] = []
+    event.listen(database.backend.writing, "commit", made.append)
+    yield made
+
+
+async def test_writes_that_come_together_share_a_transaction(
+    database: Database, commits: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After two at once, those that follow within `GATHER_S` are waited for, however soon a commit is done."""
+    monkeypatch.setattr(group_commit, "GATHER_S", 0.5)
+    await write_at_once(database, insert(1), insert(2))
+    commits.clear()
+    writing = []
+    for number in (3, 4, 5):
+        writing.append(asyncio.create_task(database.write(insert(number))))
+        await asyncio.sleep(0.001)
+    assert await asyncio.gather(*writing) == [3, 4, 5]
+    assert len(commits) == 1
+
+
+async def test_what_is_written_alone_or_in_a_crowd_waits_for_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "GATHER_S", 3600.0)
+    async with asyncio.timeout(60):
+        for number in range(3):
+            await database.write(insert(number))
+        await write_at_once(database, insert(10), insert(11))
+        crowd = [database.write(insert(20 + number)) for number in range(group_commit.ENOUGH + 1)]
+        assert len(await asyncio.gather(*crowd)) == group_commit.ENOUGH + 1
+    monkeypatch.setattr(group_commit, "GATHER_S", 0.0)
+    vars(database._writer)["_gathers_until_s"] = 0.0  # for closing, which would wait for the hour
