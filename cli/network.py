@@ -2,7 +2,7 @@
 
 Proxies are named by the usual variables (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`), which the clients of
 the model hub read. `ATELIER_PROXY` is put there in their place. aiohttp reads them too, but not for web sockets: so
-`ProxyConnector` asks them for every connection.
+`ProxyConnector` asks them, once for each server.
 """
 
 from __future__ import annotations
@@ -88,9 +88,19 @@ def named(proxy: URL) -> str:
 
 
 class ProxyConnector(aiohttp.TCPConnector):
-    """Connects through the proxy that the variables name: REST, downloads and the gateway's websocket."""
+    """Connects through the proxy that the variables name: REST, downloads and the gateway's websocket.
+
+    They are read once for each server: to look through the environment takes as long as to build a request.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._proxies: dict[URL, URL | None] = {}
 
     async def connect(self, req: ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout) -> Connection:
-        if req.proxy is None and (proxy := proxy_for(req.url)) is not None:
+        server = req.url.origin()
+        if server not in self._proxies:
+            self._proxies[server] = proxy_for(server)
+        if req.proxy is None and (proxy := self._proxies[server]) is not None:
             req.update_proxy(*strip_auth_from_url(proxy), None)
         return await super().connect(req, traces, timeout)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
+from urllib.request import getproxies
 
 import aiohttp
 import discord
@@ -17,6 +18,7 @@ import pytest
 from huggingface_hub import HfApi, close_session
 from yarl import URL
 
+from cli import network
 from cli.logging_setup import Redacting
 from cli.network import ProxyConnector, named, proxy_for, settle_proxy
 from cogs.common.attachments import fetch_attachment
@@ -97,6 +99,25 @@ async def test_every_client_goes_through_the_proxy(
             with pytest.raises((aiohttp.ClientHttpProxyError, InvalidRequestError)):
                 await ask(session)
         assert it.asked == [f"CONNECT {host}:443 HTTP/1.1"]
+
+
+async def test_the_variables_are_read_once_for_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    num_reads = 0
+
+    def read() -> dict[str, str]:
+        nonlocal num_reads
+        num_reads += 1
+        return getproxies()
+
+    monkeypatch.setattr(network, "getproxies", read)
+    async with proxy() as it:
+        settle_proxy(f"http://127.0.0.1:{it.port}")
+        async with aiohttp.ClientSession(connector=ProxyConnector()) as session:
+            for _ in range(2):
+                with pytest.raises(aiohttp.ClientHttpProxyError):
+                    await _rest(session)
+        assert len(it.asked) == 2
+    assert num_reads == 1
 
 
 async def test_the_client_of_discord_goes_through_it() -> None:
