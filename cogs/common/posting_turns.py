@@ -95,6 +95,8 @@ class Turn:
     _post: Post
     _scope: asyncio.Timeout
     _timer: asyncio.TimerHandle | None = None
+    _due_s: float | None = None
+    """When it counts as stalled, by the clock of the loop; None while no one looks at the clock."""
     _heard_s: float = 0.0
     _is_over: bool = False
     _holds_all: bool = False
@@ -105,22 +107,37 @@ class Turn:
         """Note a sign of life. Without another within `patience_s` (else `PATIENCE_S`) it is stalled."""
         if self._is_over:
             return
-        self.rest()
         loop = asyncio.get_running_loop()
         self._heard_s = loop.time()
-        self._timer = loop.call_later(PATIENCE_S if patience_s is None else patience_s, self.stall)
+        self._due_s = self._heard_s + (PATIENCE_S if patience_s is None else patience_s)
+        if self._timer is None or self._timer.when() > self._due_s:
+            self._set_timer(loop)
         if self._scope.when() is not None:
             self._scope.reschedule(self._heard_s + SILENCE_S)
         self._places.touch(self._post)
 
     def rest(self) -> None:
         """Stop looking at the clock: what comes now is our own work. `touch` starts it."""
+        self._due_s = None
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._timer = None if self._due_s is None else loop.call_at(self._due_s, self._look)
+
+    def _look(self) -> None:
+        """Stall if it is due. One timer serves many signs of life, each of which only moves the time."""
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        if self._due_s is not None and self._due_s <= loop.time():
+            self.stall()
+        else:
+            self._set_timer(loop)
 
     def end(self) -> None:
         """Listen no longer: what is still being sent of a request that was cut off says nothing."""
         self.rest()
+        self._set_timer(asyncio.get_running_loop())
         self._is_over = True
 
     def stall(self) -> None:

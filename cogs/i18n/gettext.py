@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, datetime
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
 from pathlib import Path
 
 from babel import Locale, negotiate_locale
@@ -133,19 +133,22 @@ def format_value(value: object) -> str:
 
 
 _MANY = 1e15
+# The same few numbers are written again and again, and Babel reads its pattern each time. Typed: 1 is no 1.0.
+_write_decimal = lru_cache(4096, typed=True)(format_decimal)
+_write_unit = lru_cache(4096, typed=True)(format_unit)
 
 
 def format_count(number: int) -> str:
     """`1,234` here, `1.234` there."""
-    return format_decimal(number, locale=_spoken.get())
+    return _write_decimal(number, locale=_spoken.get())
 
 
 def format_number(value: float) -> str:
     """To six digits, as `:g` does, without grouping: `0.05`, `7.5`."""
     if not abs(value) < _MANY:  # not meant by a user: infinite, no number, or hundreds of digits
         return f"{value:g}"
-    plain = float(f"{value:g}")
-    return format_decimal(plain, "0.######", locale=_spoken.get(), decimal_quantization=False)
+    plain = float(f"{value:g}") + 0.0  # no “-0”, which equals 0
+    return _write_decimal(plain, "0.######", locale=_spoken.get(), decimal_quantization=False)
 
 
 def format_tenths(value: float) -> str:
@@ -174,7 +177,7 @@ def _get_date_locale() -> str:
 
 def format_measure(number: float, name: str, *, digits: int = 0) -> str:
     """Return a measured amount with its unit, short; `name` as Unicode's CLDR has it: `duration-minute`."""
-    return format_unit(round(number, digits) if digits else round(number), name, length="short", locale=_spoken.get())
+    return _write_unit(round(number, digits) if digits else round(number), name, length="short", locale=_spoken.get())
 
 
 def join_list(items: Sequence[str], style: str = "standard") -> str:

@@ -136,6 +136,7 @@ def test_words_and_numbers_in_german() -> None:
         assert join_list(["a", "b"]) == "a und b"
         assert _("guidance {value}", value=7.5) == "Guidance 7,5"
     assert (format_count(1234), format_number(0.05), format_part(0.25)) == ("1,234", "0.05", "25%")
+    assert (format_number(-0.0), format_number(0.0), format_count(1), format_number(1.0)) == ("0", "0", "1", "1")
     assert format_measure(3, "duration-minute") == "3 min"
     assert _("guidance {value}", value=7.0) == "guidance 7"
 
