@@ -39,6 +39,9 @@ def list_networks(family: Family) -> list[Any]:
 
 def _tile(vae: Any) -> None:
     """Use tiles of at least 512 pixels: smaller ones show, because the VAE evens out contrast tile by tile."""
+    if not hasattr(vae, "tile_sample_min_size"):  # made for films: it takes both sides, and where the next tile begins
+        vae.enable_tiling(*(_MIN_TILE_PX,) * 2, *(_MIN_TILE_PX * 3 // 4,) * 2)
+        return
     vae.enable_tiling()
     shrink = 2 ** (len(vae.config.block_out_channels) - 1)
     vae.tile_sample_min_size = max(vae.tile_sample_min_size, _MIN_TILE_PX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import torch
@@ -26,12 +27,20 @@ class FilmVae:
     def decode(self, latents: Tensor) -> Tensor:
         latents = latents.unsqueeze(2).to(self._vae.dtype)
         mean, scale = self._read_statistics(latents)
-        pixels: Tensor = self._vae.decode(latents / scale + mean, return_dict=False)[0]
+        pixels: Tensor = self._open_vae().decode(latents / scale + mean, return_dict=False)[0]
         return pixels[:, :, 0].float()
 
     def _read_posterior(self, pixels: Tensor) -> Any:
         film = pixels.unsqueeze(2).to(self._device.torch_device, self._vae.dtype)
-        return self._vae.encode(film).latent_dist
+        return self._open_vae().encode(film).latent_dist
+
+    def _open_vae(self) -> Any:
+        """Return the VAE with a record of its own of the frames before, which it keeps while it runs.
+
+        Two pictures that are decoded at once would read each other's. Where parts leave the device, turns run one at
+        a time, and the part itself must be called.
+        """
+        return self._vae if hasattr(self._vae, "_hf_hook") else copy(self._vae)
 
     def _even_out(self, latents: Tensor) -> Tensor:
         mean, scale = self._read_statistics(latents)
