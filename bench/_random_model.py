@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ _TOYS: dict[str, Callable[..., Path]] = {
     "qwenimage": save_toy_qwenimage,
     "qwenedit": save_toy_qwenedit,
     "qweneditplus": save_toy_qwenedit_plus,
-    "krea2": save_toy_krea2,
+    "krea2": partial(save_toy_krea2, layers=(1, 2, 3)),  # twelve layers of words would take two thirds of a step
     "ernie": save_toy_ernie,
     "flux": save_toy_flux,
     "kontext": save_toy_kontext,

@@ -95,8 +95,11 @@ def _change(file: Path, **changes: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
-def save_toy_krea2(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
-    """Write a toy Krea 2 (patches of 2 x 2 cells; twelve layers of text) and return its folder."""
+def save_toy_krea2(folder: Path, *, seed: int = 0, vae_width: int = 8, layers: tuple[int, ...] = ()) -> Path:
+    """Write a toy Krea 2 (patches of 2 x 2 cells) and return its folder.
+
+    `layers`: those of the text encoder that are read, and which its index then names; else the usual twelve.
+    """
     torch.manual_seed(seed)
     transformer = Krea2Transformer2DModel(
         in_channels=64,
@@ -107,7 +110,7 @@ def save_toy_krea2(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
         intermediate_size=128,
         timestep_embed_dim=32,
         text_hidden_dim=TEXT_WIDTH,
-        num_text_layers=12,
+        num_text_layers=len(layers) or 12,
         text_num_attention_heads=2,
         text_num_key_value_heads=1,
         text_intermediate_size=64,
@@ -121,21 +124,22 @@ def save_toy_krea2(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
             **{**SCHEDULER, "max_shift": 1.15, "max_image_seq_len": 6400, "shift_terminal": None}
         ),
         vae=make_film_vae(vae_width),
-        text_encoder=Qwen3VLModel(_krea_text_config()).eval(),
+        text_encoder=Qwen3VLModel(_krea_text_config(max(layers, default=36))).eval(),
         tokenizer=make_flow_tokenizer(folder / "words", (*PIECES, "assistant")),
         transformer=transformer,
+        **({"text_encoder_select_layers": layers} if layers else {}),
     )
     pipeline.save_pretrained(folder / "model", safe_serialization=True)
     return folder / "model"
 
 
-def _krea_text_config() -> Qwen3VLConfig:
+def _krea_text_config(num_layers: int) -> Qwen3VLConfig:
     text: dict[str, Any] = {
         "bos_token_id": None,
         "eos_token_id": None,
         "hidden_size": TEXT_WIDTH,
         "intermediate_size": 64,
-        "num_hidden_layers": 36,
+        "num_hidden_layers": num_layers,
         "num_attention_heads": 1,
         "num_key_value_heads": 1,
         "head_dim": 128,
