@@ -123,10 +123,10 @@ def _row(title: str, found: dict[str, Any]) -> str:
     )
 
 
-def replaced(page: str, text: str) -> str:
-    """Return the page with another table. Raise `SystemExit` if it has no place for one."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+def replaced(page: str, text: str, first: str = BEGIN, last: str = END) -> str:
+    """Return the page with another table between two marks. Raise `SystemExit` if it has no place for one."""
+    before, begin, rest = page.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise SystemExit(f"The page has no {BEGIN} and {END} to put the table between.")
+        raise SystemExit(f"The page has no {first} and {last} to put the table between.")
     return f"{before}{begin}\n{text}\n{end}{after}"
