@@ -11,7 +11,6 @@ import msgspec
 from generation.errors import ConfigurationError, InvalidRequestError
 from generation.models.catalog import Model, model_of
 from generation.models.errors import SamplerNotOfModelError
-from generation.models.families import FAMILIES
 from generation.models.guess import GUESSES, Guess, guess_for, guess_for_lora
 from generation.models.names import label
 from generation.models.quantised import read_storage
@@ -96,7 +95,7 @@ def _check_lora(entry: Entry) -> None:
     given = entry.guessed.merged(entry.chosen)
     if given.sampler is None:
         return
-    samplers = list_samplers(is_flow=bool(entry.family) and FAMILIES[entry.family].is_flow)
+    samplers = list_samplers(is_flow=bool(entry.family))  # LoRA of other models have no family
     if given.sampler not in samplers:
         raise SamplerNotOfModelError(name=given.sampler, model=entry.name, samplers=", ".join(samplers))
     check_sampler(given.sampler, given.steps or 1)

@@ -12,7 +12,8 @@ from generation.models.catalog import Catalog
 from generation.models.failed_loads import Loadable
 from generation.models.families import FAMILIES
 from generation.models.registry import Entry, Kind, ModelRegistry
-from generation.requests.prompt_addons import BASES, PromptAddon, name_family
+from generation.requests.bases import BASES, name_family
+from generation.requests.prompt_addons import PromptAddon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,8 @@ from cogs.common.model_lines import list_uses
 from cogs.i18n.gettext import N_, _, format_labelled, join_list, ngettext
 from generation.models.catalog import Model
 from generation.models.prices import compute_usual_cost
-from generation.requests.prompt_addons import PromptAddon, fits, name_base
+from generation.requests.bases import name_base
+from generation.requests.prompt_addons import PromptAddon, fits
 from generation.safety.checker_trust import is_vetted
 from generation.safety.visibility import Shown
 

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from generation.engine.errors import AddonUnusableError
 from generation.engine.lora_layers import LoraLayer
 from generation.engine.lora_tensors import build_change, read_lengths
-from generation.models.lora_flow_names import FUSED, SWAPPED
 from generation.models.lora_kinds import measure
+from generation.models.lora_layouts import LAYOUTS
+from generation.models.lora_layouts.base import FUSED
 from generation.models.lora_ldm_names import name_by_diffusers
 from generation.models.lora_names import KOHYA, check_settings, read_names, read_scale, read_settings
 from generation.requests.prompt_addons import AddedFile, PromptAddon
@@ -53,6 +54,8 @@ def read_lora(extra: PromptAddon, modules: Mapping[str, nn.Module]) -> LoraParts
         whole = (sum(shape[0] for shape in shapes_there), *shapes_there[0][1:])
         built = _build_layer(extra, each, whole, place.shown, settings)
         for name, rows in zip(place.names, place.cut(shapes_there), strict=True):
+            if name in parts.get(place.part, {}):
+                raise unusable(extra, f"it changes {place.part}.{name} twice.")
             parts.setdefault(place.part, {})[name] = built if rows is None else _take(extra, built, rows, place.shown)
     return parts
 
@@ -92,7 +95,7 @@ class Place(NamedTuple):
     part: str
     names: tuple[str, ...]
     is_swapped: bool = False
-    """Whether the file has its second half of rows first."""
+    """Whether the file has its second half of rows first, if there are two."""
 
     @property
     def shown(self) -> str:
@@ -100,7 +103,7 @@ class Place(NamedTuple):
 
     def cut(self, shapes: Sequence[Shape]) -> Sequence[Tensor | None]:
         """Return the rows of the file that each layer of the model gets; None for all."""
-        if self.is_swapped:
+        if self.is_swapped and shapes[0][0] == 2 * shapes[0][1]:
             return [torch.arange(shapes[0][0]).roll(shapes[0][0] // 2)]
         if len(shapes) == 1:
             return [None]
@@ -116,6 +119,8 @@ class LayerNames:
             part: {name.replace(".", "_"): name for name, _ in module.named_modules()}
             for part, module in modules.items()
         }
+        network = type(modules.get("transformer")).__name__
+        self._layout = next((layout for layout in LAYOUTS if layout.network == network), None)
 
     def find(self, layer: str) -> Place:
         """Return the part of the model, and the layer's name in it; a name that is not there as it is."""
@@ -128,14 +133,20 @@ class LayerNames:
             unet: Any = self._modules[part]
             name = name_by_diffusers(name, unet.config.layers_per_block)
         name, there = self._without_level(part, name, "text_model_"), self._by_underscores.get(part, {})
-        before, _, last = name.partition("_to_")
-        fused = FUSED.get(f"to_{last}", ()) if part == "transformer" else ()
-        names = [f"{before}_{each}" for each in fused] or [SWAPPED.get(name, name)]
-        return Place(part, tuple(there.get(each, each) for each in names), name in SWAPPED)
+        if part != "transformer" or self._layout is None:
+            return Place(part, (there.get(name, name),))
+        better = self._layout.rename(name)
+        names = next((_share_out(better, end) for end in FUSED if better.endswith(f"_{end}")), (better,))
+        return Place(part, tuple(there.get(each, each) for each in names), self._layout.is_swapped(name))
 
     def _without_level(self, part: str, name: str, level: str) -> str:
         """Return the name without a level that transformers took out of `CLIPTextModel`, if this one is without."""
         return name if part == "unet" or hasattr(self._modules.get(part), "text_model") else name.removeprefix(level)
+
+
+def _share_out(name: str, end: str) -> tuple[str, ...]:
+    """Return the layers of the model that are one in the file, under a name with one of the ends in `FUSED`."""
+    return tuple(name.removesuffix(end) + each for each in FUSED[end])
 
 
 def _find_shape(extra: PromptAddon, module: nn.Module | None, part: str, name: str) -> Shape:

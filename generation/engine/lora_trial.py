@@ -13,20 +13,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import (
-    Flux2Transformer2DModel,
-    QwenImageTransformer2DModel,
-    UNet2DConditionModel,
-    ZImageTransformer2DModel,
-)
+import transformers
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import CLIPTextConfig
 
 from generation.engine.lora_file import read_lora
 from generation.errors import InvalidRequestError
+from generation.models.families import FAMILIES
 from generation.models.json_file import read_json
-from generation.requests.prompt_addons import BASES, TRANSFORMERS
+from generation.requests.bases import BASES, TRANSFORMERS
 from generation.workers.frames import LoraQuestion, decode_lora_question
 
 _CLIP_L = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
@@ -55,13 +52,38 @@ _SIZES: Mapping[int, Mapping[str, Mapping[str, Any]]] = {
 default. Models that were cut down from them have fewer layers, and none of another size."""
 _KLEIN = {"num_layers": 5, "num_single_layers": 20, "num_attention_heads": 24, "joint_attention_dim": 7680}
 _KLEIN_9B = {"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32, "joint_attention_dim": 12288}
-_TRANSFORMERS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
-    "zimage": (ZImageTransformer2DModel, {}),
-    "klein": (Flux2Transformer2DModel, {"guidance_embeds": False, **_KLEIN}),
-    "klein9b": (Flux2Transformer2DModel, {"guidance_embeds": False, **_KLEIN_9B}),
-    "qwenimage": (QwenImageTransformer2DModel, {}),
+_SD3 = {"num_layers": 24, "num_attention_heads": 24, "caption_projection_dim": 1536, "dual_attention_layers": range(13)}
+_SD3_LARGE = {"num_layers": 38, "num_attention_heads": 38, "caption_projection_dim": 2432}
+_ERNIE = {
+    "num_layers": 36,
+    "num_attention_heads": 32,
+    "hidden_size": 4096,
+    "ffn_hidden_size": 12288,
+    "text_in_dim": 3072,
 }
-"""Of transformers as they were published, by family: what is not diffusers' default."""
+_CLIP_L_OF_SD3, _CLIP_G_OF_SD3 = {**_CLIP_L, "projection_dim": 768}, {**_CLIP_G, "projection_dim": 1280}
+_BOTH_CLIP = {"text_encoder": _CLIP_L_OF_SD3, "text_encoder_2": _CLIP_G_OF_SD3}
+_FLUX: Mapping[str, Mapping[str, Any]] = {"transformer": {"guidance_embeds": True}, "text_encoder": _CLIP_L}
+_USUAL: Mapping[str, Mapping[str, Any]] = {"transformer": {}}
+_FLOW: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "zimage": _USUAL,
+    "klein": {"transformer": {"guidance_embeds": False, **_KLEIN}},
+    "klein9b": {"transformer": {"guidance_embeds": False, **_KLEIN_9B}},
+    "qwenimage": _USUAL,
+    "qwenedit": _USUAL,
+    "qweneditplus": _USUAL,
+    "krea2": _USUAL,
+    "ernie": {"transformer": _ERNIE},
+    "flux": _FLUX,
+    "kontext": _FLUX,
+    "chroma": _USUAL,
+    "sd3": {"transformer": _SD3, **_BOTH_CLIP},
+    "sd3large": {"transformer": _SD3_LARGE, **_BOTH_CLIP},
+}
+"""Of the transformers in `TRANSFORMERS` and the CLIP beside them, as published: what is not diffusers' default."""
+_PAINTING = ("unet", "transformer")
+_PARTS = (*_PAINTING, "text_encoder", "text_encoder_2")
+_CLASSES = ("CLIPTextModel", "CLIPTextModelWithProjection")
 
 
 def main() -> None:
@@ -85,49 +107,54 @@ def explain_misfit(question: LoraQuestion) -> str:
 
 def _find_networks(question: LoraQuestion) -> Iterator[tuple[str, Mapping[str, nn.Module]]]:
     """Yield the networks of the published models, then of those that were added, with their names."""
-    family = question.lora.family
-    if family:
-        yield TRANSFORMERS[family], _build_transformer(family, None)
-    else:
+    for family in question.lora.family.split():
+        yield TRANSFORMERS[family], _build_flow(family)
+    if not question.lora.family:
         for width, name in BASES.items():
             if question.lora.context_width in (0, width):
                 yield name, _build_published(width)
     for folder in question.folders:
-        if (modules := _build_from_folder(folder, family)) is not None:
+        if (modules := _build_from_folder(folder)) is not None:
             yield str(folder), modules
 
 
 @lru_cache(maxsize=4)
-def _build_transformer(family: str, folder: Path | None) -> Mapping[str, nn.Module]:
-    """Return the transformer of a family without weights, of the published size or of that of a folder."""
-    cls, published = _TRANSFORMERS[family]
-    with torch.device("meta"):
-        return {"transformer": cls.from_config(read_json(folder / "transformer/config.json") if folder else published)}
-
-
-@lru_cache(maxsize=4)
-def _build_from_folder(folder: Path, family: str) -> Mapping[str, nn.Module] | None:
-    parts = ("unet", "text_encoder", "text_encoder_2")
-    try:
-        if family:
-            return _build_transformer(family, folder)
-        return _build({part: read_json(folder / part / "config.json") for part in parts if (folder / part).is_dir()})
-    except Exception:  # what is wrong with a model is said where that is loaded
-        return None
+def _build_flow(family: str) -> Mapping[str, nn.Module]:
+    components = FAMILIES[family].components
+    return _build({part: (str(components[part]), settings) for part, settings in _FLOW[family].items()})
 
 
 @lru_cache(maxsize=4)
 def _build_published(width: int) -> Mapping[str, nn.Module]:
     sizes = _SIZES[width]
-    return _build({**sizes, "unet": {**sizes["unet"], "cross_attention_dim": width}})
+    sizes = {**sizes, "unet": {**sizes["unet"], "cross_attention_dim": width}}
+    components = FAMILIES["sdxl" if "text_encoder_2" in sizes else "sd"].components
+    return _build({part: (str(components[part]), settings) for part, settings in sizes.items()})
 
 
-def _build(settings: Mapping[str, Mapping[str, Any]]) -> Mapping[str, nn.Module]:
-    """Return networks of these sizes without weights."""
-    classes = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection}
+@lru_cache(maxsize=4)
+def _build_from_folder(folder: Path) -> Mapping[str, nn.Module] | None:
+    """Return the networks of a model that was added, but for text encoders that no LoRA changes; None if its settings
+    are broken: what is wrong with a model is said where that is loaded."""
+    try:
+        index = read_json(folder / "model_index.json")
+        classes = {part: index[part][1] for part in _PARTS if part in index}
+        known = {part: name for part, name in classes.items() if name in _CLASSES or part in _PAINTING}
+        return _build({part: (name, read_json(folder / part / "config.json")) for part, name in known.items()})
+    except Exception:
+        return None
+
+
+def _build(networks: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Mapping[str, nn.Module]:
+    """Return networks of these classes and sizes without weights."""
+    built = dict[str, nn.Module]()
     with torch.device("meta"):
-        texts = {part: kind(CLIPTextConfig(**settings[part])) for part, kind in classes.items() if part in settings}
-        return {"unet": UNet2DConditionModel.from_config(dict(settings["unet"])), **texts}
+        for part, (name, settings) in networks.items():
+            if name in _CLASSES:
+                built[part] = getattr(transformers, name)(CLIPTextConfig(**settings))
+            else:
+                built[part] = getattr(diffusers, name).from_config(dict(settings))
+    return built
 
 
 if __name__ == "__main__":

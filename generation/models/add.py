@@ -27,6 +27,7 @@ from generation.models.ip_adapters import ip_adapter_of
 from generation.models.json_file import read_json
 from generation.models.layout import check_file, check_model, check_part
 from generation.models.licence import read_licence
+from generation.models.lora_flow_families import narrow
 from generation.models.lora_names import check_settings, read_names, scale
 from generation.models.named_parts import NO_PARTS, Parts
 from generation.models.names import check_kind, check_name, label_one, name_for
@@ -37,9 +38,10 @@ from generation.models.safetensors_header import check_numbers, read_tensors
 from generation.models.scheduler_config import PREDICTIONS
 from generation.models.shared_additions import checker_of, upscaler_of
 from generation.models.trigger_words import read_trigger_words
+from generation.requests.bases import BASES
 from generation.requests.cost import Work
 from generation.requests.defaults import NO_OVERRIDES
-from generation.requests.prompt_addons import BASES, MAX_WEIGHT, PromptAddon
+from generation.requests.prompt_addons import MAX_WEIGHT, PromptAddon
 
 WEIGHTS = (".safetensors", GGUF)
 Say = Callable[[str], None]
@@ -139,7 +141,7 @@ def _describe_entry(entry: Entry, path: Path, found: Description, origin: Origin
     """Return the entry with what its header and the place it was fetched from say of it."""
     return msgspec.structs.replace(
         entry,
-        family=found.family,
+        family=" ".join(narrow(found.family.split(), (origin.base_model,))),
         context_width=found.context_width,
         scale=found.scale,
         control_kind=found.control_kind,
@@ -190,7 +192,7 @@ def _try_lora(
     width, path = entry.context_width, entry.place(models_dir)
     models = [each for each in register.entries if each.kind is Kind.MODEL]
     places = [models_dir / each.config if each.config else each.place(models_dir) for each in models]
-    folders = tuple(place for each, place in zip(models, places, strict=True) if each.family == entry.family)
+    folders = tuple(place for each, place in zip(models, places, strict=True) if each.family in entry.family.split())
     if not entry.family:
         added = (*places, paintbox.MODEL_DIR)
         folders = tuple(each for each in added if (reads := read_context_width(each)) and width in (0, reads))

@@ -29,9 +29,10 @@ from generation.models.registry import Entry, Kind, ModelRegistry, Preview
 from generation.models.shapes import list_shapes
 from generation.models.shared_additions import AddedChecker, list_known_files
 from generation.program import format_command
+from generation.requests.bases import name_base
 from generation.requests.cost import BY_PIXELS, Work
 from generation.requests.defaults import DefaultOverrides, Defaults
-from generation.requests.prompt_addons import PromptAddon, name_base
+from generation.requests.prompt_addons import PromptAddon
 from generation.requests.samplers import list_samplers
 from generation.requests.upscalers import Upscaler
 
@@ -174,13 +175,7 @@ class Catalog:
 
 def check_files(model: Model) -> None:
     """Raise `ModelRefusedError` unless the model's files are safe to load from and fit each other."""
-    check_model(
-        model.path,
-        model.family,
-        config=model.config,
-        replaced=model.replaced,
-        prediction=model.prediction,
-    )
+    check_model(model.path, model.family, config=model.config, replaced=model.replaced, prediction=model.prediction)
 
 
 def _with_extras(model: Model, extras: dict[str, Any]) -> Model:

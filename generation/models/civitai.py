@@ -27,11 +27,14 @@ from generation.models.hub import is_safe_name
 from generation.models.links import CivitaiLink
 
 ENDPOINT = "https://civitai.com"
-USED_TYPES = frozenset(("Checkpoint", "Controlnet", "LORA", "LoCon", "DoRA", "TextualInversion", "VAE", "Upscaler"))
+_LORA_TYPES = ("LORA", "LoCon", "DoRA")
+USED_TYPES = frozenset((*_LORA_TYPES, "Checkpoint", "Controlnet", "TextualInversion", "VAE", "Upscaler"))
 _BASES = re.compile(
     r"SD 1\.|SD 2\.|SDXL|Pony(?! V7)|Illustrious|NoobAI|Z-?Image|Qwen|Flux\.?2 Klein|Other|$", re.IGNORECASE
 )
 """The base models whose checkpoints, ControlNets, LoRA and words can be used here, as Civitai names them."""
+_BASES_OF_LORA = re.compile(r"Flux\.?1|Chroma|SD 3|Krea|Ernie", re.IGNORECASE)
+"""Those whose LoRA can be used, and whose checkpoints in one file cannot."""
 _FREE_OF_BASE = frozenset(("VAE", "Upscaler"))
 _CHUNK_BYTES = 1 << 20
 _SPARE_BYTES = 1 << 30
@@ -112,7 +115,8 @@ def choose_file(model: Json, version: Json, *, half: bool) -> CivitaiFile:
     if kind not in USED_TYPES:
         problem = f"“{_short(title)}” on Civitai is of the type {_short(kind)}, which cannot be used here."
         raise ConfigurationError(problem=problem, remedy=f"These can: {', '.join(sorted(USED_TYPES))}.")
-    if kind not in _FREE_OF_BASE and not _BASES.match(base):
+    is_run = _BASES.match(base) or (kind in _LORA_TYPES and _BASES_OF_LORA.match(base))
+    if kind not in _FREE_OF_BASE and not is_run:
         problem = f"“{_short(title)}” on Civitai is made for {_short(base)}, which is not run here."
         raise ConfigurationError(problem=problem, remedy=RUN_HERE)
     files = [file for file in version.get("files") or () if _is_usable(file)]

@@ -183,7 +183,7 @@ def guess_for_lora(entry: Entry, models_dir: Path) -> Guess:
 
 def guess_lora(family: str, sources: Sequence[Source]) -> Guess:
     """Return the same from the texts."""
-    is_flow = bool(family) and FAMILIES[family].is_flow
+    is_flow = bool(family)  # LoRA of other models have none
     for source in sources:
         words = _split_words(source.text)
         kinds = _FLOW_KINDS if is_flow else _KINDS

@@ -270,7 +270,7 @@ def _describe_lora(tensors: Tensors) -> Description:
     check_settings(read_settings(tensors.metadata), read)
     ignored = any(is_ignored(name) for name in tensors.shapes)
     note = "The textual inversion in it is not used: words need a file of their own." if ignored else ""
-    family, width = find_family(tensors.shapes, read), context_width(tensors.shapes, read)
+    family, width = find_family(tensors.shapes, read, tensors.metadata), context_width(tensors.shapes, read)
     return Description(Kind.LORA, family, width, tensors.metadata, note=note)
 
 

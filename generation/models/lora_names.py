@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from generation.models import lora_flow_names
+from generation.models.lora_flow_families import MADE_FOR, find_families, list_stated, narrow
 from generation.models.lora_kinds import KINDS, Extent, measure
-from generation.requests.prompt_addons import TRANSFORMERS
 
 KOHYA = {
     "lora_unet_": "unet",
@@ -42,11 +42,13 @@ _SUFFIXES = {
     r"\.lora_magnitude_vector(\.default)?(\.weight)?": "magnitude",
     r"[._]lora\.down\.weight": "down",
     r"[._]lora\.up\.weight": "up",
+    r"(?<=_lora[12])\.down\.weight": "down",
+    r"(?<=_lora[12])\.up\.weight": "up",
     r"\.lora_linear_layer\.down\.weight": "down",
     r"\.lora_linear_layer\.up\.weight": "up",
     **{rf"\.{part}(\.default)?": part for part in KINDS if part.startswith(("hada", "lokr"))},
 }
-"""How kohya's scripts, LyCORIS, PEFT, and diffusers, old and new, end the names of a LoRA's tensors."""
+"""How kohya's scripts, LyCORIS, PEFT, XLabs, and diffusers, old and new, end the names of a LoRA's tensors."""
 _ENDS = tuple((re.compile(f"(?<=.){end}$"), part) for end, part in _SUFFIXES.items())
 _OLD_TEXT = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}
 _LDM = re.compile(r"(model\.)?diffusion_model\.(?=(input_blocks|middle_block|output_blocks)\.)")
@@ -59,16 +61,12 @@ _KNOWN = re.compile(
     rf"|lora_unet_({_BLOCKS}|input_blocks|middle_block|output_blocks|time_embed|label_emb|out)(_|$)"
     r"|lora_te[12]?_(text_model_)?(encoder|embeddings)_|lora_te2_text_projection$"
 )
-_MADE_FOR = f"another kind of model than Stable Diffusion 1, 2, XL, {', '.join(TRANSFORMERS.values())}"
-_OF_TEXT = re.compile(r"(base_model\.model\.)?(text_encoder|lora_te)")
 _KINDS_READ = "LoRA, LoCon, LoHa, LoKr and DoRA are read, and no other kind (such as OFT, GLoRA or whole weights)"
+_TEXTS_READ = "of text encoders, LoRA change the CLIP of FLUX.1 and Stable Diffusion 3.5, and no other"
 _ATTENTION_TO_PROMPT = re.compile(r"attn2[._]to_[kv]$")
 _OTHER_FAMILIES = (
     (r"motion_modules?[._]", "AnimateDiff"),
-    (r"joint_blocks[._]\d", "Stable Diffusion 3"),
-    (r"distilled_guidance_layer[._]", "Chroma"),
     (r"(^|[._])blocks[._]\d+[._](self_attn|cross_attn|ffn)[._]", "Wan"),
-    (r"(te3|text_encoder_3)[._]", "FLUX or Stable Diffusion 3"),
 )
 """Kinds of models that are not run here, by what only their layers are called; the first that is found is named."""
 
@@ -99,46 +97,39 @@ def read_names(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, LoraTensor]:
     Raise `ValueError` saying why the file cannot be used (to follow its name in a sentence).
     """
     names, read = [name for name in shapes if not is_ignored(name)], dict[str, LoraTensor]()
-    dialect = lora_flow_names.find_dialect(names)
+    is_flow = lora_flow_names.is_of_transformer(names)
     if family := _find_other_family(names):
-        raise ValueError(f"was made for {family}, {_MADE_FOR}")
+        raise ValueError(f"was made for {family}, {MADE_FOR}")
     for name in names:
         tensor = read_name(name)
         if tensor is None:
             raise ValueError(f"holds {name[:120]}: {_KINDS_READ}")
-        if dialect and _OF_TEXT.match(name):
-            raise ValueError(f"changes {name[:120]}: of LoRA for transformers, those of the transformer are read")
-        if not dialect and not _KNOWN.match(tensor.layer):
-            raise ValueError(f"changes {name[:120]}: it was made for {_MADE_FOR}, which have no such layer")
+        if not is_flow and not _KNOWN.match(tensor.layer):
+            raise ValueError(f"changes {name[:120]}: it was made for {MADE_FOR}, which have no such layer")
+        if is_flow and not lora_flow_names.name_layer(tensor.layer):
+            raise ValueError(f"changes {name[:120]}: {_TEXTS_READ}")
         read[name] = tensor
-    if dialect:
-        read = _name_by_diffusers(read, dialect)
+    if is_flow:
+        repeated = lora_flow_names.find_repeated(layer for layer, _ in read.values())
+        read = {
+            name: tensor._replace(layer=lora_flow_names.name_layer(tensor.layer))
+            for name, tensor in read.items()
+            if tensor.layer not in repeated
+        }
     _check_layers(shapes, read)
     return read
 
 
-def _name_by_diffusers(read: Mapping[str, LoraTensor], dialect: str) -> dict[str, LoraTensor]:
-    """Return the tensors of a LoRA for a transformer with the layers that diffusers has, each layer once."""
-    repeated = lora_flow_names.find_repeated(layer for layer, _ in read.values())
-    return {
-        name: tensor._replace(layer=lora_flow_names.name_layer(tensor.layer, dialect))
-        for name, tensor in read.items()
-        if tensor.layer not in repeated
-    }
+def find_family(
+    shapes: Mapping[str, tuple[int, ...]], read: Mapping[str, LoraTensor], metadata: Mapping[str, str]
+) -> str:
+    """Return the families of a LoRA for a transformer, with blanks between; empty for one for Stable Diffusion.
 
-
-def find_family(shapes: Mapping[str, tuple[int, ...]], read: Mapping[str, LoraTensor]) -> str:
-    """Return the family of a LoRA for a transformer; empty for one for Stable Diffusion, of any width.
-
-    Raise `ValueError` as `read_names` does for one of a relative of theirs.
+    Raise `ValueError` as `read_names` does for one that fits none.
     """
-    dialect = lora_flow_names.find_dialect(layer for layer, _ in read.values())
-    if not dialect:
+    if not any(layer.startswith(lora_flow_names.PREFIX) for layer, _ in read.values()):
         return ""
-    extents = _check_layers(shapes, read)
-    if relative := lora_flow_names.find_relative(extents, dialect):
-        raise ValueError(f"was made for {relative}, {_MADE_FOR}")
-    return lora_flow_names.find_family(extents, dialect)
+    return " ".join(narrow(find_families(_check_layers(shapes, read)), list_stated(metadata)))
 
 
 def _find_other_family(names: Sequence[str]) -> str:

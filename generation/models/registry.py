@@ -66,7 +66,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     stamps: dict[str, tuple[int, int, int, int]] = {}
     """`hashing.Stamp` of each of `files` when it was hashed; files that still have it are not hashed again."""
     family: str = ""
-    """Of a model: the engine's name of its kind, such as `sd` or `sdxl`; of a ControlNet, that of its models."""
+    """Of a model: the engine's name of its kind, such as `sd` or `sdxl`; of a ControlNet, that of its models; of a
+    LoRA for transformers, those that it fits, with blanks between."""
     context_width: int = 0
     licence: str = ""
     source: str = ""

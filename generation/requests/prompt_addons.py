@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from generation.errors import InvalidRequestError
+from generation.requests.bases import name_family
 from generation.requests.decimals import read_decimal
 from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides
 from generation.requests.errors import (
@@ -41,15 +42,6 @@ MAX_WEIGHT = 2.0
 MAX_NAME_CHARS = 64
 MAX_LISTED = 20
 """Names that a refusal lists."""
-BASES = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
-"""Well-known widths of what a UNet reads from the prompt, and whose they are."""
-TRANSFORMERS = {
-    "zimage": "Z-Image",
-    "klein": "FLUX.2 klein 4B",
-    "klein9b": "FLUX.2 klein 9B",
-    "qwenimage": "Qwen-Image",
-}
-"""Families whose LoRA work with them alone, by the engine's name; those of Stable Diffusion are told by `BASES`."""
 
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9 ._+()-]{{0,{MAX_NAME_CHARS - 1}}}")
 _LORA_TAGS = ("lora", "lyco")
@@ -77,9 +69,9 @@ class PromptAddon:
     path: Path
     sha256: str
     family: str = ""
-    """Of those in `TRANSFORMERS`; empty for one for Stable Diffusion 1, 2 or XL."""
+    """Those in `bases.TRANSFORMERS` that it fits, blanks between; empty for one for Stable Diffusion 1, 2 or XL."""
     context_width: int = 0
-    """Numbers a token that its kind of model reads from the prompt (`BASES`); 0 where the file does not say."""
+    """Numbers a token that its kind of model reads from the prompt (`bases.BASES`); 0 where the file does not say."""
     licence: str = ""
     base_model: str = ""
     """What it was trained on, as its page names it; empty where that is not known."""
@@ -149,27 +141,6 @@ class AddonLibrary(Protocol):
     def loras(self) -> tuple[PromptAddon, ...]: ...
     @property
     def embeddings(self) -> tuple[PromptAddon, ...]: ...
-
-
-class HasBase(Protocol):
-    """What tells the kind of a model or of an add-on."""
-
-    @property
-    def base_model(self) -> str: ...
-    @property
-    def family(self) -> str: ...
-    @property
-    def context_width(self) -> int: ...
-
-
-def name_base(made: HasBase) -> str:
-    """Return what a model or an add-on was trained on: as its page says, else by its family; empty if not known."""
-    return made.base_model or name_family(made)
-
-
-def name_family(made: HasBase) -> str:
-    """Return the kind of model that an add-on is for, or that a model is; empty if not known."""
-    return TRANSFORMERS.get(made.family) or BASES.get(made.context_width, "")
 
 
 def read_prompts(model: AddonLibrary, prompt: str, negative: str = "", loras: Iterable[str] = ()) -> ParsedPrompts:
@@ -243,7 +214,7 @@ def is_name(text: str) -> bool:
 def fits(model: AddonLibrary, extra: PromptAddon) -> bool:
     """Return whether a file was made for this kind of model, as far as its header tells."""
     if extra.family or model.family not in ("", "sd", "sdxl"):  # those are told by what they read
-        return extra.family == model.family
+        return model.family in extra.family.split()
     return 0 in (model.context_width, extra.context_width) or model.context_width == extra.context_width
 
 

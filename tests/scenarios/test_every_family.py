@@ -41,7 +41,7 @@ TOYS: dict[str, Callable[[Path], Path]] = {
 OTHER = dict(zip(TOYS, [*list(TOYS)[1:], "sdtoy"], strict=True))
 CHOICES = {"steps": 2, "size": "64x64", "seed": 7}
 WORDS = "[a:the:0.5] (harbour:1.2) <region:left:a red boat>"
-LORAS = {"zimagetoy": "inkzimage", "kleintoy": "inkklein", "qwenimagetoy": "inkqwenimage"}
+LORAS = {f"{family}toy": f"ink{family}" for family in ("zimage", "klein", "flux", "qwenimage", "sd3")}
 """A LoRA for some that are trained by flow matching, under its authors' names."""
 LITERAL = TOYS.keys() - {"sdtoy", "sdxltoy"}
 """Those that paint weights of words as they stand."""

@@ -45,7 +45,7 @@ class Flux(Flow):
         self._text = T5Text(folder, device, part="text_encoder_2", max_tokens=self._find_max_tokens())
         self._vae = folder.vae(device)
         self._cache, self._sums = (PromptCache(settings.num_cached_prompts) for _ in range(2))
-        self._adapters = Adapters(model.loras, {"transformer": self._transformer})
+        self._adapters = Adapters(model.loras, {"transformer": self._transformer, "text_encoder": self._clip})
 
     @property
     def latent_channels(self) -> int:
@@ -60,8 +60,9 @@ class Flux(Flow):
         return ClipWords(self._read(spec), self._text.max_tokens, (clip,))
 
     def condition(self, spec: ImageSpec, words: ClipWords) -> Conditioning:
+        self.use(spec.adapters)
         texts = [self._cache.get(each.ids, partial(self._text.encode, each.ids)) for each in words.read]
-        sums = [self._sums.get(ids, partial(self._sum_up, ids)) for ids in words.clip[0]]
+        sums = [self._sums.get((ids, spec.adapters), partial(self._sum_up, ids)) for ids in words.clip[0]]
         rows = {"encoder_hidden_states": torch.cat(texts), "pooled_projections": torch.cat(sums)}
         if not self._embeds_guidance:
             return rows

@@ -22,6 +22,7 @@ from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import T5Text, read_clip
 from generation.engine.model_folder import ModelFolder
 from generation.models.catalog import Model
+from generation.requests.prompt_addons import Adapter
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
 
@@ -50,7 +51,9 @@ class StableDiffusion3(Flow):
         self._text = T5Text(folder, device, part="text_encoder_3", max_tokens=_MAX_TOKENS)
         self._vae = folder.vae(device)
         self._cache, *self._caches = (PromptCache(settings.num_cached_prompts) for _ in range(3))
-        self._adapters = Adapters(model.loras, {"transformer": self._transformer})
+        self._adapters = Adapters(
+            model.loras, {"transformer": self._transformer, **dict(zip(_CLIP, self._clips, strict=True))}
+        )
 
     @property
     def text_encoders(self) -> Mapping[str, Any]:
@@ -63,8 +66,9 @@ class StableDiffusion3(Flow):
         return ClipWords(self._read(spec), _MAX_TOKENS, clip)
 
     def condition(self, spec: ImageSpec, words: ClipWords) -> Conditioning:
+        self.use(spec.adapters)
         texts = torch.cat([self._cache.get(each.ids, partial(self._text.encode, each.ids)) for each in words.read])
-        found = [[self._run_clip(which, ids) for ids in rows] for which, rows in enumerate(words.clip)]
+        found = [[self._run_clip(which, ids, spec.adapters) for ids in rows] for which, rows in enumerate(words.clip)]
         hidden = torch.cat([torch.cat([each.hidden for each in rows]) for rows in found], dim=-1)
         hidden = torch.nn.functional.pad(hidden, (0, texts.shape[-1] - hidden.shape[-1]))
         return {
@@ -86,8 +90,9 @@ class StableDiffusion3(Flow):
         )[0]
         return predicted
 
-    def _run_clip(self, which: int, ids: tuple[int, ...]) -> _Clip:
-        found: _Clip = self._caches[which].get(ids, partial(self._encode_clip, which, ids))
+    def _run_clip(self, which: int, ids: tuple[int, ...], adapters: tuple[Adapter, ...]) -> _Clip:
+        """Return what a CLIP with those LoRA, which are in use, makes of a prompt."""
+        found: _Clip = self._caches[which].get((ids, adapters), partial(self._encode_clip, which, ids))
         return found
 
     def _encode_clip(self, which: int, ids: tuple[int, ...]) -> _Clip:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from generation.models.checkpoint import IncompatibleFileError, Shapes
 from generation.models.transformer_layouts.base import find
 
-_CHROMA = "distilled_guidance_layer."
+_CHROMA = "distilled_guidance_layer.in_proj.weight"
 _SD3 = ("joint_blocks.0.x_block.attn.qkv.weight", "transformer_blocks.0.norm1_context.linear.weight")
 _FLUX = ("double_blocks.0.img_attn.qkv.weight", "single_transformer_blocks.0.proj_mlp.weight")
 _X = ("img_in.weight", "x_embedder.weight")
@@ -31,7 +31,7 @@ def require_none(shapes: Shapes) -> None:
 
 
 def _find_title(shapes: Shapes) -> str:
-    if any(name.startswith(_CHROMA) for name in shapes):
+    if _CHROMA in shapes:
         return "Chroma"
     if find(shapes, _FLUX) and find(shapes, _X):
         return "FLUX.1"

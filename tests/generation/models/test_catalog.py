@@ -20,8 +20,8 @@ from generation.models.hashing import digests
 from generation.models.json_file import read_json
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.weights import count_weight_bytes
+from generation.requests.bases import name_base
 from generation.requests.errors import ClipSkipError
-from generation.requests.prompt_addons import name_base
 from tests.generation.engine.painting import a_spec
 from tests.generation.engine.toy import TOY, save_toy, save_toy_xl, toy_model
 
