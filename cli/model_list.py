@@ -78,7 +78,7 @@ def _list_models(catalog: Catalog, register: ModelRegistry) -> Iterator[Listed]:
             kind="model",
             name=model.name,
             about=(model.family,),
-            licence=model.licence,
+            licence=model.licence or "unknown",
             origin=_origin(register.get(model.name)),
             defaults=describe_words(own),
             facts={"family": model.family, "steps": own.steps, "guidance": own.guidance}

@@ -85,9 +85,10 @@ def format_settings(request: GenerationRequest) -> str:
     if spec.upscale is not None:
         network = spec.upscale.network
         names = (spec.model,) if isinstance(network, UnsetType) else (spec.model, network.name)
-        return join_dotted((bind_words(f"{width} × {height}"), *names))
+        return join_dotted(map(bind_words, (f"{width} × {height}", *map(escape_markdown, names))))
     parts = (
         (f"{width} × {height}", len({each.result_size_px for each in every})),
+        (escape_markdown(spec.model), len({each.model for each in every})),
         (ngettext("{number} step", "{number} steps", spec.steps), len({each.steps for each in every})),
         (_("guidance {value}", value=spec.guidance), len({each.guidance for each in every})),
         (spec.sampler, len({each.sampler for each in every})),

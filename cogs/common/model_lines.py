@@ -14,7 +14,13 @@ NEGATIVE = N_("Without a negative prompt it avoids: {words}")
 AROUND = N_("Every prompt becomes: {words}")
 RESCALE = N_("guidance rescale {number}")
 CLIP_SKIP = N_("clip skip {number}")
+NO_LICENCE = N_("licence not stated")
 _MAX_WORDS = 120
+
+
+def format_licence(model: Model) -> str:
+    """Return under which licence it may be used, or that its files do not state one."""
+    return escape_markdown(model.licence, limit=60) or _(NO_LICENCE)
 
 
 def format_defaults(own: Defaults) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from cogs.common.messages import MessageSpec
@@ -16,6 +16,8 @@ from cogs.error_handler import LOST
 from cogs.results import build_progress
 from cogs.services import Services
 from generation.jobs.job import ReplyTo
+from generation.jobs.protocol import LoadedModelInfo
+from generation.scheduling.active_jobs import JobView
 from generation.scheduling.delivery_turns import DeliveryTurns, Post
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class ProgressMessages:
             view,
             is_ready=generation.is_ready,
             is_paused=generation.is_paused,
+            is_loading=is_loading(view, generation.loaded_models),
             is_spoiler=policy.is_behind_spoiler(view.job.request),
         )
         if say == going.shown:
@@ -87,3 +90,14 @@ class ProgressMessages:
                 yield True
             finally:
                 self._shared_edits.remove(channel_id)
+
+
+def is_loading(view: JobView, loaded: Collection[LoadedModelInfo]) -> bool:
+    """Return whether nothing of a job is painted yet and its model is not among those in the workers' memory.
+
+    Not told of workers that do not say what is in their memory, and of enlargements, which need no model's weights.
+    """
+    spec = view.job.request.spec
+    return (
+        view.progress == 0 and spec.upscale is None and bool(loaded) and all(each.name != spec.model for each in loaded)
+    )

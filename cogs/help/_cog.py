@@ -9,6 +9,7 @@ from discord.ext import commands
 
 from cogs.common.checks import get_permissions_in_server
 from cogs.common.messages import MessageSpec
+from cogs.common.model_lines import format_licence
 from cogs.common.responses import send_reply
 from cogs.context import Interaction, ListBuilder, is_in_server, is_operator
 from cogs.help import _messages
@@ -41,7 +42,7 @@ async def _build_about(interaction: Interaction, _: str) -> MessageSpec:
     services = interaction.client.services
     generation, cloud = services.generation, services.cloud_terms
     return _messages.build_about(
-        models=[(model.name, model.licence) for model in generation.catalog.models],
+        models=[(model.name, format_licence(model)) for model in generation.catalog.models],
         is_ready=generation.is_ready,
         is_paused=generation.is_paused,
         num_waiting=generation.num_waiting,

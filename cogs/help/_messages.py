@@ -64,7 +64,7 @@ def build_about(
 ) -> MessageSpec:
     """Return what this is and how it is doing. `cloud`: the host of a cloud worker."""
     head = _(ABOUT_BOT) if cloud is None else _(ABOUT_WITH_CLOUD, host=escape_markdown(cloud))
-    painted = tuple(format_small(f"{escape_markdown(name)} ({escape_markdown(licence)})") for name, licence in models)
+    painted = tuple(format_small(f"{escape_markdown(name)} ({licence})") for name, licence in models)
     now = describe_state(num_running, is_ready=is_ready, is_paused=is_paused)
     waiting = ngettext("{number} picture is waiting.", "{number} pictures are waiting.", num_waiting)
     lines = (f"{now} {waiting}", _("Models:"))

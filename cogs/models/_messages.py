@@ -16,7 +16,7 @@ from cogs.common.formatting import (
     join_dotted,
 )
 from cogs.common.messages import Entry, Lines, MessageSpec, StoredPicture
-from cogs.common.model_lines import list_uses
+from cogs.common.model_lines import format_licence, list_uses
 from cogs.i18n.gettext import N_, _, format_labelled, join_list, ngettext
 from generation.models.catalog import Model
 from generation.models.prices import compute_usual_cost
@@ -120,7 +120,7 @@ def _format_fit(addon: PromptAddon, models: Sequence[Model]) -> str:
 def _format_head(model: Model, size_bytes: int) -> str:
     """Return its name, and where it is from."""
     parts = [f"**{escape_markdown(model.name, limit=60)}**"]
-    parts += [escape_markdown(each, limit=60) for each in (model.base, model.licence) if each]
+    parts += [*([escape_markdown(model.base, limit=60)] if model.base else []), format_licence(model)]
     parts += [bind_words(format_bytes(size_bytes))] if size_bytes else []
     return join_dotted((*parts, *([format_link(model.page)] if model.page else [])))
 

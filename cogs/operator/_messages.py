@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cogs.common.formatting import escape_markdown, format_pictures, format_small, format_standard_steps
 from cogs.common.messages import Lines, MessageSpec
-from cogs.common.model_lines import format_defaults, list_default_notes
+from cogs.common.model_lines import format_defaults, format_licence, list_default_notes
 from cogs.i18n.gettext import N_, _, format_count, format_number, format_tenths, format_value, ngettext
 from generation.jobs.protocol import LoadedModelInfo
 from generation.models.catalog import Model
@@ -225,8 +225,9 @@ def build_models(
     for each in loaded:
         in_memory.setdefault(each.name, []).append(each)
     for model in found:
-        licence = escape_markdown(model.licence, limit=60)
-        head = " · ".join([f"**{escape_markdown(model.name, limit=60)}**", model.family, licence, _format_hash(model)])
+        head = " · ".join(
+            [f"**{escape_markdown(model.name, limit=60)}**", model.family, format_licence(model), _format_hash(model)]
+        )
         notes = [
             _format_memory(in_memory.get(model.name, [])),
             f"{format_defaults(model.defaults)}.",

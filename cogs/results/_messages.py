@@ -53,6 +53,7 @@ DONE = N_("Your pictures are ready.")
 PAUSED = N_("**Waiting** · the bot is paused, and you keep your place in the queue")
 PAUSED_REST = N_("the bot is paused, and the other pictures keep their place in the queue")
 STARTING = N_("the bot is starting")
+LOADING = N_("loading the model")
 WAITING_TO_START = N_("**Waiting** · the bot is starting")
 WAITING = N_("**Waiting**")
 NEXT = N_("next in the queue")
@@ -88,15 +89,21 @@ TITLES = {
 # While it is made.
 
 
-def build_progress(view: JobView, *, is_ready: bool, is_paused: bool = False, is_spoiler: bool = False) -> MessageSpec:
+def build_progress(
+    view: JobView, *, is_ready: bool, is_paused: bool = False, is_loading: bool = False, is_spoiler: bool = False
+) -> MessageSpec:
     """Return the message of a job that has not ended.
 
-    `is_paused`: nothing that waits is begun for now; `is_spoiler`: its pictures are behind a spoiler.
+    `is_paused`: nothing that waits is begun for now; `is_loading`: the model of what is begun is not in memory yet;
+    `is_spoiler`: its pictures are behind a spoiler.
     """
     job = view.job
     is_painting = job.status is Status.RUNNING
-    write = _format_painting if is_painting else _format_waiting
-    line = write(view, is_ready=is_ready, is_paused=is_paused)
+    line = (
+        _format_painting(view, is_ready=is_ready, is_paused=is_paused, is_loading=is_loading)
+        if is_painting
+        else _format_waiting(view, is_ready=is_ready, is_paused=is_paused)
+    )
     blocks: list[Block] = [quote_prompts(job.request), line]
     if view.preview is not None:
         alt = _("Preview: {prompt}", prompt=job.images[0].spec.prompt)
@@ -117,9 +124,11 @@ def _format_waiting(view: JobView, *, is_ready: bool, is_paused: bool) -> str:
     return join_dotted([_(WAITING), place if ahead else _(NEXT), *time])
 
 
-def _format_painting(view: JobView, *, is_ready: bool, is_paused: bool) -> str:
+def _format_painting(view: JobView, *, is_ready: bool, is_paused: bool, is_loading: bool) -> str:
     parts = [f"{draw_bar(view.progress)} {format_part(view.progress)}"]
     job = view.job
+    if is_ready and is_loading:
+        parts.append(_(LOADING))
     if not is_ready:
         parts.append(_(STARTING))
     elif is_paused and any(image.status is Status.WAITING for image in job.images):

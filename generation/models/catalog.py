@@ -266,7 +266,7 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         name=entry.name,
         path=path,
         family=entry.family,
-        licence=entry.licence or "unknown",
+        licence=entry.licence,
         defaults=entry.guessed.merged(entry.chosen).over(
             read_defaults(entry.family, config or path, stated_px=entry.native_px)
         ),

@@ -243,7 +243,8 @@ class ControlMismatchError(InvalidRequestError):
 
 
 class NoControlError(InvalidRequestError):
-    """No ControlNet was added for the model {model}, so it cannot be held to a picture."""
+    """No ControlNet was added for the model “{model}”, so it cannot be held to a picture. `/models` says which have \
+one."""
 
 
 class ControlWithUpscaleError(InvalidRequestError):
@@ -267,7 +268,8 @@ class NoEditorError(InvalidRequestError):
 
 
 class ModelReferencesError(InvalidRequestError):
-    """The model “{model}” takes up to {most} pictures to edit, not {number}."""
+    """You gave {number} pictures to edit. The most that the model “{model}” takes is {most}: leave some out, or \
+choose another model."""
 
 
 class ImagePromptWithUpscaleError(InvalidRequestError):
@@ -275,7 +277,7 @@ class ImagePromptWithUpscaleError(InvalidRequestError):
 
 
 class NoIpAdapterError(InvalidRequestError):
-    """No IP-Adapter was added for the model {model}, so it takes no reference."""
+    """No IP-Adapter was added for the model “{model}”, so it takes no reference. `/models` says which have one."""
 
 
 class UnknownIpAdapterError(InvalidRequestError):

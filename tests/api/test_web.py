@@ -14,14 +14,21 @@ import pytest
 from PIL import Image
 
 from api.web.access import Access
-from api.web.gallery import Look
+from api.web.gallery import Card, Look
 from api.web.operator import NotTheOperatorError
+from api.web.pages import write
 from api.web.sessions import FormError, NotSignedInError
 from api.web.sign_in import SignInError, SignInStateError
 from generation.errors import UnknownJobError
 from generation.jobs.job import Job
 from generation.owner import Owner
 from generation.policy.guild_settings import say_weight
+from generation.requests.control import Control
+from generation.requests.edits import StartImage
+from generation.requests.image_prompt import ImagePrompt
+from generation.requests.prompt_addons import Adapter
+from generation.requests.references import Reference
+from generation.requests.spec import ImageSpec
 from tests.api.web_harness import SERVER, Pages, opened_pages
 
 
@@ -206,3 +213,34 @@ async def test_a_page_of_hidden_pictures_still_leads_to_older_ones(
     page = (await client.get("/gallery")).text
     more = page.partition('hx-get="')[2].partition('"')[0].replace("&amp;", "&")
     assert new.id not in page and old.id in (await client.get(more)).text
+
+
+async def test_a_page_says_what_else_a_picture_was_made_with(pages: Pages) -> None:
+    job = await pages.painted(pages.ada)
+    file, more = "e" * 64, "f" * 64
+    looked = ImagePrompt(adapter="looks", adapter_sha256=file, sha256=more, strength=0.5)
+    control = Control(network="edges", network_sha256=file, sha256=more, strength=0.8)
+    made = replace(
+        job.images[0].spec,
+        adapters=(Adapter(name="ink", sha256=file, weight=0.7),),
+        controls=(control,),
+        image_prompt=looked,
+        start=StartImage(sha256=more, strength=0.6),
+    )
+    edited = replace(job.images[0].spec, reference=(Reference(sha256=more, width_px=64, height_px=64),) * 2)
+    plain, rich, edit = (show_facts(job, spec) for spec in (job.images[0].spec, made, edited))
+    wanted = {
+        "LoRA</dt><dd>ink, weight 0.7<",
+        "ControlNet</dt><dd>edges, strength 0.8<",
+        "Reference</dt><dd>seen by looks, strength 0.5<",
+        "Start image</dt><dd>changed with strength 0.6<",
+    }
+    assert {each for each in wanted if each in rich} == wanted
+    assert "Pictures edited</dt><dd>2<" in edit and "Pictures edited" not in rich
+    assert not any(each.partition("<")[0] in plain for each in wanted)
+
+
+def show_facts(job: Job, spec: ImageSpec) -> str:
+    image = replace(job.images[0], spec=spec)
+    values = {"is_shown": False, "is_own": True, "progress": None, "parameters": "", "others": []}
+    return write("picture.html", None, nav=(), here="", card=Card(job, image), **values)

@@ -289,7 +289,7 @@ def shared(draw: Draw) -> MessageSpec:
 
 def progress(draw: Draw) -> MessageSpec:
     view = view_of(draw)(0)
-    return replies.build_progress(view, is_ready=flag(draw), is_paused=flag(draw))
+    return replies.build_progress(view, is_ready=flag(draw), is_paused=flag(draw), is_loading=flag(draw))
 
 
 def view_of(draw: Draw) -> Callable[[int], JobView]:

@@ -76,7 +76,7 @@ async def test_nine_cells_are_one_message_with_a_sheet(harness: Harness) -> None
     text = message.text.replace("\u00a0", " ").replace("\\", "")
     assert f"**{ROWS}** Euler · Heun · DDIM" in text
     assert f"**{COLUMNS}** guidance 1.5 · guidance 3 · guidance 5.5" in text
-    assert "128 × 128 · 1 step · seed 7 · for" in text
+    assert "128 × 128 · paintbox · 1 step · seed 7 · for" in text
     assert [(image.spec.sampler, image.spec.guidance) for image in job.images] == [
         (sampler, guidance) for sampler in ("Euler", "Heun", "DDIM") for guidance in (1.5, 3.0, 5.5)
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cogs.common.message_limits import PAGE_OF
+from cogs.common.model_lines import NO_LICENCE
 from cogs.i18n.gettext import use_language
 from cogs.models._messages import NONE_ADDED, RESTRICTED_ONLY, UNUSABLE
 from discord_sandbox import Message, ScriptedUser
@@ -123,7 +124,7 @@ async def test_members_read_what_each_model_does(harness: Harness) -> None:
     generation = harness.bot.generation
     kept = generation.catalog
     inpainting = replace(kept.default, name="filler", is_inpainting=True, max_clip_skip=0, context_width=768, page=PAGE)
-    unsafe = replace(kept.default, name="bare", safety_checker=None, base_model="SD 1.5")
+    unsafe = replace(kept.default, name="bare", safety_checker=None, base_model="SD 1.5", licence="")
     try:
         generation.catalog = Catalog((kept.default, inpainting, unsafe), {"bare": "/srv/models/secret is not there."})
         generation.checks_safety = False
@@ -133,7 +134,7 @@ async def test_members_read_what_each_model_does(harness: Harness) -> None:
     own = "-# 128 × 128 · 20 steps · guidance 3.5 · DPM++ 2M Karras\n-# One picture costs about 1.3 standard steps.\n"
     assert f"**paintbox** · MIT · 19 MB\n{own}-# clip skip up to 2 · 1 LoRA fits\n**filler**" in text, text
     assert f"· <{PAGE}>\n{own}-# made for inpainting\n" in text, text
-    assert "**bare** · SD 1\\.5 · MIT" in text
+    assert f"**bare** · SD 1\\.5 · {NO_LICENCE}" in text
     assert is_said(UNUSABLE, text) and "secret" not in text, "members read no paths"
     assert is_said(RESTRICTED_ONLY, text)
 
