@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from generation.characters import category
+from generation.requests.errors import TooManyPromptEditsError
 from generation.requests.prompt import join_words
-from generation.requests.prompt_schedule import Wording
+from generation.requests.prompt_schedule import MAX_WORDINGS, Wording
 from generation.requests.region_errors import (
     EmptyRegionError,
     HiddenRegionError,
@@ -129,7 +130,7 @@ def list_owners(areas: Sequence[Area]) -> set[int]:
 def check_regions(prompt: str, negative: str = "", wordings: Iterable[Wording] = ()) -> None:
     """Raise `InvalidRequestError` for regions that cannot be read, or that change from step to step in number or place.
 
-    `wordings`: what the prompts are at one time or another.
+    `wordings`: what the prompts are at one time or another. For each row they count as one of `MAX_WORDINGS`.
     """
     if _BEGIN.search(negative):
         raise RegionInNegativePromptError
@@ -149,6 +150,11 @@ def check_regions(prompt: str, negative: str = "", wordings: Iterable[Wording] =
         raise HiddenRegionError(area=hidden.area)
     if 0 in owners and not _says_something(read.words):
         raise RestUndescribedError
+    rows = {
+        (row, each.negative) for each in wordings for row in list_row_prompts(each.prompt, FIRST_SYNTAX_WITH_REGIONS)
+    }
+    if len(rows) > MAX_WORDINGS:
+        raise TooManyPromptEditsError(number=len(rows), most=MAX_WORDINGS)
 
 
 def _check_each(regions: Sequence[Region]) -> None:

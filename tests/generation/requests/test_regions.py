@@ -17,11 +17,16 @@ from generation.policy.policy import collect_texts
 from generation.requests.control import UNION, Control
 from generation.requests.cost import Work, image_cost
 from generation.requests.drawing import draw_prompts, write_prompts
-from generation.requests.errors import EmptyPromptError, LoraInNegativePromptError, UnknownLoraError
+from generation.requests.errors import (
+    EmptyPromptError,
+    LoraInNegativePromptError,
+    TooManyPromptEditsError,
+    UnknownLoraError,
+)
 from generation.requests.flags import read_flags
 from generation.requests.plain import is_plain
 from generation.requests.prompt_addons import PromptAddon, read_prompts
-from generation.requests.prompt_schedule import Wording
+from generation.requests.prompt_schedule import MAX_WORDINGS, Wording
 from generation.requests.prompt_weights import SYNTAX
 from generation.requests.recipe import Fingerprint, Recipe, Trace, require_trace
 from generation.requests.region_errors import (
@@ -135,6 +140,13 @@ def test_edits_change_the_words_of_a_region_and_nothing_else() -> None:
     for prompt in ("[<re:a:0.5]gion:left:b> x", "x <region:[left|right]:b>", f"x {LEFT} [<region:|a]"):
         with pytest.raises(InvalidRequestError):
             spec_of(prompt)
+
+
+def test_the_wordings_of_all_rows_are_as_many_as_those_of_one_prompt() -> None:
+    assert len(spec_of(f"[a|b|c|d] {LEFT} {CENTER}").readings) == MAX_WORDINGS
+    for prompt in (f"[a|b|c|d] {LEFT} {CENTER} <region:top-right:b>", f"[a|b|c|d] x {LEFT} <region:top-right:[b|c|d]>"):
+        with pytest.raises(TooManyPromptEditsError):
+            spec_of(prompt, steps=12)
 
 
 def test_names_are_found_in_regions_and_lora_hold_for_the_whole_picture() -> None:
