@@ -223,7 +223,7 @@ async def test_a_page_says_what_else_a_picture_was_made_with(pages: Pages) -> No
     made = replace(
         job.images[0].spec,
         adapters=(Adapter(name="ink", sha256=file, weight=0.7),),
-        controls=(control,),
+        control=(control,),
         image_prompt=looked,
         start=StartImage(sha256=more, strength=0.6),
     )
