@@ -2,9 +2,8 @@
 
     python -m bench large [--json] [--images 100000] [--only erase_member books ...]
 
-Every row is a process of its own on a copy of its own. Keys: `images`, and for each piece of work `processor_s`,
-`peak_mb` (of the process), `longest_write_ms` (one writing transaction), `longest_stall_ms` (of the event loop) and
-`seconds`.
+Every row is a process of its own; one that writes has a copy of its own. Keys: `images`, `build_s`, and for each piece
+of work those of `bench._large.Cost`.
 """
 
 from __future__ import annotations
@@ -16,11 +15,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from bench._large import GUILD, USER, Cost, build, measure, name_of
 from db import backup
@@ -33,7 +34,9 @@ from db.running_time import CONFIRMED_BY
 from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
+from db.stores.reviews import ReviewStore
 from db.stores.settings import SettingsStore
+from db.stores.shares import ShareStore
 from db.stores.usage import UsageStore
 from generation.images.cleanup import tidy
 from generation.images.store import ImageFiles
@@ -41,8 +44,10 @@ from generation.jobs.history import HistoryFilter
 from generation.owner import Owner
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
+from generation.policy.usage import list_last_days
 
 _NUM_FILES = 20_000
+_OWNER = Owner(GUILD, USER)
 _LIMIT = 10 * 2**20
 
 
@@ -85,6 +90,7 @@ async def _tidy(database: Database) -> None:
 async def _backup(database: Database) -> None:
     file = Path(str(database.url.database))
     await asyncio.to_thread(backup.backup, database.url, file.with_name("copy.db"))
+    await asyncio.to_thread(file.with_name("copy.db").unlink)
 
 
 WORK: dict[str, Callable[[Database], Awaitable[object]]] = {
@@ -95,12 +101,26 @@ WORK: dict[str, Callable[[Database], Awaitable[object]]] = {
     "tidy": _tidy,
     "books": reconcile,
     "start": lambda database: JobStore(database).fetch_unfinished(),
-    "search_history": lambda database: HistoryStore(database).fetch_page(
-        Owner(GUILD, USER), HistoryFilter(words="zzz"), limit=10
+    "history": lambda database: HistoryStore(database).fetch_page(_OWNER, HistoryFilter(), limit=10),
+    "history_deep": lambda database: HistoryStore(database).fetch_page(
+        _OWNER, HistoryFilter(), limit=10, before=_now() - timedelta(days=30)
     ),
+    "search_history": lambda database: HistoryStore(database).fetch_page(_OWNER, HistoryFilter(words="zzz"), limit=10),
+    "favourites": lambda database: HistoryStore(database).fetch_page(_OWNER, HistoryFilter(favourites=True), limit=10),
+    "last_in_channel": lambda database: HistoryStore(database).fetch_last(_OWNER, 3),
+    "guilds_of_member": lambda database: HistoryStore(database).fetch_guilds(USER),
+    "count_member": lambda database: PersonalStore(database, clock=_now).count(USER),
+    "reviews": lambda database: ReviewStore(database, clock=_now).fetch_reviews(GUILD),
+    "shared_files": lambda database: ShareStore(database).fetch_files(),
     "usage": lambda database: UsageStore(database).fetch_members(GUILD, since=_now() - timedelta(days=30)),
+    "usage_of_ever": lambda database: UsageStore(database).fetch_members(GUILD, since=_now() - timedelta(days=3650)),
+    "charts": lambda database: UsageStore(database).fetch_days_of_all(list_last_days(30, _now(), zone=ZoneInfo("UTC"))),
     "backup": _backup,
 }
+
+
+_WRITES = {"erase_member", "erase_server", "purge_member", "tidy"}
+"""These have a copy of their own; the others only add the requests that are accepted beside them."""
 
 
 def main(argv: list[str]) -> int:
@@ -111,7 +131,9 @@ def main(argv: list[str]) -> int:
     report: dict[str, Any] = {"images": options.images}
     with tempfile.TemporaryDirectory(prefix="atelier-large-") as folder:
         original = Path(folder) / "original"
+        began = time.perf_counter()
         asyncio.run(build(original, options.images))
+        report["build_s"] = round(time.perf_counter() - began, 1)
         for name in options.only:
             cost = _one(name, original, Path(folder) / "copy", num_images=options.images)
             report[name] = {key: round(value, 2) for key, value in asdict(cost).items()}
@@ -131,15 +153,17 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _one(name: str, original: Path, copy: Path, *, num_images: int) -> Cost:
-    shutil.copytree(original, copy)
+    folder = copy if name in _WRITES else original
+    if name in _WRITES:
+        shutil.copytree(original, copy)
     try:
         if name == "tidy":
             _lay_files(copy / "pictures", num_images)
-        command = [sys.executable, "-m", "bench", "large", "--only", name, "--folder", str(copy)]
+        command = [sys.executable, "-m", "bench", "large", "--only", name, "--folder", str(folder)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         return Cost(**json.loads(done.stdout.splitlines()[-1]))
     finally:
-        shutil.rmtree(copy)
+        shutil.rmtree(copy, ignore_errors=True)
 
 
 def _lay_files(folder: Path, num_images: int) -> None:
