@@ -6,6 +6,8 @@ import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
     from generation.jobs.protocol import GenerateCommand
     from generation.models.catalog import Model
@@ -34,12 +36,14 @@ def draw_orders(
     with_loras: bool,
     with_references: bool = False,
     with_regions: bool = False,
+    with_cache: bool = False,
 ) -> Iterator[GenerateCommand]:
     """Yield five to nine images of random samplers that the model has."""
     from bench._references import draw_references
 
     for index in range(generator.randint(5, 9)):
         seen = draw_references(model, generator, side_px) if with_references else {}
+        seen |= {"cache": generator.choice([UNSET, 2, 2, 3])} if with_cache else {}
         kinds = {"with_loras": with_loras, "with_regions": with_regions}
         yield _an_order(model, f"image-{index}", generator, side_px, **kinds, **seen)
 

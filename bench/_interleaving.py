@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list
 def draw(model: Model, generator: random.Random, options: argparse.Namespace) -> list[GenerateCommand]:
     """Return the images of one interleaving."""
     kinds = {"with_loras": options.loras, "with_references": options.references, "with_regions": options.regions}
+    kinds["with_cache"] = options.cache
     orders = list(draw_orders(model, generator, options.side, **kinds))
     generator.shuffle(orders)
     return orders

@@ -15,6 +15,7 @@ With `--control`, two of three images follow one to three pictures, by ControlNe
                           [--control] [--ip-adapter]   (with --family sd or sdxl)
                           [--references]   (with a family that edits by instruction)
                           [--regions]   (two of three prompts have one to three regions)
+                          [--cache]   (three of four images have a step cache; with --family sd or sdxl, or Paintbox)
 
 With `--references`, half of the images edit one to as many pictures as the family takes. A second control paints them
 with an engine whose key forgets what they see: it has to differ, or its inputs do not fit.
@@ -140,6 +141,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--references", action="store_true", help="pictures edit others, by instruction")
     parser.add_argument("--ip-adapter", action="store_true", help="pictures look at others, by IP-Adapters, too")
     parser.add_argument("--regions", action="store_true", help="give most prompts regions")
+    parser.add_argument("--cache", action="store_true", help="give most images a step cache of 2 or 3")
     parser.add_argument("--fleet", action="store_true", help="replay each member's pictures on every other, over Ray")
     add_options(parser)
     options = parser.parse_args(argv)

@@ -125,6 +125,10 @@ def models_set(
     rescale: Annotated[
         float | None, typer.Option(help="Guidance rescale, 0 to 1: for v-prediction that burns out. 0 is off.")
     ] = None,
+    cache: Annotated[
+        int | None,
+        typer.Option(help="Step cache, 2 to 10: lossy and faster, only one of so many steps is whole. 1 is off."),
+    ] = None,
     negative: Annotated[str | None, typer.Option(help="For prompts without a negative one; '' for none.")] = None,
     prefix: Annotated[str | None, typer.Option(help="Words before every prompt; '' for none.")] = None,
     suffix: Annotated[str | None, typer.Option(help="Words behind every prompt; '' for none.")] = None,
@@ -145,6 +149,7 @@ def models_set(
     chosen |= {
         "clip_skip": clip_skip,
         "rescale": rescale,
+        "cache": cache,
         "negative": negative,
         "prefix": prefix,
         "suffix": suffix,

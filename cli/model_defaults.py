@@ -11,6 +11,7 @@ import msgspec
 from generation.errors import ConfigurationError, InvalidRequestError
 from generation.models.catalog import Model, model_of
 from generation.models.errors import SamplerNotOfModelError
+from generation.models.families import FAMILIES
 from generation.models.guess import GUESSES, Guess, guess_for, guess_for_lora
 from generation.models.names import label
 from generation.models.quantised import read_storage
@@ -25,7 +26,7 @@ from generation.requests.samplers import list_samplers
 Say = Callable[[str], None]
 _OF_LORA = ("steps", "guidance", "sampler")
 _OPTIONS = (
-    "--steps, --guidance, --sampler, --size, --clip-skip, --rescale, --negative, --prefix, --suffix, --storage"
+    "--steps, --guidance, --sampler, --size, --clip-skip, --rescale, --cache, --negative, --prefix, --suffix, --storage"
     " or --reset"
 )
 
@@ -56,6 +57,11 @@ def set_defaults(
     words = {key: None if text is None else read_negative(clean_prompt(text)) for key, text in texts.items()}
     try:
         given = DefaultOverrides(**numbers, **words)  # type: ignore[arg-type]
+        if (given.cache or 1) > 1 and FAMILIES[entry.family].denoiser != "unet":
+            problem = (
+                f"The step cache is for Stable Diffusion 1, 2 and XL, and {name} is {FAMILIES[entry.family].title}."
+            )
+            raise ConfigurationError(problem=problem, remedy="Leave --cache out.")
         if not resets and not given.given and storage is None:
             raise ConfigurationError(problem=f"Nothing to set for {name}.", remedy=f"Use {_OPTIONS}.")
         if resets:
@@ -161,7 +167,8 @@ def describe(own: Defaults) -> str:
     steps = f"{own.steps} step{'' if own.steps == 1 else 's'}"
     clip_skip = f", clip skip {own.clip_skip}" if own.clip_skip > 1 else ""
     rescale = f" rescaled by {own.rescale:g}" if own.rescale else ""
-    return f"{steps}, guidance {own.guidance:g}{rescale}, {own.sampler}, {own.native_px} px{clip_skip}"
+    cache = f", step cache {own.cache}" if own.cache > 1 else ""
+    return f"{steps}, guidance {own.guidance:g}{rescale}, {own.sampler}, {own.native_px} px{clip_skip}{cache}"
 
 
 def describe_words(own: Defaults) -> str:

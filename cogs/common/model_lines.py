@@ -15,6 +15,7 @@ AROUND = N_("Every prompt becomes: {words}")
 RESCALE = N_("guidance rescale {number}")
 CLIP_SKIP = N_("clip skip {number}")
 NO_LICENCE = N_("licence not stated")
+CACHE = N_("step cache {number}")
 _MAX_WORDS = 120
 
 
@@ -33,6 +34,8 @@ def format_defaults(own: Defaults) -> str:
     ]
     if own.clip_skip > 1:
         parts.append(_(CLIP_SKIP, number=own.clip_skip))
+    if own.cache > 1:
+        parts.append(_(CACHE, number=own.cache))
     if own.rescale:
         parts.append(_(RESCALE, number=format_number(own.rescale)))
     return ", ".join(parts)

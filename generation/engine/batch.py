@@ -35,6 +35,9 @@ class Batch:
             )
             for name, rows in like.conditioning.items()
         }
+        kept = like.walk.kept if like.key.is_shallow and like.walk is not None else None
+        self.deep = None if kept is None else kept.deep.new_zeros((bucket, *kept.deep.shape[1:]))
+        """Of a shallow forward (`step_cache`): what each image kept, copied in each time."""
         self._owners: list[tuple[int, int, Wording] | None] = [None] * bucket
         """Whose conditioning a row holds, which part of it, and of which wording of its prompts: an image that moves by
         one row leaves one behind, and an image may have other words in another step."""
@@ -46,6 +49,8 @@ class Batch:
             self.latents[rows] = slot.model_input()
             times[rows] = [slot.timestep()] * slot.rows
             self._fill_conditioning(slot, rows)
+            if self.deep is not None and slot.walk is not None and slot.walk.kept is not None:
+                self.deep[rows] = slot.walk.kept.deep
         self.timesteps.copy_(torch.tensor(times, dtype=torch.float32))
 
     def _fill_conditioning(self, slot: Slot, rows: slice) -> None:

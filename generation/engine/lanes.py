@@ -18,13 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generation.engine.batch import Batches, rows_of
+from generation.engine.batch import Batches, list_rows, rows_of
 from generation.engine.control.forward import ControlForwards
 from generation.engine.devices import Device
 from generation.engine.error_classes import is_out_of_memory
 from generation.engine.ip_adapter.attention import attending
 from generation.engine.postprocess import decode
 from generation.engine.slot import Slot
+from generation.engine.step_cache import DEEP, Kept, keeping
 from generation.engine.work_item import UpscaleItem, WorkItem
 from generation.requests.recipe import Forward
 
@@ -43,9 +44,11 @@ class Lane:
         batch = self._batches.get(bucket, slots[0])
         batch.fill(slots)
         residuals, forwards = self._controls.run(slots, batch)
-        conditioning = {**batch.conditioning, **residuals}
-        with attending(slots, bucket):
+        conditioning = {**batch.conditioning, **residuals, **({} if batch.deep is None else {DEEP: batch.deep})}
+        with attending(slots, bucket), keeping(batch.deep is None and any(slot.cache > 1 for slot in slots)) as kept:
             output = slots[0].family.denoise(batch.latents, batch.timesteps, conditioning)
+        for deep in kept:
+            _keep(slots, deep)
         return [
             (rows, forward._replace(threads=threads))
             for rows, forward in zip(rows_of(slots, output), forwards, strict=True)
@@ -127,6 +130,13 @@ class Lanes:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.num, thread_name_prefix="lane")
         return self._pool.submit(_compute, run, threads)
+
+
+def _keep(slots: Sequence[Slot], deep: Tensor) -> None:
+    """Let each image with a step cache keep its rows of what reached the last block of a whole forward."""
+    for slot, rows in list_rows(slots):
+        if slot.cache > 1 and slot.walk is not None:
+            slot.walk.kept = Kept(deep[rows].clone(), slot.wording)
 
 
 def _find_threads(turn: WorkItem, usual: int) -> int:

@@ -18,6 +18,7 @@ from generation.engine.families.base import Conditioning, Family, Words
 from generation.engine.initial_latents import Repaint, begin, begin_larger, build_mask_input
 from generation.engine.region_weights import blend_regions
 from generation.engine.samplers import Sampling
+from generation.engine.step_cache import Kept
 from generation.jobs.protocol import GenerateCommand
 from generation.requests.control import Control, find_active, find_running
 from generation.requests.cost import BY_PIXELS, UNITS_PER_ROW_EVALUATION, Work, compute_evaluations_cost
@@ -41,6 +42,8 @@ class Key(NamedTuple):
     references: tuple[tuple[int, int], ...] = ()
     """The sizes of the pictures it sees, in their order. Networks number the places of a forward by its first row: of
     another number, order or size they would be numbered wrongly, and no error would say so."""
+    is_shallow: bool = False
+    """Whether it runs the outer layers alone (`step_cache`)."""
 
 
 class Traits(NamedTuple):
@@ -70,6 +73,7 @@ class SamplingRun:
     guess: Tensor | None = None
     """The sampler's best guess of the finished latents, for previews."""
     began_s: float = field(default_factory=time.monotonic)
+    kept: Kept | None = None
 
 
 class Slot:
@@ -97,17 +101,17 @@ class Slot:
         self.serial = serial
         self.networks = networks
         self._plan = spec.plan
-        plain = Wording(spec.prompt, spec.negative)
-        self._words: dict[Wording, Words] = {
-            each: family.tokenize(reword(spec, each)) for each in spec.wordings or (plain,)
-        }
+        wordings = spec.wordings or (Wording(spec.prompt, spec.negative),)
+        self._words: dict[Wording, Words] = {each: family.tokenize(reword(spec, each)) for each in wordings}
         self.rows, self._areas = spec.num_rows, spec.areas
+        self.cache = (spec.cache or 1) if family.can_cache else 1
         self.forwards: list[Forward] = []
         self._model_serial = traits.serial
         self._coming = list(spec.passes)
         self._shapes = [latent_shape(family, (each.width_px, each.height_px)) for each in self._coming]
         self._enter_pass()
-        self.replay = _parse_replay(order)
+        replay = None if order.replay is None else require_trace(spec, order.replay)
+        self.replay = None if replay is None else tuple(replay.forwards())
         self.walk: SamplingRun | None = None
         self.num_previews = 0
         self.lacked_memory = False
@@ -145,7 +149,9 @@ class Slot:
     @property
     def key(self) -> Key:
         """What the images of its coming forward must have in common."""
-        return self._keys[self.wording]
+        key, kept = self._keys[self.wording], self.walk.kept if self.walk is not None else None
+        is_shallow = kept is not None and kept.wording == self.wording and self._index % self.cache
+        return key._replace(is_shallow=True) if is_shallow else key
 
     @property
     def conditioning(self) -> Conditioning:
@@ -292,9 +298,3 @@ def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, in
 def list_reference_sizes(spec: ImageSpec) -> tuple[tuple[int, int], ...]:
     """Return the sizes of what the model sees, in their order."""
     return tuple(each.size_px for each in spec.references)
-
-
-def _parse_replay(order: GenerateCommand) -> tuple[Forward, ...] | None:
-    if order.replay is None:
-        return None
-    return tuple(require_trace(order.spec, order.replay).forwards())

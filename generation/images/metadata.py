@@ -96,6 +96,8 @@ def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
         settings["Distilled CFG Scale"] = f"{spec.guidance:g}"
     if spec.rescale:
         settings["CFG Rescale"] = f"{spec.rescale:g}"
+    if spec.cache:
+        settings["Step cache"] = str(spec.cache)
     for key, digits in (("Lora hashes", _list_lora_hashes(recipe)), ("TI hashes", _list_embedding_hashes(spec))):
         if digits:
             settings[key] = '"' + ", ".join(f"{name}: {short}" for name, short in digits.items()) + '"'

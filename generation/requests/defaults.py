@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from generation.requests.errors import TagInModelWordsError, UnknownSamplerError
 from generation.requests.prompt import NO_NEGATIVE, check_prompt, join_words
-from generation.requests.ranges import CLIP_SKIP, MAX_GUIDANCE, STEPS, check_number, check_ranges, check_size
+from generation.requests.ranges import CACHE, CLIP_SKIP, MAX_GUIDANCE, STEPS, check_number, check_ranges, check_size
 from generation.requests.samplers import SAMPLERS
 from generation.translatable import Phrase
 
@@ -29,6 +29,8 @@ class Defaults:
     clip_skip: int = 1
     rescale: float = 0.0
     """How far guidance is scaled back, 0 to 1, as `ImageSpec.rescale`."""
+    cache: int = 1
+    """The step cache: one of so many evaluations is whole, as `ImageSpec.cache`; 1 is all of them."""
     negative: str = ""
     """The negative prompt of a request that has none, where there is guidance for one to work."""
     prefix: str = ""
@@ -75,12 +77,13 @@ class DefaultOverrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     native_px: int | None = None
     clip_skip: int | None = None
     rescale: float | None = None
+    cache: int | None = None
     negative: str | None = None
     prefix: str | None = None
     suffix: str | None = None
 
     def __post_init__(self) -> None:
-        numbers = ((STEPS, self.steps), (CLIP_SKIP, self.clip_skip))
+        numbers = ((STEPS, self.steps), (CLIP_SKIP, self.clip_skip), (CACHE, self.cache))
         check_ranges(*(each for each in numbers if each[1] is not None))
         if self.guidance is not None:
             check_number(Phrase("Guidance"), self.guidance, low=0, high=MAX_GUIDANCE)

@@ -14,7 +14,7 @@ def is_plain(spec: ImageSpec) -> bool:
     """Return whether a picture needs nothing but what its prompts say in plain words."""
     from_picture = bool(spec.sources)
     is_special = spec.hires is not None or spec.variation is not None or spec.rescale is not UNSET or spec.clip_skip > 1
-    is_special = is_special or (spec.is_guided and spec.true_cfg is not UNSET)
+    is_special = is_special or bool(spec.cache) or (spec.is_guided and spec.true_cfg is not UNSET)
     has_addons = bool(spec.adapters or spec.embeddings)
     words = f"{spec.prompt} {spec.negative}"
     has_syntax = bool(_SIGNS.intersection(words) or "BREAK" in words or spec.areas)

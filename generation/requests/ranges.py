@@ -35,6 +35,7 @@ class Range(NamedTuple):
 
 SEED = Range(Phrase("Seed"), 0, MAX_SEED)
 STEPS = Range(Phrase("Steps"), 1, MAX_STEPS)
+CACHE = Range(Phrase("The step cache"), 1, 10)
 CLIP_SKIP = Range(Phrase("Clip skip"), 1, MAX_CLIP_SKIP)
 
 

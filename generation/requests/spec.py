@@ -23,6 +23,7 @@ from generation.requests.prompt_addons import Adapter, Embedding, ParsedPrompts,
 from generation.requests.prompt_schedule import Wording, plan_wordings
 from generation.requests.prompt_weights import FIRST_SYNTAX, SYNTAX
 from generation.requests.ranges import (
+    CACHE,
     CLIP_SKIP,
     MAX_COUNT,
     MAX_GUIDANCE,
@@ -83,6 +84,7 @@ class ImageSpec(MadeFromFiles, ReadByRows):
     written: a picture from before there was a second keeps its file, to the byte."""
     rescale: float | UnsetType = UNSET
     """How far guidance is scaled back to the spread of the prompt's own prediction; unset: not at all."""
+    cache: int | UnsetType = UNSET  # one of so many evaluations is whole (`engine.step_cache`); unset: all
     true_cfg: float | UnsetType = UNSET
     """How strongly the negative prompt is avoided by a model whose network reads `guidance` as a number; 1: not at all.
     Unset for every other model, where `guidance` says that."""
@@ -124,6 +126,7 @@ class ImageSpec(MadeFromFiles, ReadByRows):
             sampler=sampler or own.sampler,
             clip_skip=own.clip_skip if clip_skip is None else clip_skip,
             rescale=own.rescale or UNSET,
+            cache=own.cache if own.cache > 1 else UNSET,
             true_cfg=own.choose_true_cfg(rest.get("negative", "")),
             **rest,
         )
@@ -139,6 +142,8 @@ class ImageSpec(MadeFromFiles, ReadByRows):
         check_sampler(self.sampler, self.steps)
         if self.rescale is not UNSET:
             check_above(_RESCALE, self.rescale, low=0, high=1)
+        if self.cache is not UNSET:
+            check_ranges((CACHE, self.cache))
         if self.true_cfg is not UNSET:
             check_number(_GUIDANCE, self.true_cfg, low=1, high=MAX_GUIDANCE)
         wordings = self.wordings if "[" in self.prompt or "[" in self.negative else ()  # raises for too many

@@ -77,6 +77,10 @@ class Family(Protocol):
         """Whether it is an inpainting model: `denoise` wants `MASK` among its conditioning."""
 
     @property
+    def can_cache(self) -> bool:
+        """Whether `denoise` runs the outer layers alone where `step_cache.DEEP` is among its conditioning."""
+
+    @property
     def denoiser(self) -> Any:
         """The network that `denoise` runs."""
 
@@ -154,6 +158,10 @@ class WithVae:
 
     ladder: tuple[int, ...] = LADDER
     _vae: Any
+
+    @property
+    def can_cache(self) -> bool:
+        return False
 
     @property
     def vae(self) -> Any:

@@ -12,6 +12,7 @@ from generation.engine.adapters import Adapters
 from generation.engine.embeddings import TextualInversions
 from generation.engine.families.base import FEATURE, MASK, RESIDUAL, Conditioning, WithVae, guide_rows
 from generation.engine.samplers import Sampling
+from generation.engine.step_cache import DEEP, can_cache, run_shallow
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
 from generation.requests.spec import ImageSpec
@@ -36,6 +37,10 @@ class Diffusion(WithVae):
     @property
     def denoiser(self) -> Any:
         return self._unet
+
+    @property
+    def can_cache(self) -> bool:
+        return can_cache(self._unet)
 
     def offer(self, model: Model) -> None:
         self._adapters.offer(model.loras)
@@ -83,6 +88,16 @@ class Diffusion(WithVae):
 
     def view(self, network: Any, picture: Tensor) -> Tensor:
         return picture
+
+
+def predict(unet: Any, latents: Tensor, timesteps: Tensor, conditioning: Conditioning, **added: Any) -> Tensor:
+    """Return what a UNet predicts: whole, or its outer layers alone where the step cache says so."""
+    sample, states = join_mask(latents, conditioning), conditioning["encoder_hidden_states"]
+    guides = take_residuals(conditioning)
+    if (deep := conditioning.get(DEEP)) is not None:
+        return run_shallow(unet, sample, timesteps, states, deep, guides, **added)
+    prediction: Tensor = unet(sample, timesteps, encoder_hidden_states=states, return_dict=False, **added, **guides)[0]
+    return prediction
 
 
 def _tell_mode(union: Any, pictures: Tensor, mode: int) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.embeddings import TextualInversions
 from generation.engine.families.base import Conditioning
-from generation.engine.families.diffusion import Diffusion, join_mask, take_residuals
+from generation.engine.families.diffusion import Diffusion, predict
 from generation.engine.model_folder import ModelFolder
+from generation.engine.step_cache import watch
 from generation.engine.text import TokenizedPrompt, Tokens, apply_weights, tokenize_pair
 from generation.models.catalog import Model
 from generation.requests.errors import ClipSkipError
@@ -36,6 +37,7 @@ class StableDiffusion(Diffusion):
         self._adapters = Adapters(model.loras, {"unet": self._unet, "text_encoder": self._text_encoder})
         self._learned = TextualInversions(model.embeddings, (self._text_encoder,))
         self.scheduler_config = folder.scheduler_config()
+        watch(self._unet)
 
     @property
     def text_encoders(self) -> Mapping[str, Any]:
@@ -61,14 +63,7 @@ class StableDiffusion(Diffusion):
         }
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        prediction: Tensor = self._unet(
-            join_mask(latents, conditioning),
-            timesteps,
-            encoder_hidden_states=conditioning["encoder_hidden_states"],
-            return_dict=False,
-            **take_residuals(conditioning),
-        )[0]
-        return prediction
+        return predict(self._unet, latents, timesteps, conditioning)
 
     def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         return encode_pixels(self._vae, pixels.to(self._device.torch_device), generator)

@@ -17,7 +17,7 @@ from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.embeddings import TextualInversions
 from generation.engine.families.base import Conditioning
-from generation.engine.families.diffusion import Diffusion, join_mask, take_residuals
+from generation.engine.families.diffusion import Diffusion, predict
 from generation.engine.families.sd import (
     PromptCache,
     decode_latents,
@@ -27,6 +27,7 @@ from generation.engine.families.sd import (
     ids_key,
 )
 from generation.engine.model_folder import ModelFolder
+from generation.engine.step_cache import watch
 from generation.engine.text import TokenizedPrompt, tokenize_pair
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
@@ -57,6 +58,7 @@ class StableDiffusionXL(Diffusion):
         self._learned = TextualInversions(model.embeddings, self._encoders)
         self._zeros_when_empty = bool(folder.index().get("force_zeros_for_empty_prompt", True))
         self.scheduler_config = folder.scheduler_config()
+        watch(self._unet)
 
     @property
     def text_encoders(self) -> Mapping[str, Any]:
@@ -89,15 +91,8 @@ class StableDiffusionXL(Diffusion):
         }
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        prediction: Tensor = self._unet(
-            join_mask(latents, conditioning),
-            timesteps,
-            encoder_hidden_states=conditioning["encoder_hidden_states"],
-            added_cond_kwargs={name: conditioning[name] for name in ("text_embeds", "time_ids")},
-            return_dict=False,
-            **take_residuals(conditioning),
-        )[0]
-        return prediction
+        added = {name: conditioning[name] for name in ("text_embeds", "time_ids")}
+        return predict(self._unet, latents, timesteps, conditioning, added_cond_kwargs=added)
 
     def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         return encode_pixels(self._vae, pixels.to(self._device.torch_device), generator)

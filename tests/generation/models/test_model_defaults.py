@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from cli import models
 from cli.model_defaults import set_defaults
@@ -137,9 +138,19 @@ def test_a_request_takes_the_rescale_of_its_model_and_one_without_writes_none(to
     assert ask(Catalog.open("paintbox", tmp_path).get("vivid"), "a cat").rescale == 0.7
 
 
+def test_a_step_cache_is_a_tier_that_a_model_names(toy: Path, tmp_path: Path) -> None:
+    add(tmp_path, toy, name="photo-fast")
+    assert b"cache" not in msgspec.json.encode(ask(Catalog.open("paintbox", tmp_path).get("photo-fast"), "a cat"))
+    assert "512 px, step cache 3" in change(tmp_path, "photo-fast", cache=3)
+    assert ask(Catalog.open("paintbox", tmp_path).get("photo-fast"), "a cat").cache == 3
+    change(tmp_path, "photo-fast", cache=1)
+    assert ask(Catalog.open("paintbox", tmp_path).get("photo-fast"), "a cat").cache is UNSET
+
+
 @pytest.mark.parametrize(
     ("name", "options", "problem"),
     [
+        ("photo", {"cache": 11}, "The step cache must be"),
         ("photo", {}, "Nothing to set for photo"),
         ("gone", {"steps": 3}, "Nothing called gone was added"),
         ("paintbox", {"steps": 3}, "Nothing called paintbox was added"),

@@ -1,0 +1,93 @@
+"""`cache`: what the step cache gains, and how far its pictures are from those without it.
+
+Paints the same seeds with a step cache of 2, 3 and so on and without it, alone, in interleaved rounds, and prints for
+each the processor time of a picture over that without a cache and the distance (PSNR in dB, mean and worst; higher is
+nearer). Beside it stands the distance of another seed, and of two steps fewer: what a change that people see measures.
+
+    python -m bench cache [--json] [--seeds 8] [--steps 20] [--every 2 3 5] [--side 128] [--model paintbox]
+                          [--shape sd15|sdxl] [--family sd|sdxl]   (random weights: their distance says little)
+
+Keys: `steps`, `seconds` (processor time of a picture without a cache); by cache in `caches`: `gain`, `psnr_mean`,
+`psnr_least`; `psnr_other_seed`, `psnr_fewer_steps`; `device`, `dtype`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+
+from bench._weights import add_options, open_chosen
+
+if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
+    from generation.engine.engine import Engine
+    from generation.models.catalog import Model
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="bench cache", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print the result only (it is JSON either way)")
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--every", type=int, nargs="+", default=[2, 3, 5])
+    parser.add_argument("--side", type=int, default=128, help="pixels")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--threads", type=int, default=0)
+    add_options(parser)
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(_measure(open_chosen(options, Path(folder)), options)))
+    return 0
+
+
+def _measure(model: Model, options: argparse.Namespace) -> dict[str, Any]:
+    from generation.engine.engine import Engine
+    from generation.images.replay import psnr_db
+    from generation.workers.engine_settings import EngineSettings
+
+    engine = Engine([model], EngineSettings(dtype=options.dtype, num_threads=options.threads))
+    caches, pictures, seconds = (UNSET, *options.every), dict[Any, list[bytes]](), dict[Any, list[float]]()
+    _paint(engine, model, options, seed=0)  # the first one loads what is loaded late
+    for seed in range(options.seeds):
+        for cache in caches:
+            pixels, taken = _paint(engine, model, options, seed=seed, cache=cache)
+            pictures.setdefault(cache, []).append(pixels)
+            seconds.setdefault(cache, []).append(taken)
+    fewer = [_paint(engine, model, options, seed=seed, steps=options.steps - 2)[0] for seed in range(options.seeds)]
+    plain = pictures[UNSET]
+    found: dict[str, Any] = {"steps": options.steps, "seconds": round(min(seconds[UNSET]), 3), "caches": {}}
+    for cache in options.every:
+        apart = [psnr_db(*pair) for pair in zip(plain, pictures[cache], strict=True)]
+        gain = statistics.median(a / b for a, b in zip(seconds[UNSET], seconds[cache], strict=True))
+        found["caches"][cache] = {
+            "gain": round(gain, 2),
+            "psnr_mean": round(statistics.mean(apart), 1),
+            "psnr_least": round(min(apart), 1),
+        }
+    shifted = zip(plain, (*plain[1:], plain[0]), strict=True)
+    found["psnr_other_seed"] = round(statistics.mean(psnr_db(*pair) for pair in shifted), 1)
+    found["psnr_fewer_steps"] = round(statistics.mean(psnr_db(*pair) for pair in zip(plain, fewer, strict=True)), 1)
+    facts = engine.fingerprint.facts
+    engine.close()
+    return found | {"device": facts["device"], "dtype": facts["dtype"]}
+
+
+def _paint(engine: Engine, model: Model, options: argparse.Namespace, **spec: Any) -> tuple[bytes, float]:
+    """Return the pixels of a picture, and the processor time it took."""
+    from bench._painting import an_order, run_alone
+
+    size = {"width_px": options.side, "height_px": options.side, "steps": options.steps, "sampler": "DPM++ 2M Karras"}
+    order, began = an_order(model, f"a-{spec}", **size | spec), time.process_time()
+    return run_alone(engine, order).pixels, time.process_time() - began
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.exit(main(sys.argv[1:]))
