@@ -74,7 +74,7 @@ class Ours:
         swap_charge: float = 0.0,
     ) -> None:
         self._queue = FairQueue(max_per_user=10**6, max_per_guild=10**6)
-        self._schedule = StepSchedule(quantum=quantum, swap_charge=swap_charge)
+        self._schedule = StepSchedule(quantum=quantum, price_swap=lambda leader: swap_charge)
         self._forward, self._slots = forward, slots or 2 * forward
         self._waiting: dict[str, Picture] = {}
         self._residents: dict[str, Picture] = {}

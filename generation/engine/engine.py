@@ -66,7 +66,10 @@ class Engine:
             self._buckets.want(loaded.network, self._default.name, (native_px, native_px), self._default.work)
         self.report = self._models.report
         self._lanes = Lanes(self._device, settings.num_lanes)
-        self._schedule_of_steps = StepSchedule(quantum=settings.quantum)
+        self._schedule_of_steps = StepSchedule(
+            quantum=settings.quantum or loaded.move_charge,  # record 9: to stay is worth what a swap costs
+            price_swap=lambda leader: self._resident_models[leader.order.image_id].move_charge,
+        )
         self._slots: dict[str, Slot] = {}
         self._upscalings: dict[str, UpscaleItem] = {}
         self._resident_models: dict[str, LoadedModel] = {}  # each keeps its model, whatever is offered meanwhile

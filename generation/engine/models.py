@@ -34,6 +34,7 @@ from generation.models.failed_loads import FailedLoads
 from generation.models.hashing import hash_files
 from generation.models.layout import ModelRefusedError
 from generation.program import format_command
+from generation.requests.cost import price_move
 from generation.requests.edits import Upscale
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
@@ -77,6 +78,8 @@ class LoadedModel:
         """Its own, beside those of all models."""
         self._upscaler = Swin2srUpscaler(model.upscaler, device) if model.upscaler else None
         self._added = EsrganUpscalers(model.upscalers, device)
+        self.move_charge = price_move(_count_bytes(self.family.denoiser)) if device.memory == "offload" else 0
+        """What it costs to put its denoiser in the place of another's. In `layers`, each step copies it anyway."""
         num_bytes = sum(map(_count_bytes, list_networks(self.family)))
         self.info = LoadedModelInfo(name=model.name, device=str(device.home), num_bytes=num_bytes)
 

@@ -35,6 +35,8 @@ STANDARD_OPERATIONS = 803_273_441_280
 """Floating point operations of the evaluation that all others are measured by."""
 _UNITS_PER_GIB = 10 * UNITS_PER_STEP
 """To read 1 GiB of weights and put it on a card takes about as long there as ten standard steps."""
+_MOVED_PER_GIB = 2 * UNITS_PER_STEP
+"""To copy 1 GiB of weights from the machine's memory to a card, and back later, is a fifth of that."""
 _LEAST = 0.01
 """What an evaluation takes at least: to begin one takes time, however small the network is."""
 _LORA = 0.025
@@ -127,6 +129,11 @@ def compute_evaluations_cost(
 def price_load(num_bytes: int) -> int:
     """Return the cost units of loading so many bytes of weights. Charged in turns only (`scheduling.swaps`)."""
     return round(num_bytes * _UNITS_PER_GIB / 2**30)
+
+
+def price_move(num_bytes: int) -> int:
+    """Return the cost units of moving so many bytes of weights to a card. Charged in turns only (`StepSchedule`)."""
+    return round(num_bytes * _MOVED_PER_GIB / 2**30)
 
 
 def _compute_ends(spec: ImageSpec, work: Work) -> float:

@@ -12,16 +12,16 @@ flight, and a newcomer lifted to such a counter would stand behind everyone it s
 
 Staying on a key is worth something (no weights to swap), so the leader may be passed over for the key of the last
 forward as long as the best guild of that key is at most `quantum` (cost over weight) ahead of it. When the model
-changes all the same, the leader whose image asks for it pays `swap_charge` on top of its step.
+changes all the same, the leader whose image asks for it pays what `price_swap` says of it on top of its step.
 
 Bound. Take two guilds over an interval in which, at every forward, each has an image that is left out. Let u be the
-largest charge of one evaluation, b the images a forward holds, w the smallest weight. If all images have one key,
-every seat goes to the lowest counter, so from then on their counters part by at most u / w. With several keys a guild
-may fill a forward that the other cannot sit in, b u / w, before the other leads; staying adds `quantum`, a swap its
-charge; and each may enter the interval with a credit of b u. So, if weights are at most 1 or credits are counted in
-full,
+largest charge of one evaluation, s that of a swap, b the images a forward holds, w the smallest weight. If all images
+have one key, every seat goes to the lowest counter, so from then on their counters part by at most u / w. With several
+keys a guild may fill a forward that the other cannot sit in, b u / w, before the other leads; staying adds `quantum`, a
+swap its charge; and each may enter the interval with a credit of b u. So, if weights are at most 1 or credits are
+counted in full,
 
-    | service(f) / weight(f) - service(g) / weight(g) |  <=  2 ((b u + swap_charge) / w + b u + quantum)
+    | service(f) / weight(f) - service(g) / weight(g) |  <=  2 ((b u + s) / w + b u + quantum)
 
 A replay runs alone (its buckets are prescribed): a forward of one image, which is charged all rows of its bucket, at
 most b u. That changes none of this.
@@ -59,9 +59,10 @@ R = TypeVar("R", bound=Resident)
 class StepSchedule:
     """Fair choice of the images to step. See the module's text for the algorithm and its bound."""
 
-    def __init__(self, *, quantum: float = 0.0, swap_charge: float = 0.0) -> None:
+    def __init__(self, *, quantum: float = 0.0, price_swap: Callable[[Resident], float] = lambda leader: 0.0) -> None:
+        """`price_swap`: what it costs to put the model of an image in the place of another."""
         self._quantum = quantum
-        self._swap_charge = swap_charge
+        self._price_swap = price_swap
         self._guilds = FairCounters()
         self._members = FairCounters()
         self._turn = 0
@@ -104,7 +105,7 @@ class StepSchedule:
     def _swap_to(self, leader: Resident) -> float:
         """Change to the leader's key; return what that costs on top of the step."""
         before, self._model, self._key = self._model, leader.order.spec.model, leader.key
-        return self._swap_charge if before not in (None, self._model) else 0.0
+        return self._price_swap(leader) if before not in (None, self._model) else 0.0
 
     def _level_content(self, waiting: Iterable[R], picked: Iterable[R], *, credit: float) -> None:
         """Limit the unused claim of those of whom nothing was left out."""

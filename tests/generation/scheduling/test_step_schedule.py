@@ -41,7 +41,7 @@ class Harness:
     serials: count = field(default_factory=count)  # type: ignore[type-arg]
 
     def __post_init__(self) -> None:
-        self.schedule = StepSchedule(quantum=self.quantum, swap_charge=self.swap_charge)
+        self.schedule = StepSchedule(quantum=self.quantum, price_swap=lambda leader: self.swap_charge)
 
     def add(
         self,
