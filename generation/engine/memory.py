@@ -23,6 +23,7 @@ import torch
 
 from generation.errors import ConfigurationError
 from generation.jobs.protocol import LargestPx
+from generation.models import film_vae
 from generation.models.catalog import Model
 from generation.models.checkpoint import UNET, VAE
 from generation.models.controls import ControlFile
@@ -36,9 +37,28 @@ OFFLOADING = ("offload", "layers")
 GIB = 2**30
 _CONTAINER = Path("/sys/fs/cgroup")
 """Where Linux tells a container its limits (cgroup v2)."""
-_COMPUTED, _DECODED = 130, 768
-"""Numbers that are alive at once for each pixel of a picture: in one row of the denoiser, and in the VAE. Counted with
-networks of full size (Stable Diffusion, and the VAE of nearly all), attention aside, which kernels compute in parts."""
+_COMPUTED = {
+    "sd": 130,
+    "sdxl": 79,
+    "sd3": 86,
+    "sd3large": 136,
+    "qwenimage": 184,
+    "qwenedit": 184,
+    "qweneditplus": 184,
+    "flux": 205,
+    "kontext": 205,
+    "chroma": 244,
+    "zimage": 242,
+    "klein": 289,
+    "klein9b": 385,
+    "ernie": 348,
+    "krea2": 300,
+}
+"""Numbers that are alive at once for each pixel of a picture in one row of the denoiser, by family. Counted on the meta
+device with networks of full size at 1024 pixels (Chroma's at 2048), attention aside, which kernels compute in parts;
+`sd3large`, `klein9b` and `krea2` by their widths."""
+_DECODED, _DECODED_AS_FILM = 768, 1732
+"""The same in the VAE of nearly all, and in that of Qwen-Image and Krea 2, counted so."""
 _TILE_PX = 512 * 512
 _DENOISER_PART = 0.6
 """Part of the weights of a checkpoint in one file that its UNet has at least."""
@@ -93,10 +113,11 @@ def find_largest_px(model: Model, itemsize: int, mode: str, room: int) -> Larges
         is_whole = model.path.is_file() and model.info.reads_clip
         weights = int(max(parts, default=0) * (_DENOISER_PART if is_whole else 1))
     left = room - weights
-    if mode != "full" and left < _DECODED * _TILE_PX * itemsize:
+    decoded = _DECODED_AS_FILM if model.info.components.get("vae") == film_vae.CLASS else _DECODED
+    if mode != "full" and left < decoded * _TILE_PX * itemsize:
         return LargestPx(0, 0)
-    rows = max(0, int(left // (_COMPUTED * itemsize)))
-    return LargestPx(rows if mode != "full" else max(0, int(left // (_DECODED * itemsize))), rows)
+    rows = max(0, int(left // (_COMPUTED[model.family] * itemsize)))
+    return LargestPx(rows if mode != "full" else max(0, int(left // (decoded * itemsize))), rows)
 
 
 def all_bytes(device: torch.device) -> int:

@@ -19,6 +19,7 @@ from generation.engine.memory import MODES, choose_mode, find_largest_px, loaded
 from generation.engine.offload import PartOffloader, arrange, list_networks
 from generation.errors import ConfigurationError
 from generation.jobs.protocol import Close, Event, Finished, GenerateCommand
+from generation.models.families import FAMILIES
 from generation.requests.edits import Upscale
 from generation.workers.child import Inbox, serve
 from generation.workers.engine_settings import EngineSettings
@@ -243,3 +244,12 @@ def test_the_largest_picture_follows_from_weights_number_format_and_mode(toy_fol
     assert whole.find_for(1) == whole.find_for(5) == 512 * 512, "the VAE takes more than five rows"
     assert sliced.find_for(4) == sliced.find_for(1) // 4
     assert find_largest_px(model, 4, "offload", tiled) > find_largest_px(model, 4, "sliced", tiled)
+
+
+def test_what_is_computed_is_predicted_by_family(tmp_path: Path) -> None:
+    """The VAE of Qwen-Image and Krea 2 takes 1,732 numbers a pixel. A folder without files has no weights."""
+    for family, info in FAMILIES.items():
+        model = toy_model(tmp_path / family, family=family)
+        decoded = 1732 if info.title.startswith(("Qwen", "Krea")) else 768
+        assert find_largest_px(model, 2, "full", decoded * 2 * 10_000).picture == 10_000, family
+        assert find_largest_px(model, 2, "sliced", decoded * 2 * 512 * 512).picture > 10_000, family
