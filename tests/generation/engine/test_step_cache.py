@@ -113,8 +113,9 @@ def test_replayed_alone_every_picture_of_a_crowd_has_the_same_bytes(
 ) -> None:
     folder = toy_folder if family == "sd" else save_toy_xl(tmp_path)
     engine, rng = Engine([toy_model(folder, family=family)], EngineSettings(num_threads=1)), random.Random(4)
+    tiers: list[Any] = [UNSET, 2, 2, 3]
     orders = [
-        an_order(replace(each.spec, cache=rng.choice([UNSET, 2, 2, 3])), image_id=each.image_id, share=each.share)
+        an_order(replace(each.spec, cache=rng.choice(tiers)), image_id=each.image_id, share=each.share)
         for each in some_orders(rng, 8)
     ]
     crowded = crowd(engine, orders, rng)
