@@ -85,15 +85,12 @@ class Settings(ApiChoices, CloudChoices, MonitoringChoices):
         "Empty: only the one of ATELIER_DEVICE.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the model.")
+    cpu_backend: Literal["torch", "openvino"] = Field("torch", description="What runs forwards on a processor.")
     memory: Literal["auto", "full", "sliced", "offload", "layers"] = Field(
         "auto", description="How models are kept in memory; auto decides from what is free at the start."
     )
     idle_release_s: float = Field(
-        0.0,
-        ge=0,
-        le=_YEAR_S,
-        allow_inf_nan=False,
-        description="Seconds without work after which models leave the memory; 0 keeps them.",
+        0.0, ge=0, le=_YEAR_S, allow_inf_nan=False, description="Seconds idle until models leave the memory; 0: never."
     )
     max_rows: int = Field(
         0, ge=0, le=64, description="Largest forward pass in rows; a guided image takes two. 0 lets the device decide."
@@ -232,6 +229,8 @@ class Settings(ApiChoices, CloudChoices, MonitoringChoices):
             dtype=self.dtype,
             memory=self.memory,
             idle_s=self.idle_release_s,
+            cpu_backend=self.cpu_backend,
+            compiled=str(self.data_dir / "compiled"),
             measured=str(self.data_dir / "measured.json"),
             failed_loads=str(self.data_dir / "failed-models.json"),
             num_threads=self.num_threads,

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from generation.engine.devices import Device
 from generation.engine.families.base import Conditioning
-from generation.engine.slot import Key, Slot
+from generation.engine.key import Key
+from generation.engine.slot import Slot
 from generation.requests.prompt_schedule import Wording
 
 _MAX_BUFFERS = 24

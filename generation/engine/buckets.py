@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from generation.engine.autotune import MeasurementCache
-from generation.engine.slot import Key, Slot
+from generation.engine.key import Key
+from generation.engine.slot import Slot
 from generation.requests.cost import Work
 from generation.requests.recipe import LADDER, Fingerprint
 from generation.workers.engine_settings import EngineSettings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
@@ -27,6 +28,8 @@ class Device:
     num_threads: int
     memory: str = "full"
     """One of `memory.MODES`."""
+    openvino: str = ""
+    """OpenVINO's version where networks run compiled by it (`generation.engine.compiled`)."""
 
     @property
     def is_channels_last(self) -> bool:
@@ -59,10 +62,15 @@ def choose_device(
     num_threads = settings.num_threads or num_cores()
     torch.set_num_threads(num_threads)
     models = tuple(models)
-    dtype = _choose_dtype(settings.dtype, device, num_threads, measured or MeasurementCache(""), models)
+    openvino = _choose_openvino(settings, device)
+    dtype = (
+        torch.float32
+        if openvino
+        else _choose_dtype(settings.dtype, device, num_threads, measured or MeasurementCache(""), models)
+    )
     weights = _find_largest(models, dtype)
     memory = choose_mode(settings.memory, device, weights=weights, free=free_bytes(device))
-    return Device(device, dtype, num_threads, memory)
+    return Device(device, dtype, num_threads, memory, openvino if memory == "full" else "")
 
 
 def lay_out(networks: Iterable[Any], device: Device) -> None:
@@ -87,6 +95,17 @@ def _require_card(device: torch.device) -> None:
         raise ConfigurationError(problem=f"There is no card {device}.", remedy=f"Choose one of: {', '.join(cards)}.")
 
 
+def require_openvino() -> str:
+    """Return OpenVINO's version. Raise `ConfigurationError` if it is not installed."""
+    try:
+        return version("openvino")
+    except PackageNotFoundError:
+        raise ConfigurationError(
+            problem="OpenVINO is not installed.",
+            remedy='Install it (pip install "atelier-bot[openvino]"), or set ATELIER_CPU_BACKEND=torch.',
+        ) from None
+
+
 def _find_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
@@ -96,6 +115,18 @@ def _find_device() -> str:
 def _choose_card_dtype() -> torch.dtype:
     """Return the half-precision format that the current card has in hardware; cards before Ampere emulate bfloat16."""
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+def _choose_openvino(settings: EngineSettings, device: torch.device) -> str:
+    """Return OpenVINO's version if it is to be used, else nothing. Raise `ConfigurationError` if it cannot be."""
+    if settings.cpu_backend != "openvino":
+        return ""
+    if device.type != "cpu" or settings.dtype not in ("auto", "float32"):
+        raise ConfigurationError(
+            problem=f"OpenVINO is for processors, in float32, not for {device.type} in {settings.dtype}.",
+            remedy="Set ATELIER_CPU_BACKEND=torch, or ATELIER_DEVICE=cpu and ATELIER_DTYPE=float32.",
+        )
+    return require_openvino()
 
 
 def _find_largest(models: Iterable[Model], dtype: torch.dtype) -> int:

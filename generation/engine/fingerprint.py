@@ -29,6 +29,8 @@ def take_fingerprint(device: Device) -> Fingerprint:
         "memory": device.memory,
         "stages": "encode 1, decode 1",
     }
+    if device.openvino:
+        facts["openvino"] = device.openvino
     return Fingerprint(facts | (_read_cuda_facts(device) if device.kind == "cuda" else {}))
 
 

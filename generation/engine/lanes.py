@@ -24,7 +24,7 @@ from generation.engine.devices import Device
 from generation.engine.error_classes import is_out_of_memory
 from generation.engine.ip_adapter.attention import attending
 from generation.engine.postprocess import decode
-from generation.engine.slot import Slot
+from generation.engine.slot import Slot, find_denoiser
 from generation.engine.step_cache import DEEP, Kept, keeping
 from generation.engine.work_item import UpscaleItem, WorkItem
 from generation.requests.recipe import Forward
@@ -46,7 +46,7 @@ class Lane:
         residuals, forwards = self._controls.run(slots, batch)
         conditioning = {**batch.conditioning, **residuals, **({} if batch.deep is None else {DEEP: batch.deep})}
         with attending(slots, bucket), keeping(batch.deep is None and any(slot.cache > 1 for slot in slots)) as kept:
-            output = slots[0].family.denoise(batch.latents, batch.timesteps, conditioning)
+            output = find_denoiser(slots[0]).denoise(batch.latents, batch.timesteps, conditioning)
         for deep in kept:
             _keep(slots, deep)
         return [

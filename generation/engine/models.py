@@ -12,6 +12,7 @@ from msgspec import UnsetType
 from generation import progress
 from generation.engine.buckets import name_network
 from generation.engine.checkers.clip import ClipChecker
+from generation.engine.compiled import compile_denoiser
 from generation.engine.control.beside import NetworksBeside
 from generation.engine.control.features import Networks
 from generation.engine.devices import Device, lay_out
@@ -71,16 +72,18 @@ class LoadedModel:
         beside = beside or Beside(device)
         self.family: Family = FAMILIES[model.family](model, open_model(model, beside.parts), device, settings)
         self.network = name_network(self.family.denoiser)
-        self.traits = Traits(model.work, self.network, serial, sha256, _describe_storage(self.family))
         lay_out((self.family.denoiser, self.family.vae), device)
         arrange(self.family, device.memory, beside.shelf)
+        self.family.compiled = compile_denoiser(self.family, model, device, folder=settings.compiled, sha256=sha256)
+        is_compiled = self.family.compiled is not None
+        self.traits = Traits(model.work, self.network, serial, sha256, _describe_storage(self.family), is_compiled)
         self.checkers = (ClipChecker(model.safety_checker, device),) if model.safety_checker else ()
         """Its own, beside those of all models."""
         self._upscaler = Swin2srUpscaler(model.upscaler, device) if model.upscaler else None
         self._added = EsrganUpscalers(model.upscalers, device)
         self.move_charge = price_move(_count_bytes(self.family.denoiser)) if device.memory == "offload" else 0
         """What it costs to put its denoiser in the place of another's. In `layers`, each step copies it anyway."""
-        num_bytes = sum(map(_count_bytes, list_networks(self.family)))
+        num_bytes = sum(map(_count_bytes, [*list_networks(self.family), *[self.family.denoiser] * is_compiled]))
         self.info = LoadedModelInfo(name=model.name, device=str(device.home), num_bytes=num_bytes)
 
     def get_upscaler(self, upscale: Upscale) -> TileUpscaler | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -11,39 +11,23 @@ import torch
 from msgspec import UNSET
 from torch import Tensor
 
+from generation.engine.compiled import runs_compiled
 from generation.engine.conditioning import condition_walk, reword
 from generation.engine.control.features import NO_GUIDES, NO_NETWORKS, Guides, Networks, prepare_guides
 from generation.engine.errors import LatentSizeError, TraceLengthError
-from generation.engine.families.base import Conditioning, Family, Words
+from generation.engine.families.base import Conditioning, Denoiser, Family, Words
 from generation.engine.initial_latents import Repaint, begin, begin_larger, build_mask_input
+from generation.engine.key import Key
 from generation.engine.region_weights import blend_regions
 from generation.engine.samplers import Sampling
 from generation.engine.step_cache import Kept
 from generation.jobs.protocol import GenerateCommand
 from generation.requests.control import Control, find_active, find_running
 from generation.requests.cost import BY_PIXELS, UNITS_PER_ROW_EVALUATION, Work, compute_evaluations_cost
-from generation.requests.prompt_addons import Adapter
 from generation.requests.prompt_schedule import Wording
 from generation.requests.recipe import Forward, Trace, require_trace
 from generation.requests.spec import ImageSpec
 from generation.safety.verdict import UNCHECKED, SafetyVerdict
-
-
-class Key(NamedTuple):
-    """What images must have in common to share a forward."""
-
-    model: str
-    latent_shape: tuple[int, int, int]
-    text: Hashable
-    """Of its words: see `Words.key`."""
-    adapters: tuple[Adapter, ...] = ()
-    serial: int = 0
-    """Of the loaded model: one that replaced another of its name while that was at work shares no forward with it."""
-    references: tuple[tuple[int, int], ...] = ()
-    """The sizes of the pictures it sees, in their order. Networks number the places of a forward by its first row: of
-    another number, order or size they would be numbered wrongly, and no error would say so."""
-    is_shallow: bool = False
-    """Whether it runs the outer layers alone (`step_cache`)."""
 
 
 class Traits(NamedTuple):
@@ -56,6 +40,7 @@ class Traits(NamedTuple):
     sha256: str = ""
     storage: str = ""
     """How its weights are kept where they are not whole, for the fingerprint."""
+    is_compiled: bool = False
 
 
 @dataclass(slots=True)
@@ -106,12 +91,11 @@ class Slot:
         self.rows, self._areas = spec.num_rows, spec.areas
         self.cache = (spec.cache or 1) if family.can_cache else 1
         self.forwards: list[Forward] = []
-        self._model_serial = traits.serial
+        self._model_serial, self._has_compiled = traits.serial, traits.is_compiled
         self._coming = list(spec.passes)
         self._shapes = [latent_shape(family, (each.width_px, each.height_px)) for each in self._coming]
         self._enter_pass()
-        replay = None if order.replay is None else require_trace(spec, order.replay)
-        self.replay = None if replay is None else tuple(replay.forwards())
+        self.replay = None if order.replay is None else tuple(require_trace(spec, order.replay).forwards())
         self.walk: SamplingRun | None = None
         self.num_previews = 0
         self.lacked_memory = False
@@ -276,20 +260,23 @@ class Slot:
         self._walk_plan = self._plan[-1 - len(self._coming)] if self._plan else ()
         self.size_px = (coming.width_px, coming.height_px)
         spec = self.order.spec
-        self._keys = {
-            wording: Key(spec.model, shape, words.key, spec.adapters, self._model_serial, list_reference_sizes(spec))
-            for wording, words in self._words.items()
-        }
+        is_compiled = self._has_compiled and runs_compiled(spec, shape)
+        common = (spec.adapters, self._model_serial, list_reference_sizes(spec), is_compiled)
+        self._keys = {wording: Key(spec.model, shape, words.key, *common) for wording, words in self._words.items()}
         plain = replace(spec, control=UNSET)
         before, after = (compute_evaluations_cost(plain, self.done + more, work=self.work) for more in (0, 1))
         self._charge_of_row = (after - before) / self.rows
         self._charge_of_control = UNITS_PER_ROW_EVALUATION * self.work.of_control(*self.size_px)
 
 
+def find_denoiser(slot: Slot) -> Denoiser:
+    """Return what runs the forwards of a slot's key."""
+    return slot.family.compiled if slot.key.is_compiled and slot.family.compiled else slot.family
+
+
 def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, int]:
     """Return (C, h, w). Raise `LatentSizeError` for a size the model's latents cannot express."""
-    cell = family.pixels_per_latent
-    width, height = size_px
+    cell, (width, height) = family.pixels_per_latent, size_px
     if width % cell or height % cell:
         raise LatentSizeError(step=cell)
     return family.latent_channels, height // cell, width // cell

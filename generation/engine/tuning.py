@@ -19,7 +19,7 @@ from generation.engine.devices import Device
 from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.families.base import Family
 from generation.engine.memory import give_back
-from generation.engine.slot import Slot
+from generation.engine.slot import Slot, Traits, find_denoiser
 from generation.jobs.protocol import GenerateCommand, Share
 from generation.requests.spec import ImageSpec
 
@@ -78,13 +78,13 @@ class Tuner:
             raise LookupError("the model was let go")
         slot = _make_slot(wanted, family)
         slot.begin(self._device.torch_device)
-        forwards = {bucket: self._forward(family, slot, bucket) for bucket in family.ladder}
+        forwards = {bucket: self._forward(slot, bucket) for bucket in family.ladder}
         return (yield from time_buckets(forwards, longest_s=_LONGEST_S))
 
-    def _forward(self, family: Family, slot: Slot, bucket: int) -> Callable[[], None]:
+    def _forward(self, slot: Slot, bucket: int) -> Callable[[], None]:
         def run() -> None:
             batch = Batch(bucket, slot, self._device)
-            family.denoise(batch.latents, batch.timesteps, batch.conditioning)
+            find_denoiser(slot).denoise(batch.latents, batch.timesteps, batch.conditioning)
             if self._device.kind == "cuda":
                 torch.cuda.synchronize()
 
@@ -104,4 +104,9 @@ def _make_slot(wanted: MeasurementTarget, family: Family) -> Slot:
         sampler="Euler",
         seed=0,
     )
-    return Slot(GenerateCommand(image_id="measure-0", attempt=1, spec=spec, share=Share(0)), family, 0)
+    return Slot(
+        GenerateCommand(image_id="measure-0", attempt=1, spec=spec, share=Share(0)),
+        family,
+        0,
+        traits=Traits(is_compiled=family.compiled is not None),
+    )

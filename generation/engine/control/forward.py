@@ -19,7 +19,8 @@ from generation.engine.batch import Batch, list_rows
 from generation.engine.control.networks import ControlNetwork
 from generation.engine.devices import Device
 from generation.engine.families.base import FEATURE, RESIDUAL
-from generation.engine.slot import Key, Slot
+from generation.engine.key import Key
+from generation.engine.slot import Slot
 from generation.requests.control import MODES, UNION
 from generation.requests.recipe import Forward
 

@@ -62,11 +62,19 @@ class Words(Protocol):
         """The end of the prompt that did not fit, to be shown to the user."""
 
 
+class Denoiser(Protocol):
+    """What predicts rows, as `Family.denoise` does."""
+
+    def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor: ...
+
+
 class Family(Protocol):
     """One loaded model."""
 
     ladder: tuple[int, ...]
     """Bucket sizes in rows that a forward may have, ascending. Fixed, so that a trace means the same everywhere."""
+    compiled: Denoiser | None
+    """What runs plain forwards in place of `denoise`, where the model is compiled."""
 
     @property
     def latent_channels(self) -> int: ...
@@ -157,6 +165,7 @@ class WithVae:
     """What every `Family` here has in common: the ladder, and a VAE that halves the sides at each level but one."""
 
     ladder: tuple[int, ...] = LADDER
+    compiled: Denoiser | None = None
     _vae: Any
 
     @property
