@@ -51,7 +51,7 @@ def _find_drawable(char: str) -> str:
     category = unicodedata.category(char)
     if category == "Cs":
         return MISSING
-    if category in ("Cc", "Cf") or _STEERS.fullmatch(char):
+    if category in ("Cc", "Cf", "Zl", "Zp") or _STEERS.fullmatch(char):
         return " " if char.isspace() else ""
     if has_glyph(char):
         return char

@@ -28,7 +28,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 def test_exact_counts_no_difference_and_its_control_counts_some(
     capsys: pytest.CaptureFixture[str], family: str, more: list[str]
 ) -> None:
-    words = ["--json", "--family", family, "--interleavings", "1", "--threads", "1", "--dtype", "float32", "bfloat16"]
+    words = ["--json", "--family", family, "--interleavings", "3", "--threads", "1", "--dtype", "float32", "bfloat16"]
     assert exact.main([*words, *more]) == 0
     report = printed(capsys)
     assert report["images"] >= 2 * 5
@@ -42,7 +42,7 @@ def test_exact_counts_no_difference_and_its_control_counts_some(
 def test_exact_counts_no_difference_among_pictures_that_follow_others(
     capsys: pytest.CaptureFixture[str], family: str
 ) -> None:
-    words = ["--json", "--control", "--family", family, "--interleavings", "1", "--threads", "1", "--dtype", "float32"]
+    words = ["--json", "--control", "--family", family, "--interleavings", "3", "--threads", "1", "--dtype", "float32"]
     assert exact.main(words) == 0
     report = printed(capsys)
     assert (report["differing"], report["control_images"]) == (0, report["images"])
@@ -65,7 +65,7 @@ def test_exact_counts_no_difference_among_edits_and_a_key_that_forgets_them_diff
 def test_exact_counts_no_difference_among_pictures_that_look_at_others(
     capsys: pytest.CaptureFixture[str], family: str
 ) -> None:
-    words = ["--json", "--ip-adapter", "--family", family, "--interleavings", "1", "--threads", "1"]
+    words = ["--json", "--ip-adapter", "--family", family, "--interleavings", "3", "--threads", "1"]
     assert exact.main([*words, "--dtype", "float32"]) == 0
     report = printed(capsys)
     assert (report["differing"], report["control_images"]) == (0, report["images"])

@@ -127,7 +127,7 @@ async def test_the_servers_choice_enlarges_under_every_button(
     pressed = await people.ada.click(painted, "Upscale")
     typed = await people.ada.slash("upscale", image=Upload("a.png", png(64, 64)))
     for asked in (pressed, typed):
-        assert "2x-Anime" in (await until_done(discord, asked)).text, "whatever the checker thinks of it"
+        assert "2x\\-Anime" in (await until_done(discord, asked)).text, "whatever the checker thinks of it"
 
     gone = GuildPreferences(default_upscaler="gone")
     await bot.choose(GuildSettings(guild_id=people.guild.id, choices=gone))
