@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,23 @@ from tests.generation.engine.toy_extras import called, kohya_lora
 
 SAVERS: dict[str, Callable[..., Path]] = {"sd": save_toy, "sdxl": save_toy_xl}
 
+VARIED: list[dict[str, Any]] = [
+    {},
+    {"prompt": "a " * 90},
+    {"guidance": 1.0},
+    {"height_px": 72},
+    {"hires": Hires(factor=2.0)},
+]
+
 
 def an_engine(folder: Path, kept: Path, *, family: str = "sd", backend: str = "openvino", **settings: Any) -> Engine:
-    options = {"num_threads": 2, "max_rows": 8, "cpu_backend": backend, "compiled": str(kept), "dtype": "float32"}
+    options: dict[str, Any] = {
+        "num_threads": 2,
+        "max_rows": 8,
+        "cpu_backend": backend,
+        "compiled": str(kept),
+        "dtype": "float32",
+    }
     return Engine([toy_model(folder, family=family)], EngineSettings(**options | settings))
 
 
@@ -67,9 +82,7 @@ def test_every_picture_can_be_made_again_whatever_was_beside_it(engine: Engine) 
             image_id=f"a-{seed}",
             share=Share(seed % 3),
         )
-        for seed, changes in enumerate(
-            [{}, {"prompt": "a " * 90}, {"guidance": 1.0}, {"height_px": 72}, {"hires": Hires(factor=2.0)}] * 3
-        )
+        for seed, changes in enumerate(VARIED * 3)
     ]
     ended = ends(run(engine, *orders))
     for order in orders:
@@ -122,7 +135,7 @@ def test_pictures_that_run_compiled_share_no_forward_with_others(toy_folder: Pat
 
 
 @pytest.mark.parametrize("settings", [{"dtype": "bfloat16"}, {"device": "meta"}])
-def test_it_is_for_processors_in_float32(settings: dict[str, str]) -> None:
+def test_it_is_for_processors_in_float32(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="OpenVINO is for processors, in float32") as refused:
         choose_device(EngineSettings(cpu_backend="openvino", **settings))
     assert "ATELIER_CPU_BACKEND=torch" in str(refused.value)
@@ -130,7 +143,7 @@ def test_it_is_for_processors_in_float32(settings: dict[str, str]) -> None:
 
 def test_without_openvino_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     def miss(name: str) -> str:
-        raise devices.PackageNotFoundError(name)
+        raise PackageNotFoundError(name)
 
     monkeypatch.setattr(devices, "version", miss)
     with pytest.raises(ConfigurationError, match=r"pip install .*openvino"):
