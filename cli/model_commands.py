@@ -51,6 +51,24 @@ def models_add(
             autocompletion=complete_kind("text-encoder"),
         ),
     ] = None,
+    text_encoder_2: Annotated[
+        str | None,
+        typer.Option(
+            "--text-encoder-2",
+            metavar="NAME|PATH",
+            help="The same of its second one, of FLUX.1 and Stable Diffusion 3.5.",
+            autocompletion=complete_kind("text-encoder"),
+        ),
+    ] = None,
+    text_encoder_3: Annotated[
+        str | None,
+        typer.Option(
+            "--text-encoder-3",
+            metavar="NAME|PATH",
+            help="The same of its third one, of Stable Diffusion 3.5.",
+            autocompletion=complete_kind("text-encoder"),
+        ),
+    ] = None,
     image_encoder: Annotated[
         str | None,
         typer.Option(
@@ -87,6 +105,8 @@ def models_add(
     options: dict[str, Any] = {"name": name, "revision": revision, "config": config, "vae": vae}
     options |= {
         "text_encoder": text_encoder,
+        "text_encoder_2": text_encoder_2,
+        "text_encoder_3": text_encoder_3,
         "image_encoder": image_encoder,
         "storage": storage,
         "prediction": prediction,

@@ -7,11 +7,11 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from generation.errors import ConfigurationError
-from generation.models.inspect import describe
+from generation.models.inspect import read_text_kind
 from generation.models.links import CivitaiLink, HubLink, is_url, parse_link
 from generation.models.names import check_name, name_for
 from generation.models.origin import LOCAL, Origin
-from generation.models.registry import Kind, ModelRegistry
+from generation.models.registry import TEXT_PARTS, ModelRegistry
 
 Say = Callable[[str], None]
 
@@ -61,8 +61,8 @@ def fetch_source(
 
 
 def _name(hub_id: str) -> str:
-    part = f"-{Kind.TEXT_ENCODER}" if hub_id.endswith("/text_encoder") else ""
-    return name_for(PurePosixPath(hub_id)) + part
+    part = PurePosixPath(hub_id).name
+    return name_for(PurePosixPath(hub_id)) + (f"-{part.replace('_', '-')}" if part in TEXT_PARTS else "")
 
 
 def fetch_config(models_dir: Path, source: Source, config: str | None, *, say: Say) -> str | None:
@@ -77,17 +77,10 @@ def fetch_config(models_dir: Path, source: Source, config: str | None, *, say: S
     is_here = _exists(config) or ModelRegistry.read(models_dir).get(config) is not None
     if is_here or not is_hub_id(config):
         return config
-    if not _is_text_encoder(source.path):
+    if not (kind := read_text_kind(source.path)):
         problem = f"{config} is no folder here, and word lists are fetched from the hub for text encoders only."
         raise ConfigurationError(problem=problem, remedy="Name the settings of another model on this machine.")
-    return str(fetch_words(models_dir, config, name=source.name or name_for(source.path), say=say))
-
-
-def _is_text_encoder(path: Path) -> bool:
-    try:
-        return path.exists() and describe(path).kind is Kind.TEXT_ENCODER
-    except (OSError, ValueError):  # adding it says why
-        return False
+    return str(fetch_words(models_dir, config, name=source.name or name_for(source.path), kind=kind, say=say))
 
 
 def _fetch_civitai(

@@ -20,7 +20,7 @@ from generation.models.layout import read_file_statement, read_scheduler
 from generation.models.named_parts import list_users
 from generation.models.names import label
 from generation.models.previews import keep_preview, remove_unused
-from generation.models.registry import Entry, Kind, ModelRegistry
+from generation.models.registry import PARTS, Entry, Kind, ModelRegistry
 from generation.models.scan import scan as scan_folder
 from generation.models.scheduler_config import V_PREDICTION, Stated
 from generation.models.single_file_settings import SETTINGS_DIR
@@ -63,6 +63,8 @@ def add(
     config: str | None = None,
     vae: str | None = None,
     text_encoder: str | None = None,
+    text_encoder_2: str | None = None,
+    text_encoder_3: str | None = None,
     image_encoder: str | None = None,
     storage: str | None = None,
     prediction: str | None = None,
@@ -86,6 +88,7 @@ def add(
         civitai_token=civitai_token,
     )
     config = fetch_config(models_dir, source, config, say=say)
+    parts = (vae, text_encoder, text_encoder_2, text_encoder_3)
     entry = add_path(
         models_dir,
         source.path,
@@ -94,8 +97,7 @@ def add(
         require_fitting=require_fitting,
         name=source.name,
         config=config,
-        vae=vae,
-        text_encoder=text_encoder,
+        parts={part: wanted for part, wanted in zip(PARTS, parts, strict=True) if wanted is not None},
         image_encoder=image_encoder,
         storage=storage,
         prediction=prediction,

@@ -7,15 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import init_empty_weights
 from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from generation.engine import author_names
 from generation.engine.devices import Device
 from generation.engine.error_classes import is_engine_broken, is_out_of_memory
+from generation.engine.stored_t5 import complete_t5
 from generation.engine.stored_weights import fill, is_finite, is_of_scale, store, take_scales
 from generation.errors import AtelierError
+from generation.models.clip_settings import is_big_clip
 from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.json_file import read_json
 from generation.models.language_names import name_as_transformers
@@ -25,8 +29,9 @@ from generation.models.layout import (
     check_part,
     weight_files,
 )
-from generation.models.part_settings import read_text_settings
+from generation.models.part_settings import find_text_kind, read_text_settings
 from generation.models.safetensors_header import read_tensors
+from generation.models.text_files import T5, name_text
 from generation.models.transformer_file import strip_prefix
 from generation.progress import advance
 
@@ -50,11 +55,46 @@ def load_language(cls: Any, part: Path, device: Device, settings: Path | None = 
     else:
         check_file(part)
     with refusing(part, "it does not fit the settings", OTHER_SETTINGS):
-        config = cls.config_class.from_dict(dict(read_text_settings(settings or part)))
+        found = read_text_settings(settings or part)
+        config = cls.config_class.from_dict(dict(found))
         with init_empty_weights():
             model = cls._from_config(config, attn_implementation="sdpa")
-        weights, scales = take_scales(name_as_transformers(take_weights(part)))
+        is_t5 = find_text_kind(found) == T5
+        weights = take_weights(part)
+        weights, scales = take_scales(name_text(weights, T5) if is_t5 else name_as_transformers(weights))
         fill(model, weights, scales, device.dtype)
+        if is_t5:
+            complete_t5(model)
+    return ready(part, model, device)
+
+
+def load_clip(cls: Any, part: Path, device: Device, settings: Path | None = None) -> Any:
+    """Return a CLIP text encoder, of that class of transformers, from a folder or a file; `settings` as for
+    `load_language`."""
+    if part.is_dir():
+        check_part(part)
+        return load_transformer(cls, part, device, attention="sdpa")
+    check_file(part)
+    return fill_clip(cls, part, take_weights(part), device, settings or part)
+
+
+def fill_clip(cls: Any, part: Path, weights: dict[str, Any], device: Device, settings: Path) -> Any:
+    """Return a CLIP text encoder from weights of a file, by the names of transformers.
+
+    The sum of CLIP-L is not projected: Stable Diffusion 3 was trained with it as it is.
+    """
+    with refusing(part, "it does not fit the settings", OTHER_SETTINGS):
+        config = cls.config_class.from_dict(dict(read_text_settings(settings)))
+        with init_empty_weights():
+            model = cls._from_config(config, attn_implementation="sdpa")
+        plain, scales = take_scales(dict(weights))
+        if not hasattr(model, "text_model"):
+            plain, scales = (
+                {name.removeprefix("text_model."): each for name, each in found.items()} for found in (plain, scales)
+            )
+        elif not is_big_clip(config.to_dict()):
+            plain["text_projection.weight"] = torch.eye(config.projection_dim, config.hidden_size)
+        fill(model, {name: each for name, each in plain.items() if "position_ids" not in name}, scales, device.dtype)
     return ready(part, model, device)
 
 
@@ -88,18 +128,20 @@ def fill_transformer(cls: Any, part: Path, settings: Path, device: Device, stora
         with init_empty_weights():
             model = cls.from_config(cls.load_config(settings, local_files_only=True))
         if not weights.keys() >= model.state_dict().keys():
-            weights, scales = (_rename(cls, each) for each in (weights, scales))
+            weights, scales = (_rename(cls, model, each) for each in (weights, scales))
         fill(model, weights, scales, device.dtype)
     if storage:
         store(model)
     return ready(part, model, device)
 
 
-def _rename(cls: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _rename(cls: Any, model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors of a transformer under the names of diffusers.
 
-    Its converters rename, and cut and join rows: the same for weights and for their scales.
+    Converters rename, and cut and join rows: the same for weights and for their scales.
     """
+    if cls.__name__ in author_names.BY_CLASS:
+        return author_names.rename(cls.__name__, tensors, model.inner_dim)
     renamed: dict[str, Tensor] = SINGLE_FILE_LOADABLE_CLASSES[cls.__name__]["checkpoint_mapping_fn"](dict(tensors))
     return renamed
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,6 +27,7 @@ from generation.engine.loading import (
     build_incomplete,
     fill_transformer,
     holds_small,
+    load_clip,
     load_diffuser,
     load_language,
     load_transformer,
@@ -58,25 +61,22 @@ class ModelFolder:
         family: str,
         *,
         file: Path | None = None,
-        vae: Path | None = None,
-        text_encoder: Path | None = None,
+        parts: Mapping[str, Path] = MappingProxyType({}),
         prediction: str = "",
         storage: str = "",
         shared: SharedParts | None = None,
     ) -> None:
-        """Take `file` for the weights if `path` does not hold them. `vae` and `text_encoder` replace the model's own: a
-        folder with its `config.json`, or a file that fits the model's settings; they are those of `shared`.
+        """Take `file` for the weights if `path` does not hold them. `parts` (`vae`, `text_encoder` …) replace the
+        model's own: each a folder with its `config.json`, or a file that fits the model's settings; they are those of
+        `shared`.
         `prediction`: what the operator says it predicts.
         """
         config = path if file else None
-        replaced = {"vae": vae, "text_encoder": text_encoder}
-        names = [name for name, part in replaced.items() if part is not None]
-        check_model(file or path, family, config=config, replaced=names, prediction=prediction)
+        check_model(file or path, family, config=config, replaced=parts, prediction=prediction)
         self._path = path
         self._file = file or path
         """Where the weights of the denoiser lie."""
-        self._other_vae = vae
-        self._other_text = text_encoder
+        self._parts = parts
         self._storage = storage
         self._shared = shared or SharedParts()
         self._scheduler_config = read_scheduler(path, family, file=file, prediction=prediction)
@@ -99,6 +99,12 @@ class ModelFolder:
 
     def clip_text(self, name: str, device: Device, *, projected: bool = False) -> Any:
         cls = CLIPTextModelWithProjection if projected else CLIPTextModel
+        other, own = self._parts.get(name), self._path / name
+        if other is None:
+            return self._own_clip(cls, name, device)
+        return self._shared.get(other, cls.__name__, lambda: load_clip(cls, other, device, own))
+
+    def _own_clip(self, cls: Any, name: str, device: Device) -> Any:
         return load_transformer(cls, self._path / name, device, attention="sdpa")
 
     def language_tokenizer(self, name: str, language: str) -> Any:
@@ -114,14 +120,17 @@ class ModelFolder:
 
     def language_text(self, cls: Any, name: str, device: Device) -> Any:
         """Return a language model without its head, of that class of transformers."""
-        other, own = self._other_text, self._path / name
+        other, own = self._parts.get(name), self._path / name
         if other is None:
-            return load_language(cls, own, device)
+            return self._own_language(cls, name, device)
         return self._shared.get(other, cls.__name__, lambda: load_language(cls, other, device, own))
+
+    def _own_language(self, cls: Any, name: str, device: Device) -> Any:
+        return load_language(cls, self._path / name, device)
 
     def seeing_text(self, cls: Any, name: str, device: Device) -> Any:
         """Return a language model with its half that sees pictures, which no file by itself is read for."""
-        if self._other_text is not None:
+        if name in self._parts:
             problem = "its prompts see pictures, and of a text encoder by itself only the half that reads is used."
             raise refusal(self._path, problem, "Add it without --text-encoder.")
         part = self._path / name
@@ -159,7 +168,7 @@ class ModelFolder:
         return load_diffuser(UNet2DConditionModel, self._path / "unet", device)
 
     def vae(self, device: Device, cls: Any = AutoencoderKL) -> Any:
-        other = self._other_vae
+        other = self._parts.get("vae")
         if other is None:
             return self._own_vae(device, cls)
         settings = self._path / "vae"

@@ -133,7 +133,7 @@ class Models:
         model = self._models[name]
         if self._failed.get(model) is not None:
             raise ModelUnusableError()
-        there = [part for part in (model.vae, model.text_encoder) if part and self._beside.parts.holds(part)]
+        there = [part for part in model.parts.values() if self._beside.parts.holds(part)]
         self._make_room(loaded_bytes(model, self._device.dtype.itemsize, without=there), keep)
         try:
             self._loaded[name] = self._load(model)
@@ -296,5 +296,4 @@ def _count_bytes(network: Any) -> int:
 
 def _hash(model: Model) -> str:
     """Return the SHA-256 over what is read of the model."""
-    parts = {"vae": model.vae, "text_encoder": model.text_encoder}
-    return hash_files(model.path, config=model.config, **parts, known=model.known_files)
+    return hash_files(model.path, config=model.config, known=model.known_files, **model.parts)

@@ -59,8 +59,8 @@ def open_model(model: Model, shared: SharedParts | None = None) -> ModelFolder:
 
     `shared`: the parts that other models have in memory.
     """
-    parts = {"vae": model.vae, "text_encoder": model.text_encoder}
-    options: dict[str, Any] = {**parts, "prediction": model.prediction, "storage": model.storage, "shared": shared}
+    options: dict[str, Any] = {"prediction": model.prediction, "storage": model.storage, "shared": shared}
+    options["parts"] = model.parts
     if model.config is None:
         return ModelFolder(model.path, model.family, **options)
     cls = SingleFile if model.info.reads_clip else TransformerFile

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from diffusers.hooks.layerwise_casting import DEFAULT_SKIP_MODULES_PATTERN
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from generation.progress import advance
 
@@ -102,9 +103,10 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], scales: Mapping[str, T
     """Put weights into a model that has none yet, one by one: those in fp8 stay so where they may.
 
     `scales`: (rows, 1) by the name of the weight. Names that the model does not have are passed over. Modules that
-    diffusers keeps in float32 are so here too.
+    diffusers keeps in float32 are so here too, and in float16 those of transformers.
     """
-    precise = {*(getattr(model, "_keep_in_fp32_modules", None) or ())}
+    is_whole = isinstance(model, PreTrainedModel) and dtype is not torch.float16
+    precise = set() if is_whole else {*(getattr(model, "_keep_in_fp32_modules", None) or ())}
     kept = {*list_storable(model), *list_storable(model, nn.Embedding)}
     for name in [name for name, _ in model.named_parameters()]:
         if name not in weights:
@@ -122,9 +124,27 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], scales: Mapping[str, T
             model.set_submodule(path, _keep(owner, weight, scale, into))
         else:
             setattr(owner, last, nn.Parameter(multiply_out(weight, scale, into), requires_grad=False))
-    for name, buffer in model.named_buffers():
+    for name, buffer in list(model.named_buffers()):
         if name in weights:
-            buffer.copy_(weights[name])
+            _put_buffer(model, name, weights[name], dtype if buffer.is_floating_point() else buffer.dtype)
+
+
+def _put_buffer(model: nn.Module, name: str, value: Tensor, dtype: torch.dtype) -> None:
+    path, _, last = name.rpartition(".")
+    owner = model.get_submodule(path)
+    whole = whole_numbers(value, dtype)
+    if whole.shape != getattr(owner, last).shape:
+        raise ValueError(f"{name} is {tuple(whole.shape)}, not {tuple(getattr(owner, last).shape)}")
+    setattr(owner, last, whole)
+
+
+def whole_numbers(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return numbers in `dtype`, whatever they lie in."""
+    if not is_in_blocks(value):
+        return value.to(dtype)
+    from generation.engine.gguf_weights import expand  # only for such files: it needs a package of its own
+
+    return expand(value, dtype)
 
 
 def _keep(owner: nn.Module, weight: Tensor, scale: Tensor | None, dtype: torch.dtype) -> nn.Module:

@@ -11,12 +11,12 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import torch
 from safetensors import safe_open
+from transformers import CLIPTextModel, T5EncoderModel
 
 from generation.engine.checkers.clip import load_added
 from generation.engine.control.networks import load_control
@@ -25,15 +25,15 @@ from generation.engine.devices import Device, num_cores
 from generation.engine.error_classes import is_out_of_memory
 from generation.engine.ip_adapter.networks import load_ip_adapter
 from generation.engine.language_text import CLASSES
-from generation.engine.loading import first_line, load_language
+from generation.engine.loading import first_line, load_clip, load_language
 from generation.engine.models import LoadedModel
 from generation.engine.upscalers.esrgan import EsrganUpscaler, load_network
 from generation.errors import ConfigurationError, InvalidRequestError
 from generation.models.catalog import Model
 from generation.models.gguf_header import SUFFIX as GGUF
-from generation.models.language_kinds import find_language
 from generation.models.layout import weight_files
-from generation.models.part_settings import read_text_settings
+from generation.models.part_settings import find_text_kind, read_text_settings
+from generation.models.text_files import CLIP
 from generation.paintbox import MODEL_DIR
 from generation.requests.upscalers import Upscaler
 from generation.workers.engine_settings import EngineSettings
@@ -66,8 +66,8 @@ def try_load(model: Model, *, counts: bool = True) -> TrialResult:
             for upscaler in model.upscalers:
                 _try_upscaler(upscaler, device)
             if model.text_encoder is not None and model.info.reads_clip:  # that of another model, by itself
-                text = model.text_encoder
-                load_language(_find_class(text), text, replace(device, dtype=_find_dtype(text)))
+                _try_text(model.text_encoder, device)
+                model = replace(model, text_encoder=None)
             loaded = LoadedModel(model, device, EngineSettings())
         return TrialResult(work=try_count(model, loaded.family) if counts and model.path != MODEL_DIR else None)
     except (ConfigurationError, InvalidRequestError) as refused:
@@ -80,10 +80,14 @@ def try_load(model: Model, *, counts: bool = True) -> TrialResult:
         return TrialResult(problem=problem)
 
 
-def _find_class(text: Path) -> Any:
-    kind = find_language(read_text_settings(text).get("model_type"))
-    assert kind is not None, "another is refused before it is tried"
-    return CLASSES[kind.name]
+def _try_text(text: Path, device: Device) -> None:
+    """Load a text encoder by itself. Raise `ModelRefusedError` if it does not load."""
+    device = replace(device, dtype=_find_dtype(text))
+    kind = find_text_kind(read_text_settings(text))
+    if kind == CLIP:
+        load_clip(CLIPTextModel, text, device)
+    else:
+        load_language(CLASSES.get(kind, T5EncoderModel), text, device)
 
 
 def _try_upscaler(file: Upscaler, device: Device) -> None:

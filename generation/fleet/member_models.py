@@ -16,7 +16,7 @@ import msgspec
 
 from generation.errors import ConfigurationError
 from generation.models.catalog import PAINTBOX, Catalog, Model
-from generation.models.registry import REGISTER
+from generation.models.registry import PARTS, REGISTER
 from generation.workers.engine_settings import EngineSettings
 
 _ADDITIONS = {
@@ -124,8 +124,7 @@ def _with_own_files(model: Model, mine: Model, additions: Mapping[str, Mapping[s
         model,
         path=mine.path,
         config=mine.config,
-        vae=mine.vae,
-        text_encoder=mine.text_encoder,
+        **{name: getattr(mine, name) for name in PARTS},
         safety_checker=mine.safety_checker,
         upscaler=mine.upscaler,
         known_files=mine.known_files,

@@ -5,15 +5,18 @@ Nothing is copied and nothing loaded: a local file stays where it is. What fails
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
 from generation import paintbox, progress
 from generation.errors import ConfigurationError
-from generation.models.add_settings import Wanted, make_relative, name_parts, open_settings, resolve
+from generation.models.add_parts import Wanted, name_parts
+from generation.models.add_settings import make_relative, open_settings, resolve
 from generation.models.catalog import PAINTBOX, Catalog, Model, model_of
 from generation.models.checkpoint import IncompatibleFileError
 from generation.models.controls import control_of
@@ -54,8 +57,7 @@ def add_path(
     say: Say,
     name: str | None = None,
     config: str | None = None,
-    vae: str | None = None,
-    text_encoder: str | None = None,
+    parts: Mapping[str, str] = MappingProxyType({}),
     image_encoder: str | None = None,
     prediction: str | None = None,
     storage: str | None = None,
@@ -66,9 +68,9 @@ def add_path(
 ) -> Entry:
     """Check what lies at `path` and enter it. Raise `ConfigurationError` saying why it cannot be used, and what to do.
 
-    `config` (for a single file) is a name in the register or a folder; `vae`, `text_encoder` and `image_encoder` are
-    names, or paths that are added first and stay. `prediction` says what a model predicts where its files do not, or
-    say it wrongly.
+    `config` (for a single file) is a name in the register or a folder; `parts` (by their folder in a model, such as
+    `vae`) and `image_encoder` are names, or paths that are added first and stay. `prediction` says what a model
+    predicts where its files do not, or say it wrongly.
     `replaces`: an entry of the same name and kind gives way.
     """
     path = resolve(path)
@@ -81,12 +83,13 @@ def add_path(
         tries = {"require_loadable": require_loadable, "require_fitting": require_fitting}
         return add_path(models_dir, part, name=called, say=say, **tries)  # type: ignore[arg-type]
 
-    parts = name_parts(models_dir, path, found, Wanted(config, vae=vae, text_encoder=text_encoder), add_part)
+    named = name_parts(models_dir, path, found, Wanted(config, parts), add_part)
     encoder = name_image_encoder(models_dir, path, found, image_encoder, add_part)
     register = ModelRegistry.read(models_dir)
+    names: dict[str, Any] = {part: each.name for part, each in named.named.items()}
     predicts = _prediction(found, prediction)
-    with open_settings(register, models_dir, path, found, config, parts) as settings:
-        check_safety(path, found, settings, parts, prediction=predicts)
+    with open_settings(register, models_dir, path, found, config, named) as settings:
+        check_safety(path, found, settings, named, prediction=predicts)
         _tell_what_it_is(name, path, found, say)
         files, stamps = _read_with_bar(name, path)
         entry = Entry(
@@ -97,8 +100,7 @@ def add_path(
             stamps=stamps,
             config=make_relative(settings, models_dir) if settings else "",
             config_files=hash_config(settings) if settings else {},
-            vae=parts.vae.name if parts.vae is not None else "",
-            text_encoder=parts.text_encoder.name if parts.text_encoder is not None else "",
+            **names,
             image_encoder=encoder,
             prediction=predicts,
             storage=taken.storage if taken is not None and storage is None else read_storage(storage, found.family),
@@ -233,7 +235,7 @@ def check_safety(
 ) -> None:
     """Check other people's files by the rules of their kind. Raise `ModelRefusedError` if one is broken."""
     if found.kind is Kind.MODEL:
-        check_model(path, found.family, config=config, replaced=parts.replaced, prediction=prediction)
+        check_model(path, found.family, config=config, replaced=parts.named, prediction=prediction)
     elif path.is_file():
         check_file(path)
     else:

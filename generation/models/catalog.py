@@ -25,7 +25,7 @@ from generation.models.ip_adapters import IpAdapterFile
 from generation.models.layout import check_model, is_zero_snr
 from generation.models.named_parts import find_parts, require_files
 from generation.models.previews import list_previews
-from generation.models.registry import Entry, Kind, ModelRegistry, Preview
+from generation.models.registry import PARTS, Entry, Kind, ModelRegistry, Preview
 from generation.models.shapes import list_shapes
 from generation.models.shared_additions import AddedChecker, list_known_files
 from generation.program import format_command
@@ -56,7 +56,9 @@ class Model:
     vae: Path | None = None
     """A VAE that replaces the model's own: a folder, or a single file."""
     text_encoder: Path | None = None
-    """The same of its text encoder."""
+    text_encoder_2: Path | None = None
+    text_encoder_3: Path | None = None
+    """The same of its text encoders."""
     storage: str = ""
     """How its denoiser's weights are kept in memory: `fp8`, or as their file and the device want it."""
     sha256: str = ""
@@ -93,9 +95,9 @@ class Model:
         return self if chosen is None else replace(self, defaults=chosen.over(self.defaults))
 
     @property
-    def replaced(self) -> tuple[str, ...]:
+    def parts(self) -> dict[str, Path]:
         """Its parts that are read from elsewhere."""
-        return tuple(name for name in ("vae", "text_encoder") if getattr(self, name) is not None)
+        return {name: path for name in PARTS if (path := getattr(self, name)) is not None}
 
     @property
     def info(self) -> FamilyInfo:
@@ -175,7 +177,7 @@ class Catalog:
 
 def check_files(model: Model) -> None:
     """Raise `ModelRefusedError` unless the model's files are safe to load from and fit each other."""
-    check_model(model.path, model.family, config=model.config, replaced=model.replaced, prediction=model.prediction)
+    check_model(model.path, model.family, config=model.config, replaced=model.parts, prediction=model.prediction)
 
 
 def _with_extras(model: Model, extras: dict[str, Any]) -> Model:
@@ -195,7 +197,7 @@ def _list_added_models(
         try:
             model = model_of(register, entry, folder)
             check_files(model)
-            require_files(vae=model.vae, text_encoder=model.text_encoder)
+            require_files(model.parts)
             yield model
         except ConfigurationError as refused:
             if entry.name == default:
@@ -261,7 +263,8 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
     """Return what an entry of the register is to the engine. Raise `ConfigurationError` if it lacks a part."""
     path = entry.place(folder)
     config = folder / entry.config if entry.config else None
-    vae, text = parts = find_parts(register, entry)
+    parts = find_parts(register, entry)
+    places: dict[str, Any] = {name: part.place(folder) for name, part in parts.named.items()}
     return Model(
         name=entry.name,
         path=path,
@@ -272,8 +275,7 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         ),
         safety_checker=_find_config(path / "safety_checker"),
         config=config,
-        vae=vae.place(folder) if vae else None,
-        text_encoder=text.place(folder) if text else None,
+        **places,
         sha256=parts.digest(entry),
         file_sha256=entry.files.get(WHOLE, ""),
         context_width=entry.context_width,
@@ -287,7 +289,7 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
         counted=entry.work,
         base_model=entry.base_model,
         page=entry.link,
-        known_files=list_known_files(entry, vae, text, folder=folder),
+        known_files=list_known_files(entry, *parts, folder=folder),
     )
 
 

@@ -78,7 +78,7 @@ def control_of(entry: Entry, folder: Path) -> ControlFile:
     return ControlFile(
         name=entry.name,
         path=entry.place(folder),
-        sha256=compute_total_digest(entry.files, config=entry.config_files, vae={}),
+        sha256=compute_total_digest(entry.files, config=entry.config_files),
         family=entry.family,
         context_width=entry.context_width,
         config=folder / entry.config if entry.config else None,

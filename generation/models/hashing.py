@@ -6,14 +6,16 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from generation.models.layout import files_read
+from generation.models.registry import PARTS
 from generation.progress import advance
 
 WHOLE = "."
 """The name of a single file among its own files."""
 _PIECE_BYTES = 2**20
+_PARTS = (*PARTS, "image_encoder")
+"""In the order in which they count."""
 
 
 Stamp = tuple[int, int, int, int]
@@ -70,17 +72,15 @@ def compute_total_digest(
     files: Mapping[str, str],
     *,
     config: Mapping[str, str],
-    vae: Mapping[str, str],
-    text_encoder: Mapping[str, str] = MappingProxyType({}),
-    image_encoder: Mapping[str, str] = MappingProxyType({}),
+    **parts: Mapping[str, str],
 ) -> str:
-    """Return one SHA-256 over a model: its own files, a single file's settings, a VAE and a text encoder in place of
-    its own; of an IP-Adapter, the image encoder.
+    """Return one SHA-256 over a model: its own files, a single file's settings, and the parts in place of its own, by
+    what they are (`vae`, `text_encoder` …); of an IP-Adapter, the image encoder.
 
     Names and contents count, and their order.
     """
     total = hashlib.sha256()
-    others = {"config": config, "vae": vae, "text_encoder": text_encoder, "image_encoder": image_encoder}
+    others = {"config": config, **{name: parts[name] for name in _PARTS if name in parts}}
     for prefix, part in (("", files), *((f"{name} ", part) for name, part in others.items())):
         for name, digest in part.items():
             total.update(f"{prefix}{name} {digest}\n".encode())
@@ -91,17 +91,14 @@ def hash_files(
     path: Path,
     *,
     config: Path | None = None,
-    vae: Path | None = None,
-    text_encoder: Path | None = None,
-    image_encoder: Path | None = None,
     known: Iterable[KnownFile] = (),
+    **parts: Path,
 ) -> str:
     """Return the `compute_total_digest` of the files on disk now. `known`: as for `digests`."""
     known = tuple(known)
     settings = {} if config is None else hash_config(config)
-    others = {"vae": vae, "text_encoder": text_encoder, "image_encoder": image_encoder}
-    parts = {name: {} if part is None else digests(part, known) for name, part in others.items()}
-    return compute_total_digest(digests(path, known), config=settings, **parts)
+    others = {name: digests(part, known) for name, part in parts.items()}
+    return compute_total_digest(digests(path, known), config=settings, **others)
 
 
 def hash_config(folder: Path) -> dict[str, str]:

@@ -32,14 +32,13 @@ from generation.characters import is_printable
 from generation.errors import AtelierError, ConfigurationError
 from generation.models.hashing import digest_file
 from generation.models.hub_choice import CARD, choose, find_word_list, take_word_list
-from generation.models.inspect import describe
+from generation.models.inspect import read_text_kind
 from generation.models.json_file import read_json
-from generation.models.registry import Kind
 from generation.program import format_command
 
 _ID = re.compile(
     r"(?P<repo>[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})"
-    r"(?:/(?P<file>.+\.(?:safetensors|gguf)|(?:.+/)?text_encoder))?"
+    r"(?:/(?P<file>.+\.(?:safetensors|gguf)|(?:.+/)?text_encoder(?:_[23])?))?"
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _UNSAFE_SIGNS = frozenset('\\:*?"<>|')
@@ -108,8 +107,8 @@ def fetch(
         _require_room(models_dir, choice.files)
         say(f"{repo} at commit {shot.commit}: {len(choice.files)} files, {_size(choice.files)}")
         _download(shot, choice.files, staging)
-        if _is_text_encoder(staging / choice.path):
-            words = find_word_list(shot.there, str(PurePosixPath(choice.path).parent))
+        if kind := read_text_kind(staging / choice.path):
+            words = find_word_list(shot.there, str(PurePosixPath(choice.path).parent), kind)
             _download(shot, take_word_list(shot.there, words), staging)
             choice = choice._replace(words=words)
     shutil.rmtree(staging / ".cache", ignore_errors=True)
@@ -118,15 +117,15 @@ def fetch(
     return Fetched(target / choice.path, repo, shot.commit, target / CARD, found)
 
 
-def fetch_words(models_dir: Path, hub_id: str, *, name: str, say: Callable[[str], None]) -> Path:
-    """Download the word list of a repository and return its folder below `models_dir`, which is named by the commit.
+def fetch_words(models_dir: Path, hub_id: str, *, name: str, kind: str, say: Callable[[str], None]) -> Path:
+    """Download the word list of a repository for a kind of text encoder and return its folder below `models_dir`.
 
-    Raise `ConfigurationError` on failure, or if there is none.
+    The folder is named by the commit. Raise `ConfigurationError` on failure, or if there is none.
     """
     repo, wanted = _split(hub_id)
     with _explaining(repo):
         shot = _look(repo, None)
-        words = find_word_list(shot.there, wanted or ".")
+        words = find_word_list(shot.there, wanted or ".", kind)
         if words is None:
             problem = f"{repo} has no word list (tokenizer.json, or vocab.json and merges.txt)."
             raise ConfigurationError(problem=problem, remedy="Name the model that the text encoder belongs to.")
@@ -177,14 +176,6 @@ def _make_bar(task: progress.Task) -> type[tqdm]:
             task.move(task.done + int(n or 0))
 
     return Bar
-
-
-def _is_text_encoder(file: Path) -> bool:
-    """Return whether a file is one. What cannot be used is refused when it is added, with the reason."""
-    try:
-        return file.is_file() and describe(file).kind is Kind.TEXT_ENCODER
-    except ValueError:
-        return False
 
 
 @contextmanager

@@ -12,13 +12,14 @@ from huggingface_hub.hf_api import RepoSibling
 from generation.errors import ConfigurationError
 from generation.models.families import FAMILIES
 from generation.models.ip_adapter_layout import is_image_encoder
-from generation.models.language_kinds import find_language, list_languages
 from generation.models.layout import is_settings
-from generation.models.part_settings import WORD_FILES, has_words
+from generation.models.part_settings import TOKENIZERS, WORD_FILES, find_text_kind, has_words, list_text_kinds
+from generation.models.text_files import T5
 
 Files = Mapping[str, RepoSibling]
 ReadSettings = Callable[[str], Mapping[str, Any]]
 """Fetches a small JSON file of the repository and returns what it holds."""
+_PIECES = "spiece.model"
 SUFFIXES = (".safetensors", ".gguf")
 INDEX, CARD = "model_index.json", "README.md"
 _PARTS = frozenset(part for family in FAMILIES.values() for part in family.components) | {"scheduler", "safety_checker"}
@@ -45,8 +46,8 @@ def choose(repo: str, there: Files, wanted: str | None, *, half: bool, read_sett
         return Choice((*card, there[INDEX], *_layout(repo, there, half=half)))
     folder = wanted or "."
     settings = f"{folder}/config.json".removeprefix("./")
-    if settings in there and find_language(read_settings(settings).get("model_type")) is not None:
-        words = find_word_list(there, folder)
+    if settings in there and (kind := find_text_kind(read_settings(settings))):
+        words = find_word_list(there, folder, kind)
         inside = _inside(there, folder)
         own = [each for name, each in inside.items() if is_settings(PurePosixPath(name).name)]
         weights = _weights(repo, "text encoder", inside, half=half)
@@ -57,16 +58,21 @@ def choose(repo: str, there: Files, wanted: str | None, *, half: bool, read_sett
         return Choice((*card, *own, *_weights(repo, "image encoder", inside, half=half)), folder)
     if wanted is not None:
         problem = f"{repo} has no text encoder or image encoder in {wanted} that is read here."
-        raise ConfigurationError(problem=problem, remedy=f"Of text encoders, these are read here: {list_languages()}.")
+        raise ConfigurationError(problem=problem, remedy=f"Of text encoders, these are read here: {list_text_kinds()}.")
     file = one_file(repo, there, None)
     return Choice((*card, there[file]), file)
 
 
-def find_word_list(there: Files, folder: str) -> str | None:
-    """Return the folder of the word list for what lies in `folder`: there, in `tokenizer` beside it, or at the top."""
+def find_word_list(there: Files, folder: str, kind: str) -> str | None:
+    """Return the folder of the word list for what lies in `folder`, a text encoder of that kind: there, in `tokenizer`
+    beside it, or at the top. That of T5 has a table of pieces beside it, as no other has."""
     here = PurePosixPath(folder)
-    places = (here, here / "tokenizer", here.parent / "tokenizer", PurePosixPath("tokenizer"), PurePosixPath("."))
-    return next((str(place) for place in places if has_words(_names(there, str(place)))), None)
+    own = here.parent / here.name.replace("text_encoder", "tokenizer")
+    beside = (place / name for place in (here, here.parent, PurePosixPath(".")) for name in TOKENIZERS)
+    places = (here, own, *beside, PurePosixPath("."))
+    wanted = {"tokenizer.json", _PIECES} if kind == T5 else set[str]()
+    names = ((place, _names(there, str(place))) for place in places)
+    return next((str(place) for place, each in names if has_words(each) and wanted <= each), None)
 
 
 def take_word_list(there: Files, folder: str | None, *, but: str | None = None) -> tuple[RepoSibling, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from generation.errors import ConfigurationError
-from generation.models.add_settings import AddPart, find_part
+from generation.models.add_parts import AddPart, find_part
 from generation.models.inspect import Description
 from generation.models.ip_adapter_layout import Layout, read_encoder_width, read_ip_adapter
 from generation.models.json_file import read_json
@@ -28,8 +28,7 @@ def name_image_encoder(models_dir: Path, path: Path, found: Description, wanted:
     layout = read_ip_adapter(read_tensors(path).shapes)
     if wanted is None:
         return _find_fitting(models_dir, path, layout, add_part)
-    named = find_part(models_dir, wanted, Kind.IMAGE_ENCODER, add_part)
-    assert named is not None
+    named = find_part(models_dir, wanted, "image_encoder", add_part)
     width = _read_width(named.place(models_dir), layout)
     if width != layout.image_width:
         what = "patch" if layout.is_plus else "picture"
@@ -46,9 +45,7 @@ def _find_fitting(models_dir: Path, path: Path, layout: Layout, add_part: AddPar
             return entry.name
     for place in (path.parent / each for each in _PLACES):
         if _read_width(place, layout) == layout.image_width:
-            added = find_part(models_dir, str(place.resolve()), Kind.IMAGE_ENCODER, add_part)
-            assert added is not None
-            return added.name
+            return find_part(models_dir, str(place.resolve()), "image_encoder", add_part).name
     problem = f"{path} is an IP-Adapter, and no image encoder is here that it sees pictures through."
     remedy = "Name the folder of the one it was made with, as its page says: --image-encoder NAME|PATH."
     raise ConfigurationError(problem=problem, remedy=remedy)

@@ -21,7 +21,6 @@ from generation.models.families import BY_PIPELINE, FAMILIES
 from generation.models.gguf_header import SUFFIX as GGUF
 from generation.models.ip_adapter_layout import ENCODER_CLASS, is_image_encoder, is_ip_adapter, read_ip_adapter
 from generation.models.json_file import read_json
-from generation.models.language_kinds import find_language, list_languages
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
 from generation.models.left_out import MODULAR_INDEX, explain_left_out, explain_no_index
 from generation.models.lora_names import (
@@ -33,7 +32,7 @@ from generation.models.lora_names import (
     read_names,
     read_settings,
 )
-from generation.models.part_settings import is_text_encoder
+from generation.models.part_settings import find_text_kind, is_text_encoder, list_text_kinds, read_text_settings
 from generation.models.quantised import require_known, require_plain_settings
 from generation.models.registry import Kind
 from generation.models.safetensors_header import Tensors, read_tensors
@@ -91,10 +90,20 @@ def describe(path: Path) -> Description:
             " model as .safetensors on its page, or convert it on a machine you can spare"
         )
     if path.suffix == GGUF:
-        return _describe_gguf(read_tensors(path))
+        return _describe_gguf(read_tensors(path), path.stem)
     if path.suffix.lower() != ".safetensors":
         raise ValueError("is neither a folder in the diffusers layout nor a .safetensors or .gguf file")
-    return _describe_tensors(read_tensors(path))
+    return _describe_tensors(read_tensors(path), path.stem)
+
+
+def read_text_kind(path: Path) -> str:
+    """Return the kind of a text encoder by itself; empty for all else, and for what adding it refuses."""
+    try:
+        if not path.exists() or describe(path).kind is not Kind.TEXT_ENCODER:
+            return ""
+        return find_text_kind(read_text_settings(path))
+    except (OSError, ValueError):
+        return ""
 
 
 def detect_family(path: Path) -> str:
@@ -204,26 +213,26 @@ def _describe_folder(path: Path) -> Description:
     name = settings.get("_class_name")
     if (control := describe_control_folder(settings)) is not None:
         return Description.of_control(control)
-    if find_language(settings.get("model_type")) is not None:
+    if find_text_kind(settings):
         require_plain_settings("text encoder", settings)
         return Description(Kind.TEXT_ENCODER)
     if name not in VAE_CLASSES:
         raise ValueError(
             f"is a part of a model; of parts only a VAE ({', '.join(VAE_CLASSES)}), a ControlNet"
-            f" ({', '.join(CLASSES)}), a text encoder ({list_languages()}), an image encoder ({ENCODER_CLASS}) and a"
+            f" ({', '.join(CLASSES)}), a text encoder ({list_text_kinds()}), an image encoder ({ENCODER_CLASS}) and a"
             f" safety checker ({CHECKER_CLASS}) can be used by themselves"
         )
     require_latents(settings.get("latent_channels", settings.get("z_dim", LATENT_CHANNELS)))
     return Description(Kind.VAE)
 
 
-def _describe_tensors(tensors: Tensors) -> Description:
+def _describe_tensors(tensors: Tensors, hint: str) -> Description:
     shapes = tensors.shapes
     require_known(shapes, tensors.metadata)
     if is_ip_adapter(shapes):
         layout = read_ip_adapter(shapes)
         return Description(Kind.IP_ADAPTER, layout.family, layout.context_width, tensors.metadata)
-    if family := transformer_file.find_family(shapes):
+    if family := transformer_file.find_family(shapes, hint):
         return Description(Kind.MODEL, family, metadata=tensors.metadata)
     if (control := describe_control_file(shapes)) is not None:
         return Description.of_control(control, tensors.metadata)
@@ -257,8 +266,8 @@ def _describe_tensors(tensors: Tensors) -> Description:
     )
 
 
-def _describe_gguf(tensors: Tensors) -> Description:
-    if family := transformer_file.find_family(tensors.shapes):
+def _describe_gguf(tensors: Tensors, hint: str) -> Description:
+    if family := transformer_file.find_family(tensors.shapes, hint):
         return Description(Kind.MODEL, family, metadata=tensors.metadata)
     if is_text_encoder(tensors):
         return Description(Kind.TEXT_ENCODER, metadata=tensors.metadata)

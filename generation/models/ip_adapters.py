@@ -59,7 +59,7 @@ def ip_adapter_of(register: ModelRegistry, entry: Entry, folder: Path) -> IpAdap
         name=entry.name,
         path=entry.place(folder),
         encoder=encoder.place(folder),
-        sha256=compute_total_digest(entry.files, config={}, vae={}, image_encoder=encoder.files),
+        sha256=compute_total_digest(entry.files, config={}, image_encoder=encoder.files),
         family=entry.family,
         context_width=entry.context_width,
         licence=entry.licence,

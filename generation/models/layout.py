@@ -21,7 +21,7 @@ from generation.models.json_file import read_json
 from generation.models.quantised import require_known
 from generation.models.safetensors_header import read_tensors
 from generation.models.scheduler_config import Stated, check_flow_settings, check_settings, merge_settings, read_stated
-from generation.models.transformer_file import find_family
+from generation.models.transformer_file import find_family, is_of_family
 from generation.program import format_command
 
 _LIBRARIES = frozenset(("diffusers", "transformers", "stable_diffusion"))
@@ -121,7 +121,7 @@ def _check_fit(path: Path, family: str, config: Path | None, *, has_other_vae: b
         if config is not None:
             shapes = read_tensors(path).shapes
             found = find_family(shapes) if is_alone else family_of(shapes)
-            if found != family:
+            if found != family and not (is_alone and is_of_family(shapes, family)):
                 raise IncompatibleFileError(
                     f"is of the family {found or 'unknown'}, not {family}", "Add it again with --replace."
                 )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from generation.models.registry import TEXT_PARTS
+
 _HUB_HOSTS = frozenset(("huggingface.co", "www.huggingface.co", "hf.co"))
 _CIVITAI_HOSTS = frozenset(
     ("civitai.com", "www.civitai.com", "civitai.red", "www.civitai.red", "civitai.green", "www.civitai.green")
@@ -69,7 +71,7 @@ def _parse_hub(path: str) -> HubLink | None:
         return HubLink(f"{found[1]}/{found[3]}", found[2])
     if found := _HUB_TREE.fullmatch(path):
         inside = (found[3] or "").rstrip("/")
-        is_part = PurePosixPath(inside).name == "text_encoder"  # else the whole model is meant
+        is_part = PurePosixPath(inside).name in TEXT_PARTS  # else the whole model is meant
         return HubLink(f"{found[1]}/{inside}" if is_part else found[1], found[2])
     found = _HUB_PAGE.fullmatch(path)
     return HubLink(found[1]) if found else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from generation.errors import ConfigurationError
 from generation.models.hashing import compute_total_digest
 from generation.models.names import label
-from generation.models.registry import Entry, Kind, ModelRegistry
+from generation.models.registry import PARTS, TEXT_PARTS, Entry, Kind, ModelRegistry
 from generation.program import format_command
 
 
@@ -17,16 +18,18 @@ class Parts(NamedTuple):
 
     vae: Entry | None = None
     text_encoder: Entry | None = None
+    text_encoder_2: Entry | None = None
+    text_encoder_3: Entry | None = None
 
     @property
-    def replaced(self) -> frozenset[str]:
-        """The folders of a model that are not read then."""
-        return frozenset(name for name, part in self._asdict().items() if part is not None)
+    def named(self) -> Mapping[str, Entry]:
+        """Those that there are, by the folders of a model that are not read then."""
+        return {name: part for name, part in self._asdict().items() if part is not None}
 
     def digest(self, entry: Entry) -> str:
         """Return the SHA-256 over all that is read of a model that takes them."""
-        vae, text = ({} if part is None else part.files for part in self)
-        return compute_total_digest(entry.files, config=entry.config_files, vae=vae, text_encoder=text)
+        files = {name: part.files for name, part in self.named.items()}
+        return compute_total_digest(entry.files, config=entry.config_files, **files)
 
 
 NO_PARTS = Parts()
@@ -34,10 +37,12 @@ NO_PARTS = Parts()
 
 def find_parts(register: ModelRegistry, entry: Entry) -> Parts:
     """Return what a model names. Raise `ConfigurationError` if that is not in the register."""
-    return Parts(
-        vae=_find(register, entry, entry.vae, Kind.VAE),
-        text_encoder=_find(register, entry, entry.text_encoder, Kind.TEXT_ENCODER),
-    )
+    return Parts(**{part: _find(register, entry, getattr(entry, part), kind_of(part)) for part in PARTS})
+
+
+def kind_of(part: str) -> Kind:
+    """Return the kind of what takes the place of a model's part."""
+    return Kind.TEXT_ENCODER if part in TEXT_PARTS else Kind.VAE
 
 
 def find_image_encoder(register: ModelRegistry, entry: Entry) -> Entry:
@@ -47,16 +52,20 @@ def find_image_encoder(register: ModelRegistry, entry: Entry) -> Entry:
     return found
 
 
-def require_files(*, vae: Path | None, text_encoder: Path | None) -> None:
+def require_files(parts: Mapping[str, Path]) -> None:
     """Raise `ConfigurationError` unless what a model takes in place of its own is there."""
-    for kind, part in ((Kind.VAE, vae), (Kind.TEXT_ENCODER, text_encoder)):
-        if part is not None and not part.exists():
-            raise ConfigurationError(problem=f"Its {label(kind)} {part} is not there.", remedy="Put it back.")
+    for name, path in parts.items():
+        if not path.exists():
+            raise ConfigurationError(problem=f"Its {label(kind_of(name))} {path} is not there.", remedy="Put it back.")
 
 
 def list_users(register: ModelRegistry, name: str) -> list[str]:
     """Return the names of the models and IP-Adapters that take a part."""
-    return [each.name for each in register.entries if name in (each.vae, each.text_encoder, each.image_encoder)]
+    return [each.name for each in register.entries if name in _list_named(each)]
+
+
+def _list_named(entry: Entry) -> tuple[str, ...]:
+    return entry.image_encoder, *(getattr(entry, part) for part in PARTS)
 
 
 def _find(register: ModelRegistry, entry: Entry, name: str, kind: Kind) -> Entry | None:

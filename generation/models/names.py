@@ -29,7 +29,7 @@ _LABELS = {
 }
 _ANY_FILE = "pytorch_lora_weights|adapter_model|diffusion_pytorch_model|(pytorch_)?model|learned_embeds"
 _ANY_FOLDER = (
-    "models|lora|loras|embeddings|checkpoint|checkpoints|weights|unet|vae|transformer|text_encoder(_2)?|image_encoder|snapshots"
+    "models|lora|loras|embeddings|checkpoint|checkpoints|weights|unet|vae|transformer|text_encoder(_[23])?|image_encoder|snapshots"
     "|[0-9a-f]{40}"
 )
 _ENDING = "([._-](fp16|bf16|fp32|ema|non_ema|[0-9]+|of))*"

@@ -1,4 +1,4 @@
-"""Text encoders and VAE by themselves: what a file of them is, and the settings that it lacks. No torch."""
+"""Text encoders and VAE by themselves: what a file of them is, the settings that it lacks, and word lists. No torch."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from generation.models.checkpoint import LATENT_CHANNELS, IncompatibleFileError
 from generation.models.film_vae import CLASS as FILM_VAE
 from generation.models.film_vae import FIRST as FILM_FIRST
 from generation.models.film_vae import derive_film_vae, is_film_vae
 from generation.models.json_file import read_json
-from generation.models.language_kinds import derive_language, list_languages, require_language
-from generation.models.safetensors_header import Tensors, read_tensors
-
-_OTHER_TEXT = (
-    (r"^(encoder|shared)\..*(SelfAttention|DenseReluDense)", "a T5 text encoder"),
-    (r"(^|\.)text_model\.(encoder|embeddings)\.", "a CLIP text encoder"),
+from generation.models.language_kinds import (
+    LANGUAGES,
+    derive_language,
+    find_language,
+    list_languages,
+    require_language,
 )
+from generation.models.safetensors_header import Tensors, read_tensors
+from generation.models.text_files import T5, TITLES, derive_text, tell_text
+
 WORD_FILES = (
     "added_tokens.json",
     "merges.txt",
@@ -27,6 +32,7 @@ WORD_FILES = (
     "tokenizer_config.json",
     "vocab.json",
 )
+TOKENIZERS = ("tokenizer", "tokenizer_2", "tokenizer_3")
 _VAE_BLOCK = re.compile(r"encoder\.down(?:\.(\d+)\.block|_blocks\.(\d+)\.resnets)\.(\d+)\.conv1\.weight")
 _VAE_KINDS: Mapping[int, Mapping[str, Any]] = {
     16: {"_class_name": "AutoencoderKL", "scaling_factor": 0.3611, "shift_factor": 0.1159, "force_upcast": True},
@@ -36,19 +42,36 @@ _VAE_KINDS: Mapping[int, Mapping[str, Any]] = {
 
 
 def is_text_encoder(tensors: Tensors) -> bool:
-    """Return whether a file is a language model. Raise `IncompatibleFileError` for another text encoder, saying which,
-    and for one that is not whole."""
-    other = (what for pattern, what in _OTHER_TEXT if any(re.search(pattern, name) for name in tensors.shapes))
-    if what := next(other, ""):
-        remedy = f"Of text encoders by themselves, these are read here: {list_languages()}."
-        raise IncompatibleFileError(f"is {what}, which cannot be used by itself", remedy)
-    return require_language(tensors) is not None
+    """Return whether a file is a text encoder. Raise `IncompatibleFileError` for one that is not read here, and for one
+    that is not whole."""
+    return bool(tell_text(tensors.shapes)) or require_language(tensors) is not None
+
+
+def find_text_kind(settings: Mapping[str, Any]) -> str:
+    """Return the kind of text encoder of these settings: `T5`, `CLIP` or a name of `LANGUAGES`; empty for another."""
+    model_type = settings.get("model_type")
+    if model_type in TITLES:
+        return str(model_type)
+    kind = find_language(model_type)
+    return kind.name if kind is not None else ""
+
+
+def title_text_kind(kind: str) -> str:
+    """Return what people call a kind of `find_text_kind`."""
+    return TITLES[kind] if kind in TITLES else LANGUAGES[kind].title
+
+
+def list_text_kinds() -> str:
+    """Return the kinds that are read from a file, and what they are of, for a message."""
+    return f"{list_languages()}, CLIP and T5 (of FLUX.1, Chroma and Stable Diffusion 3.5)"
 
 
 def read_text_settings(part: Path) -> Mapping[str, Any]:
     """Return the settings of a text encoder: a folder's own, or those that a file's header tells."""
     if part.is_file():
-        return derive_language(read_tensors(part))
+        tensors = read_tensors(part)
+        kind = tell_text(tensors.shapes)
+        return derive_text(tensors.shapes, kind) if kind else derive_language(tensors)
     settings = read_json(part / "config.json")
     inner = settings.get("text_config")
     return inner if isinstance(inner, dict) else settings
@@ -101,11 +124,22 @@ def count_latent_channels(vae: Path) -> int:
     return next((shape[1] for name, shape in shapes.items() if name.endswith(FILM_FIRST)), 0)
 
 
-def find_words(part: Path, named: Path | None = None) -> Path | None:
-    """Return the folder with the word list of a text encoder: the one named, its own, or the one beside it."""
-    places = (named, named / "tokenizer") if named is not None else (part, part.parent / "tokenizer")
-    folders = (place for place in places if place is not None and place.is_dir())
-    return next((place for place in folders if has_words(read_words(place))), None)
+def find_words(part: Path, kind: str, named: Path | None = None) -> Path | None:
+    """Return the folder with the word list of a text encoder of that kind: the one named, its own, or the one beside
+    it. `named`: that folder, or a model folder."""
+    own = part.name.replace("text_encoder", "tokenizer")
+    places = (named, *(named / each for each in TOKENIZERS)) if named else (part, part.parent / own)
+    fits = has_pieces if kind == T5 else has_words
+    return next((place for place in places if place.is_dir() and fits(read_words(place))), None)
+
+
+def has_pieces(words: Mapping[str, bytes]) -> bool:
+    """Return whether the files of a tokenizer hold a word list of T5: pieces, each with how likely it is."""
+    try:
+        model = msgspec.json.decode(words.get("tokenizer.json", b"{}")).get("model", {})
+        return isinstance(model.get("vocab"), list)
+    except (msgspec.DecodeError, AttributeError, RecursionError):
+        return False
 
 
 def read_words(folder: Path) -> Mapping[str, bytes]:

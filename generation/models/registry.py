@@ -19,6 +19,9 @@ from generation.requests.cost import Work
 from generation.requests.defaults import NO_OVERRIDES, DefaultOverrides
 
 REGISTER = "models.json"
+TEXT_PARTS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+PARTS = ("vae", *TEXT_PARTS)
+"""What a model may take from elsewhere in place of its own, by its folder."""
 
 
 class Kind(StrEnum):
@@ -86,7 +89,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     vae: str = ""
     """Of a model: the name of the VAE that replaces its own."""
     text_encoder: str = ""
-    """Of a model: the name of the text encoder that replaces its own."""
+    text_encoder_2: str = ""
+    text_encoder_3: str = ""
+    """Of a model: the names of the text encoders that replace its own."""
     image_encoder: str = ""
     """Of an IP-Adapter: the name of what it sees pictures through."""
     storage: str = ""

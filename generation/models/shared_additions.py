@@ -56,5 +56,5 @@ def list_known_files(*entries: Entry | None, folder: Path) -> tuple[KnownFile, .
 
 def checker_of(entry: Entry, folder: Path) -> AddedChecker:
     """Return what a checker in the register is to the engine."""
-    sha256 = compute_total_digest(entry.files, config={}, vae={})
+    sha256 = compute_total_digest(entry.files, config={})
     return AddedChecker(name=entry.name, path=entry.place(folder), sha256=sha256)

@@ -23,7 +23,8 @@ from generation.models.checkpoint import (
     require_parts,
     text_prefix,
 )
-from generation.models.clip_words import END, START, build_vocabulary, read_merges
+from generation.models.clip_settings import HEAD_WIDTH, build_clip, build_tokenizer
+from generation.models.clip_words import build_vocabulary, read_merges
 from generation.models.scheduler_config import EPSILON, V_PREDICTION
 
 SETTINGS_DIR = "settings"
@@ -32,7 +33,6 @@ Files = Mapping[str, Any]
 """Content of JSON files, or of any as bytes, by their path in the folder."""
 
 _HEADS_SD1 = 8
-_HEAD_WIDTH = 64
 _LAYERS_SD2 = 23
 """Stable Diffusion 2 reads the last layer but one of OpenCLIP's 24; its own folders leave the last one out."""
 _TIME_IDS = 6
@@ -71,7 +71,7 @@ def _derive(shapes: Shapes, family: str, kind: str) -> Files:
         "vae/config.json": _derive_vae(shapes, kind),
         **{f"{part}/config.json": settings for part, settings in text.items()},
         **{
-            f"{name}/tokenizer_config.json": _build_tokenizer(is_open_clip=_is_open_clip(shapes, family, part))
+            f"{name}/tokenizer_config.json": build_tokenizer(is_open_clip=_is_open_clip(shapes, family, part))
             for name, part in tokenizers.items()
         },
         **{f"{name}/vocab.json": build_vocabulary() for name in tokenizers},
@@ -141,18 +141,6 @@ def _build_scheduler(kind: str) -> dict[str, Any]:
     }
 
 
-def _build_tokenizer(*, is_open_clip: bool) -> dict[str, Any]:
-    return {
-        "tokenizer_class": "CLIPTokenizer",
-        "model_max_length": 77,
-        "do_lower_case": True,
-        "bos_token": START,
-        "eos_token": END,
-        "unk_token": END,
-        "pad_token": "!" if is_open_clip else END,
-    }
-
-
 def _derive_unet(shapes: Shapes, kind: str) -> dict[str, Any]:
     levels = _list_levels(shapes)
     widths = [width for width, _, _ in levels]
@@ -160,7 +148,7 @@ def _derive_unet(shapes: Shapes, kind: str) -> dict[str, Any]:
     if _count_depth(shapes, "middle_block.1") != max(depths):
         problem = "is a shortened Stable Diffusion, such as SSD-1B or Vega"
         raise IncompatibleFileError(problem, "Name a model folder of the same kind with --config, or add a full model.")
-    heads = _HEADS_SD1 if kind == "sd1" else [max(1, width // _HEAD_WIDTH) for width in widths]
+    heads = _HEADS_SD1 if kind == "sd1" else [max(1, width // HEAD_WIDTH) for width in widths]
     settings: dict[str, Any] = {
         "_class_name": "UNet2DConditionModel",
         "sample_size": _SAMPLE_SIZE[kind],
@@ -234,7 +222,7 @@ def _derive_clip(shapes: Shapes, family: str, part: str) -> dict[str, Any]:
     prefix = text_prefix(shapes, family, part)
     inner = f"{prefix}text_model." if any(name.startswith(f"{prefix}text_model.") for name in shapes) else prefix
     first = shapes.get(f"{inner}encoder.layers.0.mlp.fc1.weight", (3072, 768))
-    return _build_text(
+    return build_clip(
         words=shapes.get(f"{inner}embeddings.token_embedding.weight", (49408, 768)),
         inner=first[0],
         layers=_count(shapes, f"{inner}encoder.layers."),
@@ -247,7 +235,7 @@ def _derive_open_clip(shapes: Shapes, family: str, part: str) -> dict[str, Any]:
     prefix = text_prefix(shapes, family, part)
     layers = _count(shapes, f"{prefix}transformer.resblocks.")
     words = shapes[f"{prefix}token_embedding.weight"]
-    return _build_text(
+    return build_clip(
         words=words,
         inner=shapes[f"{prefix}transformer.resblocks.0.mlp.c_fc.weight"][0],
         layers=layers if family == "sdxl" else min(layers, _LAYERS_SD2),
@@ -256,32 +244,3 @@ def _derive_open_clip(shapes: Shapes, family: str, part: str) -> dict[str, Any]:
         projection=shapes.get(f"{prefix}text_projection", words)[-1],
         cls="CLIPTextModelWithProjection" if family == "sdxl" else "CLIPTextModel",
     )
-
-
-def _build_text(
-    *,
-    words: tuple[int, ...],
-    inner: int,
-    layers: int,
-    activation: str,
-    positions: int,
-    projection: int | None = None,
-    cls: str = "CLIPTextModel",
-) -> dict[str, Any]:
-    num_words, width = words
-    return {
-        "architectures": [cls],
-        "model_type": "clip_text_model",
-        "vocab_size": num_words,
-        "hidden_size": width,
-        "intermediate_size": inner,
-        "projection_dim": projection or width,
-        "num_hidden_layers": layers,
-        "num_attention_heads": max(1, width // _HEAD_WIDTH),
-        "max_position_embeddings": positions,
-        "hidden_act": activation,
-        "layer_norm_eps": 1e-5,
-        "bos_token_id": num_words - 2,
-        "eos_token_id": num_words - 1,
-        "pad_token_id": num_words - 1,
-    }

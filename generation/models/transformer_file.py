@@ -14,9 +14,9 @@ from generation.models.checkpoint import IncompatibleFileError, Shapes
 from generation.models.families import FAMILIES
 from generation.models.transformer_layouts import LAYOUTS
 from generation.models.transformer_layouts.base import FLOW, TransformerLayout
-from generation.models.transformer_layouts.folders_only import require_none
 
 _T = TypeVar("_T")
+_REDUX = "redux_up.weight"
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.")
 
 
@@ -26,10 +26,11 @@ def strip_prefix(tensors: Mapping[str, _T]) -> dict[str, _T]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 
-def find_family(shapes: Shapes) -> str:
+def find_family(shapes: Shapes, hint: str = "") -> str:
     """Return the engine's family of a transformer alone; empty if it is no transformer that is known here.
 
-    Raise `IncompatibleFileError` for a relative of one that is run, which has the same names and other numbers.
+    `hint`: the file's name, which tells those that have the same shapes. Raise `IncompatibleFileError` for a relative
+    of one that is run, which has the same names and other numbers.
     """
     plain = strip_prefix(shapes)
     try:
@@ -40,8 +41,17 @@ def find_family(shapes: Shapes) -> str:
             str(relative), f"Of transformers in one file, these are run here: {titles}."
         ) from None
     if not family:
-        require_none(plain)
-    return family
+        if _REDUX in plain:
+            raise IncompatibleFileError("is FLUX.1 Redux, which shows pictures to FLUX.1 and cannot be used here")
+        return ""
+    by_name = _layout_of(family).by_name
+    return next((other for word, other in by_name.items() if word in hint.lower()), family)
+
+
+def is_of_family(shapes: Shapes, family: str) -> bool:
+    """Return whether a transformer alone may be one of that family, whatever its name. Raise as `find_family` does."""
+    found = find_family(shapes)
+    return bool(found) and family in (found, *_layout_of(found).by_name.values())
 
 
 def derive_transformer(shapes: Shapes, family: str) -> Mapping[str, Any]:
@@ -53,9 +63,16 @@ def derive_transformer(shapes: Shapes, family: str) -> Mapping[str, Any]:
         raise IncompatibleFileError(problem, "Name a model folder of the same kind with --config.") from None
 
 
-def derive_scheduler(family: str) -> Mapping[str, Any]:
-    """Return the schedule of every transformer of a family."""
-    return {"_class_name": FLOW, "num_train_timesteps": 1000, **_layout_of(family).schedule}
+def derive_scheduler(shapes: Shapes, family: str) -> Mapping[str, Any]:
+    """Return the schedule of a transformer of that family."""
+    schedule = _layout_of(family).schedule
+    own = schedule(strip_prefix(shapes)) if callable(schedule) else schedule
+    return {"_class_name": FLOW, "num_train_timesteps": 1000, **own}
+
+
+def list_vae_settings(family: str) -> Mapping[str, Any]:
+    """Return what no shape of a family's VAE in one file tells, where it is another than usual."""
+    return _layout_of(family).vae
 
 
 def build_index(family: str, *, hint: str) -> Mapping[str, Any]:

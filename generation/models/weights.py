@@ -11,12 +11,10 @@ from generation.models.layout import weight_files
 
 def list_parts(model: Model) -> list[Path]:
     """Return the file or the folders that a model's weights are read from, parts in place of its own included."""
-    others = {"text_encoder": model.text_encoder, "vae": model.vae}
-    replaced = {name: path for name, path in others.items() if path is not None}
     if model.config is not None:
-        return [model.path, *replaced.values()]
-    own = [part for part in FAMILIES[model.family].weights if part not in replaced]
-    return [*(model.path / part for part in own), *replaced.values()]
+        return [model.path, *model.parts.values()]
+    own = [part for part in FAMILIES[model.family].weights if part not in model.parts]
+    return [*(model.path / part for part in own), *model.parts.values()]
 
 
 def count_weight_bytes(model: Model) -> int:

@@ -22,8 +22,12 @@ class TransformerLayout:
     derive: Callable[[Shapes], Mapping[str, Any]]
     """Returns the settings of the transformer. Raises `LookupError`, `ValueError` or `ZeroDivisionError` if its shapes
     are unknown here."""
-    schedule: Mapping[str, Any]
-    """The settings of the scheduler that no header tells."""
+    schedule: Mapping[str, Any] | Callable[[Shapes], Mapping[str, Any]]
+    """The settings of the scheduler that no header tells, or what returns them where they differ by shapes."""
+    by_name: Mapping[str, str] = field(default_factory=dict)
+    """Other families whose files have the same shapes, by the word in a file's name that tells them."""
+    vae: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of a VAE in one file that are others than those of FLUX.1, whose shapes it has."""
     text_class: str = ""
     """What the index calls the text encoder, where it is not the first class that the family takes."""
     build_more: Callable[[str], Mapping[str, Any]] = field(default=lambda hint: {})

@@ -179,12 +179,12 @@ REFUSED: list[tuple[str, dict[str, tuple[int, ...]], str]] = [
         },
         "is FLUX.2 dev, which cannot be used here",
     ),
-    ("t5", {"encoder.block.0.layer.0.SelfAttention.q.weight": (8, 8)}, "is a T5 text encoder"),
-    ("clip", {"text_model.encoder.layers.0.mlp.fc1.weight": (8, 8)}, "is a CLIP text encoder"),
+    ("t5", {"encoder.block.0.layer.0.SelfAttention.q.weight": (8, 8)}, "has names or shapes that no T5 has"),
+    ("clip", {"text_model.encoder.layers.0.mlp.fc1.weight": (8, 8)}, "has names or shapes that no CLIP has"),
     ("qwen-vl", {"visual.blocks.0.attn.qkv.weight": (8, 8)}, "the half of a text encoder that sees pictures"),
     ("llama", {"model.embed_tokens.weight": (8, 8)}, "is a language model of another kind than those that are read"),
     ("wan-vae", {"encoder.conv_in.weight": (8, 3, 3, 3), "decoder.conv_in.weight": (8, 48, 3, 3)}, "VAE of 48 latent"),
-    ("torso", {"x_pad_token": (1, 8), "x_embedder.weight": (8, 64)}, "its VAE is not named"),
+    ("torso", {"x_pad_token": (1, 8), "x_embedder.weight": (8, 64)}, "its text encoder and its VAE are not named"),
 ]
 
 

@@ -205,7 +205,11 @@ def test_gguf_of_other_kinds_and_parts_of_one_are_refused(folders: dict[str, Pat
     cases: list[tuple[str, dict[str, Tensor], str]] = [
         ("llama", weights, "architecture 'llama' in GGUF"),
         ("qwen2", weights, "architecture 'qwen2' in GGUF"),
-        ("t5encoder", {f"enc.blk.{name}": each for name, each in weights.items()}, "architecture 't5encoder'"),
+        (
+            "t5encoder",
+            {f"enc.blk.{name}": each for name, each in weights.items()},
+            "shapes that no T5 has",
+        ),
         ("qwen3", _without(weights, "layers.1.mlp.up"), "lacks 1 weights of a Qwen3, among them layers.1.mlp.up_proj"),
         ("qwen3", _without(weights, "embed_tokens"), "no Qwen3 has"),
         ("qwen3", _without(weights, "q_norm"), "no Qwen3 has"),

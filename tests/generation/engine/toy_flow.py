@@ -37,9 +37,10 @@ from transformers import (
 )
 
 from generation.models.catalog import Model
+from generation.models.clip_words import build_vocabulary
 from generation.models.families import FAMILIES
 from generation.requests.defaults import Defaults
-from tests.generation.engine.toy import NUM_LETTER_WORDS, SECOND_WIDTH, WIDTH, make_tokenizer
+from tests.generation.engine.toy import NUM_LETTER_WORDS, TOY, Sizes, make_tokenizer
 
 SIDE_PX = 64
 TEXT_WIDTH = 64
@@ -111,16 +112,22 @@ def save_toy_klein(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
     return folder / "model"
 
 
-def save_toy_flux(folder: Path, *, seed: int = 0, vae_width: int = 8, is_schnell: bool = False) -> Path:
-    """Write a toy FLUX.1 dev, or schnell (8 pixels a latent cell, patches of 2 x 2 cells), and return its folder."""
+def save_toy_flux(
+    folder: Path, *, seed: int = 0, vae_width: int = 8, is_schnell: bool = False, sizes: Sizes = TOY
+) -> Path:
+    """Write a toy FLUX.1 dev, or schnell (8 pixels a latent cell, patches of 2 x 2 cells), and return its folder.
+
+    `sizes`: `REAL` for a CLIP whose settings a file's shapes tell.
+    """
     torch.manual_seed(seed)
+    clip = _clip_config(_POOLED) if sizes is TOY else _real_clip_config(sizes.width)
     pipeline = FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(
             shift=1.0 if is_schnell else 3.0, use_dynamic_shifting=not is_schnell
         ),
         vae=_vae(vae_width),
-        text_encoder=CLIPTextModel(_clip_config(_POOLED)).eval(),
-        tokenizer=make_tokenizer(folder / "letters"),
+        text_encoder=CLIPTextModel(clip).eval(),
+        tokenizer=make_tokenizer(folder / "letters", sizes),
         text_encoder_2=T5EncoderModel(_t5_config()).eval(),
         tokenizer_2=make_t5_tokenizer(),
         transformer=FluxTransformer2DModel(
@@ -130,8 +137,8 @@ def save_toy_flux(folder: Path, *, seed: int = 0, vae_width: int = 8, is_schnell
             attention_head_dim=32,
             num_attention_heads=2,
             joint_attention_dim=TEXT_WIDTH,
-            pooled_projection_dim=_POOLED,
-            axes_dims_rope=(8, 12, 12),
+            pooled_projection_dim=clip.hidden_size,
+            axes_dims_rope=(4, 14, 14),
             guidance_embeds=not is_schnell,
         ),
     )
@@ -162,7 +169,7 @@ def save_toy_chroma(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
             attention_head_dim=32,
             num_attention_heads=2,
             joint_attention_dim=TEXT_WIDTH,
-            axes_dims_rope=(8, 12, 12),
+            axes_dims_rope=(4, 14, 14),
             approximator_num_channels=16,
             approximator_hidden_dim=64,
             approximator_layers=1,
@@ -172,16 +179,26 @@ def save_toy_chroma(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
     return folder / "model"
 
 
-def save_toy_sd3(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
-    """Write a toy Stable Diffusion 3.5 (8 pixels a latent cell, patches of 2 x 2 cells) and return its folder."""
+def save_toy_sd3(folder: Path, *, seed: int = 0, vae_width: int = 8, sizes: Sizes = TOY) -> Path:
+    """Write a toy Stable Diffusion 3.5 (8 pixels a latent cell, patches of 2 x 2 cells) and return its folder.
+
+    `sizes`: as for `save_toy_flux`. Its VAE has the real scale then, and CLIP is summed up as the real CLIP-L is.
+    """
     torch.manual_seed(seed)
+    build = _clip_config if sizes is TOY else _real_clip_config
+    clips = [CLIPTextModelWithProjection(build(width)).eval() for width in (sizes.width, sizes.second_width)]
+    vae = _vae(vae_width)
+    if sizes is not TOY:
+        vae.register_to_config(scaling_factor=1.5305, shift_factor=0.0609)
+        for clip in clips:
+            torch.nn.init.eye_(clip.text_projection.weight)
     pipeline = StableDiffusion3Pipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=_vae(vae_width),
-        text_encoder=CLIPTextModelWithProjection(_clip_config(WIDTH)).eval(),
-        tokenizer=make_tokenizer(folder / "letters"),
-        text_encoder_2=CLIPTextModelWithProjection(_clip_config(SECOND_WIDTH)).eval(),
-        tokenizer_2=make_tokenizer(folder / "more letters"),
+        vae=vae,
+        text_encoder=clips[0],
+        tokenizer=make_tokenizer(folder / "letters", sizes),
+        text_encoder_2=clips[1],
+        tokenizer_2=make_tokenizer(folder / "more letters", sizes),
         text_encoder_3=T5EncoderModel(_t5_config()).eval(),
         tokenizer_3=make_t5_tokenizer(),
         transformer=SD3Transformer2DModel(
@@ -192,7 +209,7 @@ def save_toy_sd3(folder: Path, *, seed: int = 0, vae_width: int = 8) -> Path:
             num_attention_heads=2,
             caption_projection_dim=64,
             joint_attention_dim=TEXT_WIDTH,
-            pooled_projection_dim=WIDTH + SECOND_WIDTH,
+            pooled_projection_dim=sizes.width + sizes.second_width,
             pos_embed_max_size=48,
             dual_attention_layers=(0,),
             qk_norm="rms_norm",
@@ -254,6 +271,21 @@ def _clip_config(width: int) -> CLIPTextConfig:
         bos_token_id=NUM_LETTER_WORDS - 2,
         eos_token_id=NUM_LETTER_WORDS - 1,
         pad_token_id=NUM_LETTER_WORDS - 1,
+    )
+
+
+def _real_clip_config(width: int) -> CLIPTextConfig:
+    num_words = len(build_vocabulary())
+    return CLIPTextConfig(
+        vocab_size=num_words,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        projection_dim=width,
+        num_hidden_layers=2,
+        num_attention_heads=width // 64,
+        bos_token_id=num_words - 2,
+        eos_token_id=num_words - 1,
+        pad_token_id=num_words - 1,
     )
 
 

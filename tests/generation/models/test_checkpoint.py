@@ -102,19 +102,14 @@ FILES: dict[str, tuple[str, Change, str]] = {
     "Stable Diffusion 3": (
         "sd",
         only(f"{UNET}joint_blocks.0.x_block.attn.qkv.weight"),
-        "is Stable Diffusion 3 in one file, which is read as a folder only",
+        "a model of Stable Diffusion 3",
     ),
     "Stable Diffusion 3, some of it": ("sd", only(f"{UNET}joint_blocks.1.x"), "a model of Stable Diffusion 3"),
     "Flux": ("sd", only(f"{UNET}double_blocks.0.img_attn.qkv.weight"), "a model of Flux"),
-    "Flux, the network alone": (
+    "Flux, some of it, the network alone": (
         "sd",
         only("double_blocks.0.img_attn.qkv.weight", "img_in.weight"),
-        "is FLUX.1 in one file, which is read as a folder only. Add its folder in the diffusers layout",
-    ),
-    "Flux, by the names of diffusers": (
-        "sd",
-        only("single_transformer_blocks.0.proj_mlp.weight", "x_embedder.weight"),
-        "is FLUX.1 in one file, which is read as a folder only",
+        "is a model of Flux or of its kind",
     ),
     "Flux Fill, the network alone": (
         "sd",
@@ -130,7 +125,7 @@ FILES: dict[str, tuple[str, Change, str]] = {
     "Chroma": (
         "sd",
         only("distilled_guidance_layer.in_proj.weight", "double_blocks.0.img_attn.qkv.weight", "img_in.weight"),
-        "is Chroma in one file, which is read as a folder only",
+        "is a transformer alone, and its text encoder is not named",
     ),
     "Z-Image": ("sd", only(f"{UNET}cap_embedder.0.weight", f"{UNET}layers.0.attention.qkv.weight"), "Z-Image"),
     "Qwen-Image": ("sd", only("transformer_blocks.0.attn.add_q_proj.weight", "txt_in.weight"), "Qwen-Image"),

@@ -74,7 +74,7 @@ def test_another_text_encoder_is_refused(folder: Path, tmp_path: Path) -> None:
     encoder = folder / "text_encoder"
     with pytest.raises(ConfigurationError, match="--text-encoder is not for Qwen-Image-Edit"):
         command.add(tmp_path, str(folder), name="qwen", text_encoder=str(encoder), say=lambda line: None)
-    other = ModelFolder(folder, "qwenedit", text_encoder=encoder)
+    other = ModelFolder(folder, "qwenedit", parts={"text_encoder": encoder})
     with pytest.raises(ModelRefusedError, match="only the half that reads is used"):
         QwenImageEdit._read_with(other, DEVICE)
 
