@@ -3,7 +3,8 @@
     python -m tools.count_calls [--list]     a bot on the local Discord; prints one row a request, as a Markdown table
 
 A call counts if it is of a function or method of `cogs`, `generation`, `db` or `cli`, in whatever thread, from the
-moment discord.py parses the INTERACTION_CREATE until it sends the first answer. A coroutine or a generator counts once,
+moment discord.py parses the INTERACTION_CREATE until it sends the first answer. What other tasks of the event loop do
+meanwhile does not count. A coroutine or a generator counts once,
 however often it is resumed; comprehensions, generator expressions and lambdas are parts of the function they stand in.
 Each request is made once before, so what is done at the first one only is not counted.
 """
@@ -20,6 +21,7 @@ import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -38,6 +40,8 @@ ROOMS = tuple(f"{ROOT / room}/" for room in ("cogs", "generation", "db", "cli"))
 RED = "a red circle on a blue background"
 _BEGIN = (str(Path(discord.__file__).with_name("state.py")), "parse_interaction_create")
 _END = (str(Path(discord.__file__).parent / "webhook" / "async_.py"), "create_interaction_response")
+_asked: ContextVar[object] = ContextVar("asked")
+"""The interaction that a task belongs to: tasks inherit it from the one that made them."""
 _RESUMED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
@@ -46,7 +50,7 @@ class CallCounter:
 
     def __init__(self) -> None:
         self.calls = Counter[tuple[str, str]]()
-        self._is_counting = False
+        self._counted: object | None = None
         self._begun: set[FrameType] = set()
         """Frames that may be resumed. They are kept, so that no other gets the same identity."""
 
@@ -63,13 +67,15 @@ class CallCounter:
         if event != "call":
             return
         code = frame.f_code
-        if self._is_counting and code.co_filename.startswith(ROOMS) and not code.co_name.startswith("<"):
-            self._count(frame, code)
+        if self._counted and code.co_filename.startswith(ROOMS) and not code.co_name.startswith("<"):
+            if _asked.get(None) is self._counted or threading.current_thread() is not threading.main_thread():
+                self._count(frame, code)
         elif (code.co_filename, code.co_name) == _BEGIN:
             self.calls.clear()
-            self._is_counting = True
+            self._counted = object()
+            _asked.set(self._counted)
         elif (code.co_filename, code.co_name) == _END:
-            self._is_counting = False
+            self._counted = None
             self._begun.clear()
 
     def _count(self, frame: FrameType, code: CodeType) -> None:

@@ -60,9 +60,11 @@ def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None)
 
 def _leave_to_loras(typed: Typed, written: Mapping[str, Any]) -> Typed:
     """Return it without the defaults of a member or a server for what a LoRA chooses, which was typed for this one."""
+    chosen = find_lora_defaults(typed.model, written)
+    if chosen is None:
+        return typed
     origins: Mapping[str, Origin] = typed.shown.get("chosen_by", {})
-    given = find_lora_defaults(typed.model, written).given
-    left = {name for name in given if origins.get(name, Origin.TYPED) is not Origin.TYPED}
+    left = {name for name in chosen.given if origins.get(name, Origin.TYPED) is not Origin.TYPED}
     if not left:
         return typed
     kept = {name: origin for name, origin in origins.items() if name not in left}

@@ -25,8 +25,8 @@ class HasDefaults(Protocol):
     def loras(self) -> tuple[PromptAddon, ...]: ...
 
 
-def find_lora_defaults(model: HasDefaults, written: Mapping[str, Any]) -> DefaultOverrides:
-    """Return what the first LoRA of a request chooses that chooses anything; nothing where there is none.
+def find_lora_defaults(model: HasDefaults, written: Mapping[str, Any]) -> DefaultOverrides | None:
+    """Return what the first LoRA of a request chooses that chooses anything; None where there is none.
 
     `written`: the fields of a spec that `write_prompts` returned. Of prompts that are still to be drawn, what is a
     choice itself does not count: the steps are those of all pictures. A LoRA at no weight, or less, chooses nothing.
@@ -36,6 +36,7 @@ def find_lora_defaults(model: HasDefaults, written: Mapping[str, Any]) -> Defaul
     if written.get("template"):
         tags = _TAG.findall(_CHOICE.sub(" ", written["prompt"]))
         names = [name.strip() for name, weight in tags if (read_decimal(weight or "1") or 0) > 0]
-    by_name = {each.name.casefold(): each.defaults for each in model.loras if each.defaults.given}
-    found = (by_name[name.casefold()] for name in names if name.casefold() in by_name)
-    return next(found, NO_OVERRIDES) if by_name else NO_OVERRIDES
+    if not names:
+        return None
+    by_name = {each.name.casefold(): each.defaults for each in model.loras if each.defaults != NO_OVERRIDES}
+    return next((by_name[name.casefold()] for name in names if name.casefold() in by_name), None)

@@ -32,6 +32,8 @@ def clean_prompt(text: str) -> str:
     """
     spaced = "".join(" " if char.isspace() else char for char in text)
     visible = "".join(filterfalse(_is_removed, spaced))
+    if visible.isascii():
+        return " ".join(visible.split())
     composed = unicodedata.normalize("NFC", _limit_combining(visible, _SORTED_AT_ONCE))
     return " ".join(_limit_combining(composed, MAX_COMBINING_RUN).split())
 

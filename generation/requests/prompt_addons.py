@@ -152,12 +152,14 @@ def read_prompts(model: AddonLibrary, prompt: str, negative: str = "", loras: It
     adapters = (*(_read_tag(model, tag) for tag in _TAG.finditer(prompt)), *(_read_lora(model, each) for each in loras))
     if _TAG.search(negative):
         raise LoraInNegativePromptError
-    check_regions(prompt, negative)
+    if "<" in prompt or "<" in negative:
+        check_regions(prompt, negative)
     fitting = {each.name.casefold(): each for each in model.embeddings if fits(model, each)}
     texts = (*list_row_prompts(prompt, SYNTAX), negative) if fitting else ()
     called = {word.casefold(): None for text in texts for word, is_name in split(text, fitting) if is_name}
     embeddings = tuple(Embedding(fitting[name].name, fitting[name].sha256) for name in called)
-    check_extras(adapters, embeddings)
+    if adapters or embeddings:
+        check_extras(adapters, embeddings)
     return ParsedPrompts(" ".join(_TAG.sub(" ", prompt).split()), negative, adapters, embeddings)
 
 

@@ -113,8 +113,9 @@ class ImageSpec(MadeFromFiles, ReadByRows):
         A LoRA that makes a model fast chooses before it; a negative prompt of the model that cannot work then is left
         out.
         """
-        own = find_lora_defaults(model, rest).over(model.defaults)
-        if own != model.defaults and rest.get("negative") == model.defaults.negative and not own.can_avoid(guidance):
+        chosen = find_lora_defaults(model, rest)
+        own = chosen.over(model.defaults) if chosen else model.defaults
+        if chosen and rest.get("negative") == model.defaults.negative and not own.can_avoid(guidance):
             rest["negative"] = ""
         width_px, height_px = size_px or (own.native_px, own.native_px)
         return cls(
@@ -127,7 +128,7 @@ class ImageSpec(MadeFromFiles, ReadByRows):
             clip_skip=own.clip_skip if clip_skip is None else clip_skip,
             rescale=own.rescale or UNSET,
             cache=own.cache if own.cache > 1 else UNSET,
-            true_cfg=own.choose_true_cfg(rest.get("negative", "")),
+            true_cfg=own.choose_true_cfg(rest.get("negative", "")) if own.embeds_guidance else UNSET,
             **rest,
         )
 
@@ -147,7 +148,8 @@ class ImageSpec(MadeFromFiles, ReadByRows):
         if self.true_cfg is not UNSET:
             check_number(_GUIDANCE, self.true_cfg, low=1, high=MAX_GUIDANCE)
         wordings = self.wordings if "[" in self.prompt or "[" in self.negative else ()  # raises for too many
-        if syntax >= FIRST_SYNTAX_WITH_REGIONS and not self.is_undrawn:
+        has_tags = "<" in self.prompt or "<" in self.negative
+        if has_tags and syntax >= FIRST_SYNTAX_WITH_REGIONS and not self.is_undrawn:
             check_regions(self.prompt, self.negative, wordings)
         if self.adapters or self.embeddings:
             check_extras(self.adapters, self.embeddings)

@@ -29,7 +29,7 @@ from tests.tally import Tally
 from tools.count_calls import REQUESTS, CallCounter, count, counting
 
 RED = "a red circle on a blue background"
-MOST_CALLS = {"/imagine": 140, "Reroll": 180, "/img2img": 190}
+MOST_CALLS = {"/imagine": 120, "Reroll": 160, "/img2img": 170}
 Change = Callable[[People, LivingBot], Awaitable[None]]
 
 
