@@ -27,7 +27,7 @@ NOT_HASHED = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
 """torch, and what only some of its builds bring."""
 HEADER = "# Renewed by `make lock`.\n"
 NAME = "atelier-bot"
-EXTRAS = ("api", "c2pa", "fleet", "postgres", "tracing")
+EXTRAS = ("api", "c2pa", "fleet", "openvino", "postgres", "tracing")
 """What the image has beside the program."""
 TOOLS = {"pip", "uv"}
 OURS = {NAME, "discord-sandbox"}
