@@ -2,8 +2,8 @@
 
 A counter is one process's. Over lives that are killed, each keeps its counters in a file that outlives it
 (prometheus-client's `PROMETHEUS_MULTIPROC_DIR`), and they are summed. A bot that is killed between the moment when the
-disk has a transaction and the next line of its program has not counted it: so less may be counted than is there, by one
-transaction a kill at most, and never more.
+disk has a commit and the next line of its program has not counted it: so less may be counted than is there, by one
+commit a kill at most, which holds what was written at once, and never more.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ without faults until everything is done.
 Keys: `kills` of bots and workers, and strikes at the database; `jobs`; `lost`, `duplicates`, `drift`, `unfinished`,
 `stale_writes` as `oracle.py` counts them, all to be 0; `failpoints` and `database_strikes`, how often each struck;
 `unanswered`, commands whose bot died before it had accepted anything (no user was told otherwise); `counted`, what the
-counters of all lives add up to; `uncounted`, what the database has and no life counted, one transaction a kill at most;
+counters of all lives add up to; `uncounted`, what the database has and no life counted, one commit a kill at most;
 `unfounded`, what was counted and is not there, to be 0 (`agreement.py`); `seconds`. Exit status 0 only if all is well.
 """
 

@@ -103,7 +103,7 @@ async def test_rules_hold_for_what_a_row_reads_and_for_what_is_written(harness: 
     services, guild_id = harness.bot.services, harness.people.guild.id
     for rule, prompts in {
         "gremlin": ("a wall <region:left:a gremlin>", "a wall <region:left:a grem[lin|x]>"),
-        "red gnome": ("a red <region:left:a boat> gnome", "a wall <region:left:a {red|big} gnome>"),
+        "red gnome": ("a red <region:left:a boat> gnome", "a wall <region:left:a {red|dark red} gnome>"),
     }.items():
         await services.content_rules.add_rules(guild_id, [Rule(text=rule)], by=1)
         [found] = await services.content_rules.fetch_rules(guild_id)

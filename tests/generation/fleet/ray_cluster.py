@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,6 +47,7 @@ class RayCluster:
         """Start a head that has so many cards; 0 is a free port."""
         # Short: the paths of Unix sockets are limited.
         folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
+        (folder / "ray").mkdir()
         process = await asyncio.create_subprocess_exec(
             *(
                 sys.executable,
@@ -60,13 +61,24 @@ class RayCluster:
             ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=os.environ | ENVIRONMENT | {"RAY_AUTH_TOKEN": TOKEN, "PYTHONPATH": f"{_ROOT}{os.pathsep}{LEAN}"},
+            env=os.environ
+            | ENVIRONMENT
+            | {
+                "RAY_AUTH_TOKEN": TOKEN,
+                "RAY_TMPDIR": str(folder),  # else clusters that start at once write one file
+                "PYTHONPATH": f"{_ROOT}{os.pathsep}{LEAN}",
+            },
         )
-        assert process.stdout is not None
-        while not (line := (await process.stdout.readline()).decode()).startswith("address "):
-            assert line, "the cluster did not start"
+        cluster = cls(process, FleetAddress("", 0, TOKEN), folder)
+        try:
+            assert process.stdout is not None
+            while not (line := (await process.stdout.readline()).decode()).startswith("address "):
+                assert line, "the cluster did not start"
+        except BaseException:
+            await cluster.stop()
+            raise
         host, port = parse_address(line.split()[1])
-        return cls(process, FleetAddress(host, port, TOKEN), folder)
+        return replace(cluster, address=FleetAddress(host, port, TOKEN))
 
     async def add(self, name: str, *, cards: int = 1) -> psutil.Process:
         """Add a machine. Return its first process: what runs there is that and its descendants."""
