@@ -15,7 +15,7 @@ import discord_sandbox
 ROOT = Path(discord_sandbox.__file__).parent
 NAME = discord_sandbox.__name__
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-OPTIONAL = {"jsonschema", "referencing", "zstandard"}
+OPTIONAL = {"jsonschema", "jsonschema_rs", "referencing", "zstandard"}
 """What the extras bring: imported where it is used, never when a module is loaded."""
 
 
