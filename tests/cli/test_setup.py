@@ -162,6 +162,7 @@ async def test_what_is_wrong_with_a_token_is_said_and_nothing_written(
     assert everything(tmp_path) == {} and other not in said
 
 
+@pytest.mark.long
 async def test_a_model_of_ones_own_is_added_once_and_the_default(tmp_path: Path) -> None:
     toy = save_toy(tmp_path / "toy")
     async with Sandbox() as server:

@@ -62,8 +62,15 @@ def zoe(discord: Sandbox) -> ScriptedUser:
     return someone(discord, discord.add_guild("Quiet").add_channel("square"))
 
 
-@pytest.mark.parametrize("trouble", [rate_limit, hang])
-@pytest.mark.parametrize("where", [one_channel, many_channels, many_servers])
+@pytest.mark.parametrize(
+    ("where", "trouble"),
+    [
+        (many_servers, rate_limit),
+        (many_channels, hang),
+        *(pytest.param(each, rate_limit, marks=pytest.mark.long) for each in (one_channel, many_channels)),
+        *(pytest.param(each, hang, marks=pytest.mark.long) for each in (one_channel, many_servers)),
+    ],
+)
 async def test_results_that_wait_for_discord_hold_up_no_other_channel(
     trouble: Callable[[Sandbox, str], Fault],
     where: Where,

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 from PIL import Image
 
 from cogs.command_sync import NOT_TAKEN_YET
@@ -101,6 +102,7 @@ async def until_health(port: int, says: Callable[[str], bool]) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.long
 async def test_health_names_commands_that_are_not_registered_until_they_are(
     discord: Sandbox, people: People, tmp_path: Path
 ) -> None:

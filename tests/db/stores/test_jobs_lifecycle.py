@@ -277,16 +277,16 @@ SETTINGS = settings(
 )
 
 
-HISTORIES = int(os.environ.get("TEST_HISTORIES", "500"))
+HISTORIES = int(os.environ.get("TEST_HISTORIES", "200"))
 """The number of histories in memory. After a change of the ledger, run 10,000: CONTRIBUTING.md."""
 
 
 def test_the_ledger_always_adds_up(migrated: bytes) -> None:
     Lifecycle.template = migrated
-    run_state_machine_as_test(Lifecycle, settings=settings(SETTINGS, max_examples=12, stateful_step_count=20))
+    run_state_machine_as_test(Lifecycle, settings=settings(SETTINGS, max_examples=8, stateful_step_count=20))
 
 
-@pytest.mark.parametrize("histories", [HISTORIES, pytest.param(10 * HISTORIES, marks=pytest.mark.long)])
+@pytest.mark.parametrize("histories", [HISTORIES, pytest.param(25 * HISTORIES, marks=pytest.mark.long)])
 def test_the_ledger_adds_up_after_hundreds_of_histories(migrated: bytes, histories: int) -> None:
     QuickLifecycle.template, QuickLifecycle.memory = migrated, Memory()
     with asyncio.Runner() as QuickLifecycle.runner:

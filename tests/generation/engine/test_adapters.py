@@ -92,7 +92,7 @@ def test_a_picture_without_is_the_same_before_and_after(toy_folder: Path, loras:
     assert paint(engine, an_order()).pixels == before.pixels
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
 def test_in_a_crowd_of_many_every_picture_is_exact(
     toy_folder: Path, loras: tuple[PromptAddon, ...], dtype: str
 ) -> None:

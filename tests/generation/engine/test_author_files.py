@@ -97,7 +97,9 @@ def add_parts(models_dir: Path, folder: Path, tmp_path: Path, family: str, form:
             add(models_dir, save_ae(folder, file) if name == "ae" else save_clip(folder, file, part=part))
 
 
-@pytest.mark.parametrize("dialect", ["published", "prefixed", "diffusers"])
+@pytest.mark.parametrize(
+    "dialect", ["published", *(pytest.param(each, marks=pytest.mark.long) for each in ("prefixed", "diffusers"))]
+)
 def test_every_dialect_paints_what_its_folder_paints(folder: Path, tmp_path: Path, family: str, dialect: str) -> None:
     models_dir, kind = tmp_path / "models", TOYS[family]
     add(models_dir, folder, name="whole")
@@ -112,7 +114,7 @@ def test_every_dialect_paints_what_its_folder_paints(folder: Path, tmp_path: Pat
         assert np.array_equal(made, exact), dtype
 
 
-@pytest.mark.parametrize("form", ["fp8", "scaled", "gguf"])
+@pytest.mark.parametrize("form", ["scaled", *(pytest.param(each, marks=pytest.mark.long) for each in ("fp8", "gguf"))])
 def test_small_formats_paint_nearly_what_the_folder_paints(
     folder: Path, tmp_path: Path, family: str, form: str
 ) -> None:
@@ -169,8 +171,8 @@ OLD = {"num_layers": 24, "num_attention_heads": 24, "caption_projection_dim": 15
     [
         (ChromaTransformer2DModel, {}, "chroma"),
         (SD3Transformer2DModel, MEDIUM, "sd3"),
-        (SD3Transformer2DModel, LARGE, "sd3large"),
-        (SD3Transformer2DModel, OLD, "sd3"),
+        pytest.param(SD3Transformer2DModel, LARGE, "sd3large", marks=pytest.mark.long),
+        pytest.param(SD3Transformer2DModel, OLD, "sd3", marks=pytest.mark.long),
     ],
     ids=["Chroma", "3.5 Medium", "3.5 Large", "3"],
 )

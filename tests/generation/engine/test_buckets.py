@@ -24,7 +24,7 @@ from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order, ends, paint, run
 from tests.generation.engine.toy import save_toy, toy_model
 
-LARGE = {"width_px": 512, "height_px": 512, "steps": 2}
+LARGE = {"width_px": 256, "height_px": 256, "steps": 2}
 
 
 def buckets(file: Path, *, device: str = "cuda", max_rows: int = 0) -> Buckets:

@@ -44,7 +44,7 @@ def an_engine(folder: Path, kept: Path, *, family: str = "sd", backend: str = "o
     return Engine([toy_model(folder, family=family)], EngineSettings(**options | settings))
 
 
-@pytest.fixture(params=["sd", "sdxl"])
+@pytest.fixture(params=["sd", pytest.param("sdxl", marks=pytest.mark.long)])
 def family(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -101,6 +101,7 @@ def test_what_is_compiled_is_kept_and_read_at_the_next_start(
     assert paint(later, an_order()).pixels == paint(engine, an_order()).pixels
 
 
+@pytest.mark.long
 def test_a_kept_file_that_was_cut_off_is_compiled_again(
     engine: Engine, family: str, folder: Path, tmp_path: Path
 ) -> None:

@@ -165,7 +165,7 @@ def crowd(engine: Engine, orders: list[GenerateCommand], rng: random.Random) -> 
     return finished
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
 def test_pictures_of_a_mixed_crowd_replay_byte_for_byte(toys: Toys, dtype: str) -> None:
     engine, rng = toys.engine(dtype=dtype), random.Random(3)
     orders = [order_of(spec, image_id=f"{index}-0") for index, spec in enumerate(some_specs(toys, rng, 12))]

@@ -81,7 +81,7 @@ def picture(model: Model, **settings: Any) -> Finished:
 
 
 @pytest.mark.parametrize("kind", TOLERANCE)
-@pytest.mark.parametrize("family", SAVE)
+@pytest.mark.parametrize("family", ["zimage", pytest.param("klein", marks=pytest.mark.long)])
 def test_blocks_paint_what_they_multiplied_out_paint(
     folders: dict[str, Path], tmp_path: Path, family: str, kind: Kind
 ) -> None:
@@ -108,8 +108,10 @@ def gguf_version() -> str:
     return version("gguf")
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize(("family", "kind"), [("zimage", Kind.Q4_0), ("klein", Kind.Q8_0)])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("family", "kind"), [("zimage", Kind.Q4_0), pytest.param("klein", Kind.Q8_0, marks=pytest.mark.long)]
+)
 def test_pictures_of_blocks_are_replayed_to_the_byte(
     folders: dict[str, Path], tmp_path: Path, family: str, kind: Kind, dtype: str
 ) -> None:

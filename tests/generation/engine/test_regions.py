@@ -131,7 +131,7 @@ def some_orders(rng: random.Random, number: int, **more: object) -> list[Generat
     ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
 def test_among_others_and_alone_it_has_the_same_bytes(make_engine: MakeEngine, dtype: str) -> None:
     engine = make_engine(dtype=dtype)
     orders = some_orders(random.Random(3), 10)

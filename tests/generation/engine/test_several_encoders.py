@@ -88,7 +88,9 @@ def picture(model: Model, dtype: str = "float32") -> np.ndarray:
         engine.close()
 
 
-@pytest.mark.parametrize("dialect", ["published", "prefixed", "diffusers"])
+@pytest.mark.parametrize(
+    "dialect", ["published", *(pytest.param(each, marks=pytest.mark.long) for each in ("prefixed", "diffusers"))]
+)
 def test_every_dialect_paints_what_its_folder_paints(folder: Path, tmp_path: Path, dialect: str) -> None:
     """Settings and the words of CLIP are those that the headers tell."""
     models_dir = tmp_path / "models"
@@ -137,8 +139,8 @@ def test_settings_are_those_of_the_real_models(tmp_path: Path) -> None:
         assert derive_scheduler(shapes, "flux")["use_dynamic_shifting"] is guided
 
 
-@pytest.mark.parametrize("form", ["fp8", "scaled", "gguf"])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("form", ["gguf", *(pytest.param(each, marks=pytest.mark.long) for each in ("fp8", "scaled"))])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
 def test_small_formats_paint_nearly_what_the_folder_paints(folder: Path, tmp_path: Path, form: str, dtype: str) -> None:
     models_dir = tmp_path / "models"
     add(models_dir, folder, name="whole")
@@ -153,6 +155,7 @@ def test_small_formats_paint_nearly_what_the_folder_paints(folder: Path, tmp_pat
     assert 0 < np.abs(exact - near).mean() < 8
 
 
+@pytest.mark.long  # the pictures above show one format
 def test_a_t5_from_a_file_is_that_of_its_folder_in_every_number_format(folder: Path, tmp_path: Path) -> None:
     """Of a folder in bfloat16 transformers keeps its last layers so, in float16 in float32."""
     models_dir = tmp_path / "models"

@@ -33,6 +33,7 @@ from tests.generation.engine.toy_flow import save_toy_klein, save_toy_zimage
 from tests.generation.engine.trial_here import require_loadable_here
 
 SAVE: dict[str, Callable[..., Path]] = {"zimage": save_toy_zimage, "klein": save_toy_klein}
+FAMILIES = ["zimage", pytest.param("klein", marks=pytest.mark.long)]
 E4M3, E5M2 = FP8
 Weights = dict[str, Tensor]
 
@@ -97,7 +98,7 @@ KINDS: dict[str, tuple[Callable[[Weights], Weights], str]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("family", SAVE)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_file_in_fp8_paints_what_its_weights_multiplied_out_paint(
     folders: dict[str, Path], tmp_path: Path, family: str, kind: str
 ) -> None:
@@ -122,8 +123,8 @@ def test_a_file_in_fp8_paints_what_its_weights_multiplied_out_paint(
     assert str(changed) == f"weights {facts[0]} here, absent then"
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("family", SAVE)
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_pictures_of_fp8_weights_are_replayed_to_the_byte(
     folders: dict[str, Path], tmp_path: Path, family: str, dtype: str
 ) -> None:

@@ -33,6 +33,7 @@ KINDS: dict[str, tuple[Callable[..., Path], Callable[[Path, Path], Path], Sizes]
     "inpainting": (save_toy, save_checkpoint, replace(REAL, in_channels=9)),
     "inpainting XL": (save_toy_xl, save_checkpoint_xl, replace(REAL_OPEN_CLIP, in_channels=9)),
 }
+SHORT = ("Stable Diffusion 1", "Stable Diffusion 2")
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,9 @@ def load_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "require_loadable", require_loadable_here)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(
+    scope="module", params=[pytest.param(each, marks=[pytest.mark.long] * (each not in SHORT)) for each in KINDS]
+)
 def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
     """A model folder, and the same model in one file."""
     save, save_one, sizes = KINDS[request.param]
@@ -100,7 +103,10 @@ def with_old_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.replace("transformer.text_model.", "transformer."): each for name, each in tensors.items()}
 
 
-@pytest.mark.parametrize("change", [as_half, with_average, with_positions, with_old_names])
+@pytest.mark.parametrize(
+    "change",
+    [as_half, *(pytest.param(each, marks=pytest.mark.long) for each in (with_average, with_positions, with_old_names))],
+)
 def test_other_ways_to_save_the_same_model_paint_too(tmp_path: Path, change: Callable[..., dict[str, Tensor]]) -> None:
     file = save_checkpoint(save_toy(tmp_path, sizes=REAL), tmp_path / "plain.safetensors")
     changed = tmp_path / "changed.safetensors"

@@ -13,6 +13,8 @@ from training.paintbox.pieces import fill_holes, label
 from training.paintbox.things import THINGS
 from training.paintbox.world import SCENES, Placed, Scene, is_visible, pair, several, single
 
+pytestmark = pytest.mark.long  # of the training of the built-in model, which no user runs
+
 
 def drawn_singles(count: int) -> list[Scene]:
     rng = random.Random(count)

@@ -21,6 +21,8 @@ from training.paintbox.measures import psnr_db, reconstruction_db
 from training.paintbox.things import THINGS
 from training.paintbox.world import simple
 
+pytestmark = pytest.mark.long  # of the training of the built-in model, which no user runs
+
 
 def toy_vae() -> torch.nn.Module:
     torch.manual_seed(0)
@@ -97,7 +99,6 @@ def test_upscaler_crops_match_and_contain_edges() -> None:
     assert wanted.flatten(2).std(2).mean() > 2 * anywhere.flatten(1, 2).std(1).mean() / 255
 
 
-@pytest.mark.long
 def test_the_safety_lesson_writes_a_folder_that_loads_whole(tmp_path: Path) -> None:
     plan = Plan("safety", 20, 1e-3, tmp_path)
     checker = safety.teach(plan, safety.SafetyData(pool_size=32, decoded_size=32, batch=8, side_px=64), vae=toy_vae())
@@ -128,7 +129,6 @@ def test_a_moved_example_keeps_its_size_and_repeats_its_edge() -> None:
     assert torch.equal(safety._moved(pixels, 5, chance(0, 1)), moved)
 
 
-@pytest.mark.long
 def test_the_unet_lesson_learns(tmp_path: Path) -> None:
     tokens.write_tokenizer(tmp_path / "t", captions.words())
     data = unet.UnetData(simple_size=8, world_size=8, batch=4, side_px=64)

@@ -67,7 +67,10 @@ def test_the_same_seed_gives_the_same_picture(painter: Painter) -> None:
     assert first[0].tobytes() == again[0].tobytes() != painter.paint(prompts, first_seed=8)[0].tobytes()
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(
+    "name",
+    ["Euler", "DDIM", *(pytest.param(each, marks=pytest.mark.long) for each in SAMPLERS.keys() - {"Euler", "DDIM"})],
+)
 def test_every_sampler_gives_the_requested_background(name: str, painter: Painter) -> None:
     cls, options = SAMPLERS[name]
     stock = painter.pipe.scheduler

@@ -7,6 +7,8 @@ import torch
 
 from training.paintbox.lessons.loop import Average, Chance, Optimiser, Plan, chance, rate, restore, train
 
+pytestmark = pytest.mark.long  # of the training of the built-in model, which no user runs
+
 
 def plan_of(folder: Path, steps: int, *, ema_decay: float | None = None, seed: int = 0, muon: bool = False) -> Plan:
     return Plan("line", steps, 0.05, folder, seed=seed, ema_decay=ema_decay, muon=muon)

@@ -65,6 +65,7 @@ def test_things_follow_their_words(painter: Painter) -> None:
     assert sum(thing == name for thing, name in zip(seen, asked, strict=True)) >= 5, seen
 
 
+@pytest.mark.long
 def test_left_of_above_and_how_many_are_mostly_right(painter: Painter) -> None:
     """On held-out combinations; the model card has the scores over more of them."""
     assert score_relations(painter, 8, seed=5).share >= 0.7
