@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Boolean, ColumnElement, Connection, Select, String, Table, Text, func, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,10 +14,22 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.visitors import InternalTraversal
 
+T = TypeVar("T")
 Executor = Session | Connection
 """What runs statements. A session sees to objects as well: with none of those, it costs a fifth more."""
 _COLUMN: list[Any] = [("column", InternalTraversal.dp_clauseelement)]
 _PATH: list[Any] = [("path", InternalTraversal.dp_plain_obj)]
+
+
+class _OfColumn(ColumnElement[T]):
+    """What is said of a column."""
+
+    inherit_cache = True
+
+    def __init__(self, column: Any) -> None:
+        self.column = column
+
+    _traverse_internals: Any = _COLUMN
 
 
 class JsonText(ColumnElement[str]):
@@ -45,16 +57,11 @@ def _json_text_on_a_server(element: JsonText, compiler: SQLCompiler, **kw: Any) 
     return f"json_text({compiler.process(element.column, **kw)}, {path})"
 
 
-class JsonOrString(ColumnElement[str]):
+class JsonOrString(_OfColumn[str]):
     """A column of JSON as it is stored; a damaged value as a JSON string."""
 
     inherit_cache = True
     type = Text()
-
-    def __init__(self, column: Any) -> None:
-        self.column = column
-
-    _traverse_internals: Any = _COLUMN
 
 
 @compiles(JsonOrString)
@@ -69,16 +76,11 @@ def _json_or_string_on_a_server(element: JsonOrString, compiler: SQLCompiler, **
     return f"CASE WHEN json_text({column}) IS NULL THEN to_json({column})::text ELSE {column} END"
 
 
-class HasOtherThanAscii(ColumnElement[bool]):
+class HasOtherThanAscii(_OfColumn[bool]):
     """Whether a text has characters beyond ASCII."""
 
     inherit_cache = True
     type = Boolean()
-
-    def __init__(self, column: Any) -> None:
-        self.column = column
-
-    _traverse_internals: Any = _COLUMN
 
 
 @compiles(HasOtherThanAscii)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 
 from generation.requests.cost import WORK, Work
@@ -76,9 +77,10 @@ def _defaults(native_px: int) -> Defaults:
     return Defaults(steps=25, guidance=7.0, sampler="DPM++ 2M Karras", native_px=native_px)
 
 
+_of_flow = partial(FamilyInfo, denoiser="transformer", side_multiple_px=16, is_flow=True, reads_clip=False)
 _T5, _T5_WORDS = "T5EncoderModel", ("T5TokenizerFast", "T5Tokenizer")
 _QWEN, _QWEN_WORDS = ("Qwen3Model", "Qwen3ForCausalLM"), ("Qwen2Tokenizer", "Qwen2TokenizerFast")
-_KLEIN = FamilyInfo(
+_KLEIN = _of_flow(
     name="klein",
     title="FLUX.2 klein 4B",
     pipelines=("Flux2KleinPipeline",),
@@ -88,20 +90,16 @@ _KLEIN = FamilyInfo(
         "transformer": "Flux2Transformer2DModel",
         "vae": "AutoencoderKLFlux2",
     },
-    denoiser="transformer",
     latent_channels=32,
     cells_per_latent=4,
     text_width="joint_attention_dim",
     language="qwen3",
     text_layers=3,
-    side_multiple_px=16,
-    is_flow=True,
-    reads_clip=False,
     max_references=4,
     defaults=Defaults(steps=4, guidance=1.0, sampler="Euler", native_px=1024),
     by_distilled={False: (28, 4.0)},
 )
-_FLUX = FamilyInfo(
+_FLUX = _of_flow(
     name="flux",
     title="FLUX.1",
     pipelines=("FluxPipeline",),
@@ -113,14 +111,10 @@ _FLUX = FamilyInfo(
         "transformer": "FluxTransformer2DModel",
         "vae": _KL,
     },
-    denoiser="transformer",
     latent_channels=16,
     cells_per_latent=4,
     text_width="joint_attention_dim",
     text_parts=("text_encoder_2",),
-    side_multiple_px=16,
-    is_flow=True,
-    reads_clip=False,
     defaults=Defaults(steps=28, guidance=3.5, sampler="Euler", native_px=1024, embeds_guidance=True),
 )
 _SD3 = replace(
@@ -142,7 +136,7 @@ _SD3 = replace(
     text_parts=("text_encoder_3",),
     defaults=Defaults(steps=28, guidance=4.5, sampler="Euler", native_px=1024),
 )
-_QWEN_IMAGE = FamilyInfo(
+_QWEN_IMAGE = _of_flow(
     name="qwenimage",
     title="Qwen-Image",
     pipelines=("QwenImagePipeline",),
@@ -152,14 +146,10 @@ _QWEN_IMAGE = FamilyInfo(
         "transformer": "QwenImageTransformer2DModel",
         "vae": "AutoencoderKLQwenImage",
     },
-    denoiser="transformer",
     latent_channels=16,
     cells_per_latent=4,
     text_width="joint_attention_dim",
     language="qwen2_5_vl",
-    side_multiple_px=16,
-    is_flow=True,
-    reads_clip=False,
     defaults=Defaults(steps=28, guidance=4.0, sampler="Euler", native_px=1024),
 )
 _QWEN_EDIT = replace(
@@ -192,7 +182,7 @@ _TABLE = (
         },
         defaults=_defaults(1024),
     ),
-    FamilyInfo(
+    _of_flow(
         name="zimage",
         title="Z-Image",
         pipelines=("ZImagePipeline",),
@@ -202,13 +192,9 @@ _TABLE = (
             "transformer": "ZImageTransformer2DModel",
             "vae": _KL,
         },
-        denoiser="transformer",
         latent_channels=16,
         text_width="cap_feat_dim",
         language="qwen3",
-        side_multiple_px=16,
-        is_flow=True,
-        reads_clip=False,
         defaults=Defaults(steps=28, guidance=5.0, sampler="Euler", native_px=1024),
     ),
     _QWEN_IMAGE,
@@ -220,7 +206,7 @@ _TABLE = (
         pipelines=("QwenImageEditPlusPipeline",),
         max_references=3,
     ),
-    FamilyInfo(
+    _of_flow(
         name="krea2",
         title="Krea 2",
         pipelines=("Krea2Pipeline",),
@@ -230,18 +216,14 @@ _TABLE = (
             "transformer": "Krea2Transformer2DModel",
             "vae": "AutoencoderKLQwenImage",
         },
-        denoiser="transformer",
         latent_channels=16,
         cells_per_latent=4,
         text_width="text_hidden_dim",
         language="qwen3_vl",
-        side_multiple_px=16,
-        is_flow=True,
-        reads_clip=False,
         defaults=Defaults(steps=28, guidance=5.5, sampler="Euler", native_px=1024),
         by_distilled={True: (8, 1.0)},
     ),
-    FamilyInfo(
+    _of_flow(
         name="ernie",
         title="ERNIE-Image",
         pipelines=("ErnieImagePipeline",),
@@ -251,14 +233,10 @@ _TABLE = (
             "transformer": "ErnieImageTransformer2DModel",
             "vae": "AutoencoderKLFlux2",
         },
-        denoiser="transformer",
         latent_channels=32,
         cells_per_latent=4,
         text_width="text_in_dim",
         language="ministral3",
-        side_multiple_px=16,
-        is_flow=True,
-        reads_clip=False,
         defaults=Defaults(steps=28, guidance=4.0, sampler="Euler", native_px=1024),
     ),
     _KLEIN,
