@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from generation.engine.engine import Engine
+from generation.engine.trial import try_load
 from generation.jobs.protocol import Event, Finished, GenerateCommand, ImageFailed, Share
 from generation.models.catalog import Catalog, Model
 from generation.requests.spec import ImageSpec
@@ -18,6 +19,12 @@ _AROUND = ("start_png", "mask_png", "control_pngs", "reference_pngs", "image_pro
 def open_model(name: str) -> Model:
     """Open the built-in model by its name, or a model folder by its path."""
     return Catalog.open(name).default
+
+
+def open_counted(path: str) -> Model:
+    """Open a model folder, at the price that is counted of it when a model is added."""
+    model = open_model(path)
+    return replace(model, counted=try_load(model).work)
 
 
 def an_order(

@@ -35,12 +35,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def open_chosen(options: argparse.Namespace, folder: Path) -> Model:
-    """Return the model that the options name; random weights are written under `folder`."""
-    from bench._painting import open_model
+    """Return the model that the options name; random weights are written under `folder`.
+
+    One of a family costs what is counted of it: at the price of the published model its buckets would not be measured.
+    """
+    from bench._painting import open_counted, open_model
     from bench._random_model import save_random_model, save_toy_of
 
     if options.family:
-        return open_model(str(save_toy_of(options.family, folder)))
+        return open_counted(str(save_toy_of(options.family, folder)))
     return open_model(str(save_random_model(options.shape, folder)) if options.shape else options.model)
 
 
