@@ -144,12 +144,17 @@ async def test_without_a_terminal_options_answer_in_any_encoding(tmp_path: Path)
     ("words", "typed", "says"),
     [
         ((), "", "There is no token, and it is not asked for. Use --token-file FILE"),
-        (("--token-file", "/no/such"), "", "/no/such is not there."),
-        (("--token-file", "-"), "  \n", "Nothing was given."),
+        pytest.param(("--token-file", "/no/such"), "", "/no/such is not there.", marks=pytest.mark.long),
+        pytest.param(("--token-file", "-"), "  \n", "Nothing was given.", marks=pytest.mark.long),
         (("--token-file", "-"), "123456789012345678", "the id of an application or a user, not the bot's token"),
-        (("--token-file", "-"), "ab" * 32, "the application's public key, not the bot's token"),
+        pytest.param(
+            ("--token-file", "-"),
+            "ab" * 32,
+            "the application's public key, not the bot's token",
+            marks=pytest.mark.long,
+        ),
         (("--token-file", "-"), "TOKEN", "Discord refuses the token: it was reset, or not copied whole."),
-        (("--token-file", "-"), "a b.c", "signs that no token has"),
+        pytest.param(("--token-file", "-"), "a b.c", "signs that no token has", marks=pytest.mark.long),
     ],
 )
 async def test_what_is_wrong_with_a_token_is_said_and_nothing_written(

@@ -98,8 +98,14 @@ def outcome(way: str, step: Step) -> str:
     return "plain" if step in (Step.PLAIN, Step.NO_REFERENCE) else "kept"
 
 
-@pytest.mark.parametrize("way", [TOKEN, OWN, NEW], ids=["token", "own", "new"])
-@pytest.mark.parametrize("step", sorted(set(STEPS.values())))
+@pytest.mark.parametrize(
+    ("step", "way"),
+    [  # in short, each step by one way
+        pytest.param(step, way, id=f"{step}-{name}", marks=[pytest.mark.long] * ((number - place) % 3 != 0))
+        for number, step in enumerate(sorted(set(STEPS.values())))
+        for place, (name, way) in enumerate({"token": TOKEN, "own": OWN, "new": NEW}.items())
+    ],
+)
 async def test_a_refusal_met_once(way: str, step: Step, discord: Sandbox, people: People, bot: LivingBot) -> None:
     for code in [code for code, each in STEPS.items() if each is step]:
         asked = await asked_for(bot, discord, people, way)

@@ -43,8 +43,8 @@ def comment(value: bytes, *, byte_order: bytes = b"MM") -> bytes:
     return b"Exif\0\0" + head + main + details + value
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG"])
-@pytest.mark.parametrize("byte_order", [b"MM", b"II"])
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", pytest.param("PNG", marks=pytest.mark.long)])
+@pytest.mark.parametrize("byte_order", [b"MM", pytest.param(b"II", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "value",
     [
