@@ -33,8 +33,11 @@ _BASES = re.compile(
     r"SD 1\.|SD 2\.|SDXL|Pony(?! V7)|Illustrious|NoobAI|Z-?Image|Qwen|Flux\.?2 Klein|Other|$", re.IGNORECASE
 )
 """The base models whose checkpoints, ControlNets, LoRA and words can be used here, as Civitai names them."""
-_BASES_OF_LORA = re.compile(r"Flux\.?1|Chroma|SD 3|Krea|Ernie", re.IGNORECASE)
-"""Those whose LoRA can be used, and whose checkpoints in one file cannot."""
+_FURTHER_BASES = {
+    "Checkpoint": re.compile(r"Flux\.?1|Chroma|SD 3|Krea", re.IGNORECASE),
+    **dict.fromkeys(_LORA_TYPES, re.compile(r"Flux\.?1|Chroma|SD 3|Krea|Ernie", re.IGNORECASE)),
+}
+"""Those of which this type alone can be used: they have no ControlNets here, or are read from folders alone."""
 _FREE_OF_BASE = frozenset(("VAE", "Upscaler"))
 _CHUNK_BYTES = 1 << 20
 _SPARE_BYTES = 1 << 30
@@ -115,7 +118,7 @@ def choose_file(model: Json, version: Json, *, half: bool) -> CivitaiFile:
     if kind not in USED_TYPES:
         problem = f"“{_short(title)}” on Civitai is of the type {_short(kind)}, which cannot be used here."
         raise ConfigurationError(problem=problem, remedy=f"These can: {', '.join(sorted(USED_TYPES))}.")
-    is_run = _BASES.match(base) or (kind in _LORA_TYPES and _BASES_OF_LORA.match(base))
+    is_run = _BASES.match(base) or (kind in _FURTHER_BASES and _FURTHER_BASES[kind].match(base))
     if kind not in _FREE_OF_BASE and not is_run:
         problem = f"“{_short(title)}” on Civitai is made for {_short(base)}, which is not run here."
         raise ConfigurationError(problem=problem, remedy=RUN_HERE)

@@ -233,7 +233,8 @@ def test_a_damaged_file_is_refused_and_fetched_again_next_time(site: Site, tmp_p
     [
         ({"type": "MotionModule"}, {}, "is of the type MotionModule"),
         ({"type": "Controlnet"}, {"baseModel": "Flux.1 D"}, "is made for Flux.1 D"),
-        ({"type": "Checkpoint"}, {"baseModel": "Flux.1 D"}, "is made for Flux.1 D"),
+        ({"type": "Checkpoint"}, {"baseModel": "Ernie"}, "is made for Ernie"),
+        ({"type": "Checkpoint"}, {"baseModel": "Wan Video"}, "is made for Wan Video"),
         ({}, {"baseModel": "Pony V7"}, "is made for Pony V7"),
         ({}, {"files": [{"id": 1, "name": "a.ckpt", "type": "Model"}]}, "has no .safetensors file"),
         ({"modelVersions": []}, {}, "has no version 501"),
@@ -287,10 +288,11 @@ def test_links_are_read_as_people_paste_them(text: str, link: object) -> None:
     assert parse_link(text) == link
 
 
-@pytest.mark.parametrize("base", ["Flux.1 D", "Flux.1 Kontext", "Chroma", "SD 3.5 Large"])
-def test_lora_of_models_that_are_read_as_folders_are_taken(site: Site, base: str) -> None:
+@pytest.mark.parametrize("base", ["Flux.1 D", "Flux.1 Kontext", "Chroma", "SD 3.5 Large", "Krea 2"])
+@pytest.mark.parametrize("kind", ["LORA", "Checkpoint"])
+def test_lora_and_checkpoints_of_transformers_are_taken(site: Site, base: str, kind: str) -> None:
     version = {**site.model()["modelVersions"][0], "baseModel": base}
-    assert choose_file({"id": 77, "type": "LORA"}, version, half=False).base_model == base
+    assert choose_file({"id": 77, "type": kind}, version, half=False).base_model == base
 
 
 def test_a_version_by_its_download_link_is_the_same_model(site: Site, tmp_path: Path) -> None:
