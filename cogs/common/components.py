@@ -18,9 +18,12 @@ from cogs.error_handler import answer
 from cogs.i18n.gettext import set_language
 from generation.errors import UnknownJobError
 
+Payload = dict[str, Any]
+"""A component as Discord takes it."""
+_BUTTON, _MENU = discord.ComponentType.button.value, discord.ComponentType.select.value
 _STYLES = {
-    Weight.MAIN: discord.ButtonStyle.primary,
-    Weight.USUAL: discord.ButtonStyle.secondary,
+    Weight.MAIN: discord.ButtonStyle.primary.value,
+    Weight.USUAL: discord.ButtonStyle.secondary.value,
 }
 
 
@@ -31,15 +34,6 @@ class PersistentButton(ui.DynamicItem[ui.Button[ui.LayoutView]], template=PATTER
         super().__init__(item)
         self.action = action
         self.subject = subject
-
-    @classmethod
-    def of(cls, button: Button) -> Self:
-        item: ui.Button[ui.LayoutView] = ui.Button(
-            style=_STYLES[button.weight],
-            label=button.label,
-            custom_id=build_custom_id(button),
-        )
-        return cls(item, action=button.action, subject=button.subject)
 
     @classmethod
     async def from_custom_id(
@@ -61,12 +55,6 @@ class PersistentMenu(ui.DynamicItem[ui.Select[ui.LayoutView]], template=PATTERNS
 
     def __init__(self, item: ui.Select[ui.LayoutView]) -> None:
         super().__init__(item)
-
-    @classmethod
-    def of(cls, menu: Menu) -> Self:
-        options = [discord.SelectOption(label=each.label, value=build_custom_id(each)) for each in menu.buttons]
-        custom_id = str(CustomId(Kind.MENU, "", menu.subject))
-        return cls(ui.Select(custom_id=custom_id, placeholder=menu.placeholder, options=options))
 
     @classmethod
     async def from_custom_id(
@@ -121,6 +109,31 @@ def _keep_attached(item: discord.MediaGalleryItem, names: Mapping[int, str]) -> 
     name = names.get(item.media.attachment_id or 0)
     uri = item.media.url if name is None else f"attachment://{name}"
     return discord.MediaGalleryItem(uri, description=item.description, spoiler=item.spoiler)
+
+
+def build_button(button: Button) -> Payload:
+    """Return a button, as discord.py's own would be sent: building that for each edit takes ten times as long."""
+    return {
+        "type": _BUTTON,
+        "style": _STYLES[button.weight],
+        "disabled": False,
+        "label": button.label,
+        "custom_id": build_custom_id(button),
+    }
+
+
+def build_menu(menu: Menu) -> Payload:
+    """Return a menu in which one entry is chosen, as discord.py's own would be sent."""
+    return {
+        "type": _MENU,
+        "custom_id": str(CustomId(Kind.MENU, "", menu.subject)),
+        "min_values": 1,
+        "max_values": 1,
+        "disabled": False,
+        "required": False,
+        "placeholder": menu.placeholder,
+        "options": [{"label": each.label, "value": build_custom_id(each), "default": False} for each in menu.buttons],
+    }
 
 
 def build_custom_id(button: Button) -> str:

@@ -12,7 +12,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from cogs.common.messages import Action, Block, Button, Entry, Lines, Long, MessageSpec, Picture, Row, Weight
+from cogs.common.messages import (
+    Action,
+    Block,
+    Button,
+    Entry,
+    Gallery,
+    Lines,
+    Long,
+    MessageSpec,
+    Picture,
+    Row,
+    Rule,
+    Weight,
+)
 from cogs.i18n.gettext import N_, _, format_count
 
 PAGE_OF = N_("Page {number} of {total}")
@@ -86,6 +99,8 @@ def count_fitting(lines: Sequence[str], room: int) -> int:
 
 def fit_message(say: MessageSpec, page: int = 0) -> MessageSpec:
     """Return the message as it can be sent: a list by pages, and text that is too long in a file beside it."""
+    if _is_short(say.blocks):
+        return say
     listing = next((block for block in say.blocks if isinstance(block, Lines)), None)
     kept = measure_text("\n".join(map(_get_text, listing.lines))) if listing is not None else 0
     room = MAX_TEXT - min(PAGE_ROOM, kept)
@@ -103,6 +118,13 @@ def fit_message(say: MessageSpec, page: int = 0) -> MessageSpec:
         blocks = [*shortened[:index], *_join_lines(pages[shown]), *shortened[index + 1 :]]
         blocks += [note] if len(pages) > 1 else []
     return replace(say, blocks=tuple(blocks), rows=rows, attached=(*say.attached, *files))
+
+
+def _is_short(blocks: Sequence[Block]) -> bool:
+    """Return whether these fit as they are, by a quick look: no character is more than two code units."""
+    texts = [_get_text(block) for block in blocks if not isinstance(block, Gallery | Rule)]
+    is_plain = not any(isinstance(block, Lines | Long) for block in blocks) and all(map(str.strip, texts))
+    return is_plain and len(blocks) <= MAX_COMPONENTS // 4 and 2 * sum(map(len, texts)) <= MAX_TEXT
 
 
 def split_pages(lines: Sequence[Line], room: int) -> list[list[Line]]:

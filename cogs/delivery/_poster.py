@@ -14,10 +14,12 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import aiohttp
 import discord
+from discord.http import handle_message_parameters
+from discord.webhook.async_ import async_context
 
 from cogs.common.components import list_custom_ids
 from cogs.common.custom_ids import find_job_id
@@ -127,13 +129,10 @@ class MessagePoster:
     async def _edit_via_webhook(self, reply_to: ReplyTo, say: MessageSpec) -> Posted | Refusal:
         token = reply_to.token
         assert token is not None
-        webhook = _MessageWebhook.partial(reply_to.application_id, token, client=self._client)
 
         async def edit() -> _Message:
             try:
-                return await webhook.edit_message(
-                    cast(int, "@original"), **render_edit(say), allowed_mentions=_NO_MENTIONS
-                )
+                return await _edit_answer(self._client, reply_to.application_id, token, say)
             except discord.HTTPException as error:
                 if error.code in _TOKEN_IS_REFUSED:
                     self._note_refusal(token)
@@ -220,11 +219,21 @@ class _Message(Protocol):
     id: int
 
 
-class _MessageWebhook(discord.Webhook):
-    """A webhook that reads no more than the id of a message that Discord returns."""
+async def _edit_answer(client: BaseBot, application_id: int, token: str, say: MessageSpec) -> _Message:
+    """Edit the answer to an interaction.
 
-    def _create_message(self, data: Any, *, thread: Any) -> Any:  # the whole takes as long as to build the request
-        return discord.Object(data["id"])
+    As a webhook of discord.py would, without building one, or the message that Discord returns: of that the id is read.
+    """
+    with handle_message_parameters(**render_edit(say), allowed_mentions=_NO_MENTIONS) as params:
+        data = await async_context.get().edit_original_interaction_response(
+            application_id,
+            token,
+            session=client.http._HTTPClient__session,  # type: ignore[attr-defined]
+            payload=params.payload,
+            multipart=params.multipart,
+            files=params.files,
+        )
+    return discord.Object(data["id"])
 
 
 async def _try(

@@ -236,9 +236,7 @@ async def _build_next(services: Services, guild_id: int, *, now: datetime) -> Ne
             label=_(decision.label), style=style, custom_id=str(CustomId(Kind.REVIEW, verb, job_id))
         )
         row.add_item(ReviewItem(button, verb=verb, job_id=job_id))
-    container = due["view"].children[0]
-    assert isinstance(container, ui.Container), "a message of ours is one container"
-    container.add_item(row)
+    due["view"].add_row(row)
     return due
 
 

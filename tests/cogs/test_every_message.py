@@ -18,7 +18,7 @@ from cogs.common.message_limits import IN_A_FILE, MAX_OPTIONS, cut_text, fit_mes
 from cogs.common.messages import Action, Entry, Gallery, Lines, Long, MessageSpec, Picture
 from cogs.common.modals import build_modal
 from cogs.common.plain_text import build_files, build_plain
-from cogs.common.rendering import render_edit, render_new
+from cogs.common.rendering import _read_pictures, render_edit, render_new
 from cogs.common.submission_notes import format_warnings
 from cogs.common.transformers import filter_choices
 from cogs.delivery._notify import build_mention, build_nonce, split_batches
@@ -37,6 +37,7 @@ from cogs.settings._views import list_offered
 from generation.requests.ranges import MAX_GUIDANCE, MAX_SEED
 from generation.rules.rule import Rule
 from tests.cogs.judging import wrongs_of_choices, wrongs_of_modal, wrongs_of_text, wrongs_of_view
+from tests.cogs.layout import build_by_discord
 from tests.cogs.messages import MESSAGES, SIGNS, Draw, many, picture, text
 from tests.messages import is_said
 
@@ -69,8 +70,8 @@ def test_every_message_is_within_every_limit(name: str, language: str, data: st.
         page = data.draw(st.sampled_from((0, 1, 10**6)))
         sent, edit = render_new(made, page), render_edit(made, page)
         assert wrongs_of_view(sent["view"], sent["files"]) == []
-        sent_view, edited_view = sent["view"], edit["view"]
-        assert edited_view.to_components() == sent_view.to_components()  # type: ignore[no-untyped-call]
+        assert edit["view"].to_components() == sent["view"].to_components()
+        assert sent["view"].to_components() == build_by_discord(_read_pictures(fit_message(made, page)))
         assert len(edit["attachments"]) == len(sent["files"])
 
 
@@ -96,7 +97,9 @@ def test_any_message_at_all_is_made_to_fit(data: st.DataObject) -> None:
     if not any(isinstance(each, Gallery | Entry) or each for each in blocks):
         return
     say = MessageSpec(blocks=(*blocks, "end"))  # type: ignore[arg-type]
-    sent = render_new(say, draw(st.integers(0, 99)))
+    page = draw(st.integers(0, 99))
+    sent = render_new(say, page)
+    assert sent["view"].to_components() == build_by_discord(fit_message(say, page))
     unique = {file.filename: file for file in sent["files"]}
     assert len(unique) >= len(pictures)
     assert wrongs_of_view(sent["view"], list(unique.values())) == []
@@ -271,7 +274,7 @@ def test_every_message_builder_is_known_to_the_test_above() -> None:
             is_pure = isinstance(function, ast.FunctionDef) and returns in ("MessageSpec", "ui.LayoutView")
             if is_pure or _calls(function, "MessageSpec"):
                 found.add(named(path, function.name))
-    helpers = {f"common.rendering.{name}" for name in ("_build_layout", "_read_pictures", "create_view")}
+    helpers = {f"common.rendering.{name}" for name in ("_read_pictures", "create_view")}
     known = {name.partition(":")[0] for name in MESSAGES}
     assert found - OTHER_SAYS - helpers - known == set(), "unknown to the test"
     assert known - found == set(), "known, but gone"
