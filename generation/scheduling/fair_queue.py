@@ -51,7 +51,7 @@ from dataclasses import replace
 
 from generation.errors import QueueFullError
 from generation.scheduling.counter_heap import CounterHeap
-from generation.scheduling.guild_line import GuildLine, Waiting, forecast
+from generation.scheduling.guild_line import GuildLine, Waiting
 from generation.scheduling.placement import Needs
 from generation.translatable import Phrase
 
@@ -223,8 +223,11 @@ class FairQueue:
         return own.weight / sum(each.weight for each in self._guilds.values() if each.is_active or each is own)
 
     def forecast(self) -> Iterator[Waiting]:
-        """Yield the waiting images in the order they will be picked if nothing else arrives."""
-        return forecast(self._eligible.copy(), self._guilds)
+        """Yield the waiting images in the order they will be picked if nothing else arrives. O(n log n) for all."""
+        return self._eligible.run_ahead(
+            lambda guild_id: self._guilds[guild_id].forecast(),
+            lambda guild_id, waiting: waiting.cost / self._guilds[guild_id].weight,
+        )
 
     def counters(self) -> dict[int, float]:
         """Return every guild's counter, to keep over a restart: an idle guild's as lifted on its return.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from generation.scheduling.counter_heap import CounterHeap
@@ -106,36 +106,13 @@ class GuildLine:
         self.members.clear()
         self.level = 0.0
 
-    def fork(self) -> GuildLine:
-        """Return a copy to run ahead with; images are shared, because they are frozen."""
-        members = {user_id: _Member(m.counter, m.line.copy()) for user_id, m in self.members.items() if m.line}
-        return GuildLine(
-            self.guild_id,
-            self.weight,
-            self.counter,
-            num_waiting=self.num_waiting,
-            members=members,
-            eligible=self.eligible.copy(),
+    def forecast(self) -> Iterator[Waiting]:
+        """Yield its waiting images in the order they will be picked if nothing else arrives."""
+        return self.eligible.run_ahead(
+            lambda user_id: iter(self.members[user_id].line.values()), lambda _, waiting: waiting.cost / waiting.boost
         )
 
     def _left(self, user_id: int) -> None:
         self.num_waiting -= 1
         if not self.members[user_id].line:
             self.eligible.discard(user_id)
-
-
-def forecast(order: CounterHeap, guilds: Mapping[int, GuildLine]) -> Iterator[Waiting]:
-    """Yield the waiting images of these guilds in the order they will be picked if nothing else arrives.
-
-    `order`: the guilds by counter; it is used up. O(n log n) for all of them.
-    """
-    forks: dict[int, GuildLine] = {}
-    while (guild_id := order.first()) is not None:
-        fork = forks.get(guild_id) or forks.setdefault(guild_id, guilds[guild_id].fork())
-        waiting = fork.pop()
-        yield waiting
-        fork.charge(waiting, waiting.cost)
-        if fork.num_waiting:
-            order.set(guild_id, fork.counter)
-        else:
-            order.discard(guild_id)

@@ -28,7 +28,7 @@ from generation.scheduling.wait_simulation import (
 )
 
 _AGE_S = 1.0
-_REST = 20
+_REST = 50
 """Working it out may take one part in so many of the time: in a very long line, or when many jobs come at once, it is
 done more rarely."""
 _SHORT_LINE = 200

@@ -52,7 +52,7 @@ async def test_a_newcomer_counts_as_the_last_until_places_are_worked_out_again()
 
 
 async def test_newcomers_that_come_at_once_do_not_each_have_all_places_worked_out() -> None:
-    """Working them out takes a moment here; it may take one part in twenty of the time."""
+    """Working them out takes a moment here; it may take one part in fifty of the time."""
     rounds, now_s = 0, 0.0
 
     class CountingQueue(FairQueue):
@@ -68,8 +68,11 @@ async def test_newcomers_that_come_at_once_do_not_each_have_all_places_worked_ou
         forecast.refresh(live_job, [], first=[])
         assert forecast.place(live_job.images.keys()) == number
     assert rounds == 1
-    now_s += 0.2
+    now_s += 0.3
     forecast.refresh(fill(queue, jobs, 20), [], first=[])
+    assert rounds == 1
+    now_s += 0.2
+    forecast.refresh(fill(queue, jobs, 21), [], first=[])
     assert rounds == 2, "a newcomer in a short line, after a while"
 
 
