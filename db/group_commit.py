@@ -33,7 +33,7 @@ Work = Callable[[Session], T]
 _Done = tuple[Any, Iterable[Count]]
 """What a piece of work returned or raised, and what counts it."""
 MAX_BATCH = 64
-GATHER_S, ENOUGH = 0.02, 16
+GATHER_S, ENOUGH = 0.04, 16
 """Where writes come together, a batch begins so long after the last one unless so many wait: a transaction costs the
 processor the same for one as for five. A write after one that was alone waits for nothing."""
 
