@@ -202,6 +202,14 @@ class AtelierBot(BaseBot):
             except Exception as error:
                 await answer(interaction, error)
 
+    def dispatch(self, event: str, /, *args: Any, **options: Any) -> None:
+        """Begin no task for an event of a command that nothing would be done about."""
+        if event == "interaction" and args[0].type is discord.InteractionType.application_command:
+            return
+        if event == "app_command_completion" and not self.tracker.has_kept(args[0].user.id):
+            return
+        super().dispatch(event, *args, **options)
+
     async def on_app_command_completion(self, interaction: Interaction, command: object) -> None:
         await self.tracker.tell_kept(interaction)
 

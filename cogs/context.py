@@ -26,6 +26,9 @@ class JobTracker(Protocol):
     async def shown(self, job_id: str) -> bool:
         """Wait until a job's message has replaced the “thinking…”; return False if it will not."""
 
+    def has_kept(self, user_id: int) -> bool:
+        """Return whether there are results of this person that could not be posted, and that they were not told of."""
+
     async def tell_kept(self, interaction: Interaction) -> None:
         """Tell a person, on the next occasion, of results that could not be posted."""
 

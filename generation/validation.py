@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from functools import wraps
+from types import NoneType
 from typing import Any, TypeVar
 
+from msgspec import UnsetType
+
 T = TypeVar("T")
+_SIMPLE = (str, int, float, NoneType, UnsetType)
 _is_reading: ContextVar[bool] = ContextVar("is_reading", default=False)
 
 
@@ -44,6 +48,8 @@ def check(value: object) -> None:
     """Run today's checks of a value and of every value in it. Raise what they raise."""
     parts = [getattr(value, field.name) for field in fields(value)] if is_dataclass(value) else value
     for part in parts if isinstance(parts, list | tuple) else ():
+        if isinstance(part, _SIMPLE):  # nearly all are, and this is quick
+            continue
         if is_dataclass(part) or (part and isinstance(part, tuple)):
             check(part)
     getattr(value, "__post_init__", lambda: None)()

@@ -86,14 +86,15 @@ def format_settings(request: GenerationRequest) -> str:
         network = spec.upscale.network
         names = (spec.model,) if isinstance(network, UnsetType) else (spec.model, network.name)
         return join_dotted(map(bind_words, (f"{width} × {height}", *map(escape_markdown, names))))
-    parts = (
-        (f"{width} × {height}", len({each.result_size_px for each in every})),
-        (escape_markdown(spec.model), len({each.model for each in every})),
-        (ngettext("{number} step", "{number} steps", spec.steps), len({each.steps for each in every})),
-        (_("guidance {value}", value=spec.guidance), len({each.guidance for each in every})),
-        (spec.sampler, len({each.sampler for each in every})),
-    )
-    shared = [part for part, num_values in parts if num_values == 1]
+    parts = {
+        "result_size_px": f"{width} × {height}",
+        "model": escape_markdown(spec.model),
+        "steps": ngettext("{number} step", "{number} steps", spec.steps),
+        "guidance": _("guidance {value}", value=spec.guidance),
+        "sampler": spec.sampler,
+    }
+    is_one = len(every) == 1
+    shared = [part for name, part in parts.items() if is_one or len({getattr(each, name) for each in every}) == 1]
     if spec.start is not None:
         shared.append(_("strength {value}", value=spec.start.strength))
     return join_dotted(bind_words(part) for part in (*shared, *_format_seeds(request)))

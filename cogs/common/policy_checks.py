@@ -19,7 +19,7 @@ from generation.admission import gate
 from generation.admission.context import RequestContext
 from generation.models.catalog import Model
 from generation.models.sizes import choose_upscaler
-from generation.owner import NO_SERVERS
+from generation.owner import NO_SERVERS, Owner
 from generation.policy.member_preferences import NO_PREFERENCES
 from generation.policy.policy import ChannelContext, Policy, Requester
 from generation.requests.drawing import draw_prompts
@@ -38,9 +38,9 @@ async def fetch_policy(interaction: Interaction) -> Policy:
     return await interaction.client.services.guild_policy.fetch(get_owner(interaction).guild_id)
 
 
-async def fetch_context(interaction: Interaction) -> RequestContext:
-    """Return all that decides about requests of this person here, as of now."""
-    owner = get_owner(interaction)
+async def fetch_context(interaction: Interaction, owner: Owner | None = None) -> RequestContext:
+    """Return all that decides about requests of this person here, as of now. `owner`: see `get_owner`, if known."""
+    owner = owner or get_owner(interaction)
     return RequestContext(
         owner=owner,
         requester=get_requester(interaction),
@@ -75,12 +75,12 @@ async def require_lines_allowed(interaction: Interaction, lists: Lists) -> None:
         await require_words_allowed(interaction, (*lists, *map(words_of_name, lists), *lines))
 
 
-async def require_may_request(interaction: Interaction) -> RequestContext:
+async def require_may_request(interaction: Interaction, owner: Owner | None = None) -> RequestContext:
     """Return the context; raise `Refused` unless this person may ask here and now, for whatever it is.
 
     Asked before anything is fetched, decoded or drawn for them.
     """
-    context = await fetch_context(interaction)
+    context = await fetch_context(interaction, owner)
     await gate.require_welcome(interaction.client.services, context, now=interaction.created_at)
     _require_possible(interaction, context.policy)
     context.policy.require_place(context.requester, context.place)

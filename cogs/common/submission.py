@@ -90,7 +90,7 @@ async def _acknowledge(
         services.generation.check(request, owner)
     else:
         services.generation.require_open()
-    context = await require_may_request(interaction)
+    context = await require_may_request(interaction, owner)
     if request is not None:
         warnings = await _require_allowed(interaction, context, request, attached)
     reply_to = await _defer(interaction, context, received_s=received_s)
@@ -133,7 +133,8 @@ async def submit(
     attached: Collection[str] = (),
 ) -> Job:
     """Have the request accepted; from here on the tracker looks after its message."""
-    request = await draw_from_lists(interaction, request)
+    if request.spec.template:
+        request = await draw_from_lists(interaction, request)
     async with interaction.client.services.admission_limiter.acquire(acknowledged.context.owner.guild_id):
         job, warnings = await _submit(interaction, request, acknowledged, attached)
     async with accepted(interaction, job):

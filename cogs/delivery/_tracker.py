@@ -67,19 +67,16 @@ class DeliveryTracker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._unwanted: set[str] = set()
         """Live jobs that no one on Discord waits for: each is looked up once."""
-        self._is_open = False
+        self._is_open, self._orders, self._places = False, count(), PostingTurns()
         self._kept: defaultdict[int, list[str]] = defaultdict(list)
-        self._orders = count()
-        self._places = PostingTurns()
         self._progress = ProgressMessages(services, self._poster, self._places)
 
     async def start(self) -> None:
         """Hear of changes from now on, and take up what an earlier run left to deliver."""
         self._is_open = True
         self._services.generation.on_change = self.on_job_changed
-        for delivery in await self._services.deliveries.fetch_due():
-            self.on_job_changed(delivery.job_id)
-        for job_id in self._services.generation.list_live_ids():
+        due = [delivery.job_id for delivery in await self._services.deliveries.fetch_due()]
+        for job_id in (*due, *self._services.generation.list_live_ids()):
             self.on_job_changed(job_id)
 
     async def close(self) -> None:
@@ -135,6 +132,9 @@ class DeliveryTracker:
         """
         going = self._rounds.get(job_id)
         return going is None or await asyncio.shield(going.first)
+
+    def has_kept(self, user_id: int) -> bool:
+        return user_id in self._kept
 
     def take_kept(self, user_id: int) -> list[str]:
         """Why results of this person could not be posted, once."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from secrets import randbelow
+import random
 
 from generation.requests.ranges import MAX_SEED
 
 
 def draw_seed() -> int:
     """Return a random seed, 0 to `MAX_SEED`."""
-    return randbelow(MAX_SEED + 1)
+    return random.randint(0, MAX_SEED)

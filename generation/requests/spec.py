@@ -282,6 +282,8 @@ class GenerationRequest:
 
 
 def _turn_seed(spec: ImageSpec, index: int) -> ImageSpec:
+    if index == 0:
+        return spec
     if spec.variation is not None:
         turned = replace(spec.variation, seed=(spec.variation.seed + index) % (MAX_SEED + 1))
         return replace(spec, variation=turned)
