@@ -86,6 +86,7 @@ class Settings(ApiChoices, CloudChoices, MonitoringChoices):
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the model.")
     cpu_backend: Literal["torch", "openvino"] = Field("torch", description="What runs forwards on a processor.")
+    cuda_graphs: bool = Field(False, description="Run forwards on an NVIDIA card as CUDA graphs; not measured yet.")
     memory: Literal["auto", "full", "sliced", "offload", "layers"] = Field(
         "auto", description="How models are kept in memory; auto decides from what is free at the start."
     )
@@ -230,6 +231,7 @@ class Settings(ApiChoices, CloudChoices, MonitoringChoices):
             memory=self.memory,
             idle_s=self.idle_release_s,
             cpu_backend=self.cpu_backend,
+            cuda_graphs=self.cuda_graphs,
             compiled=str(self.data_dir / "compiled"),
             measured=str(self.data_dir / "measured.json"),
             failed_loads=str(self.data_dir / "failed-models.json"),

@@ -1,13 +1,14 @@
 """`card`: measures everything that needs a graphics card in one run, as the table of docs/performance.md.
 
-Runs `throughput`, `memory` and `exact` for the shapes of Stable Diffusion 1.5 and XL with random weights (nothing is
-downloaded), each in a process of its own, and prints the table; `--write` puts it into the page in place of the last.
+Runs `throughput`, `memory`, `graphs` and `exact` for the shapes of Stable Diffusion 1.5 and XL with random weights
+(nothing is downloaded), each in a process of its own, and prints the table; `--write` puts it into the page in place
+of the last.
 
     python -m bench card [--write docs/performance.md] [--json] [--toy]   (toy: that it works, on a processor)
 
-Keys: by shape `images_per_s`, `ratio_serial`, `ratio_batched`, `share_of_peak`, `padding`, `p95_s`, and `peak_mb` by
-memory mode for one picture; `exact` with `images`, `differing`, `control_differing`; `device`, `dtype`, `torch`. Ends
-with status 1 if a picture differed.
+Keys: by shape `images_per_s`, `ratio_serial`, `ratio_batched`, `share_of_peak`, `padding`, `p95_s`, `peak_mb` by memory
+mode for one picture, and `graphs` as `bench graphs` has them (null on a processor); `exact` with `images`, `differing`,
+`control_differing`; `device`, `dtype`, `torch`. Ends with status 1 if a picture or a forward differed.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Shape:
     side_px: int
     users: int
     interleavings: int
+    graphs: str
+    """The buckets that are tried with CUDA graphs and without, and pictures at once."""
 
     def throughput(self, rounds: int) -> list[str]:
         asked = ["--side", str(self.side_px), "--steps", "20", "--users", str(self.users), "--rounds", str(rounds)]
@@ -45,10 +48,15 @@ class Shape:
     def memory(self) -> list[str]:
         return ["memory", "--shape", self.name, "--side", str(self.side_px), "--together", "1"]
 
+    def compare_graphs(self, rounds: int) -> list[str]:
+        asked = f"--side {self.side_px} --rounds {rounds} {self.graphs}"
+        return ["graphs", "--shape", self.name, *asked.split()]
 
-SD15 = Shape("sd15", "Stable Diffusion 1.5, 512 px", side_px=512, users=16, interleavings=20)
-SDXL = Shape("sdxl", "Stable Diffusion XL, 1024 px", side_px=1024, users=8, interleavings=0)
-TOY = Shape("toy", "a toy, 64 px", side_px=64, users=4, interleavings=2)
+
+_SMALL, _LARGE = "--rows 1 2 4 8 16 --together 8", "--rows 1 2 4 --together 2"
+SD15 = Shape("sd15", "Stable Diffusion 1.5, 512 px", side_px=512, users=16, interleavings=20, graphs=_SMALL)
+SDXL = Shape("sdxl", "Stable Diffusion XL, 1024 px", side_px=1024, users=8, interleavings=0, graphs=_LARGE)
+TOY = Shape("toy", "a toy, 64 px", side_px=64, users=4, interleavings=2, graphs=_LARGE)
 
 
 def main(argv: list[str]) -> int:
@@ -66,7 +74,12 @@ def main(argv: list[str]) -> int:
     if not options.json:
         print(text)
     print(json.dumps(figures))
-    return 1 if figures["exact"]["differing"] else 0
+    return 1 if figures["exact"]["differing"] or any(map(_differs_by_graph, shapes, [figures] * len(shapes))) else 0
+
+
+def _differs_by_graph(shape: Shape, figures: dict[str, Any]) -> bool:
+    graphs = figures[shape.name]["graphs"]
+    return graphs is not None and (graphs["differing"] > 0 or not all(row["is_equal"] for row in graphs["forwards"]))
 
 
 def measure(shapes: Sequence[Shape], *, rounds: int) -> dict[str, Any]:
@@ -76,7 +89,8 @@ def measure(shapes: Sequence[Shape], *, rounds: int) -> dict[str, Any]:
         speed, memory = _run(shape.throughput(rounds)), _run(shape.memory())
         figures |= {"device": speed["device"], "dtype": speed["dtype"]}
         figures[shape.name] = {name: speed[name] for name in _FIGURES} | {
-            "peak_mb": {row["mode"]: row["peak_mb"] for row in memory["rows"]}
+            "peak_mb": {row["mode"]: row["peak_mb"] for row in memory["rows"]},
+            "graphs": None if speed["device"] in ("cpu", "mps") else _run(shape.compare_graphs(rounds)),
         }
     first = shapes[0]
     exact = _run(["exact", "--shape", first.name, "--side", "64", "--interleavings", str(first.interleavings)])
@@ -111,6 +125,7 @@ def table(shapes: Sequence[Shape], figures: dict[str, Any]) -> str:
             "",
             f"`bench exact` there: {exact['images']} pictures, {exact['differing']} differ; "
             f"{exact['control_differing']} in the control.",
+            *_list_graphs(shapes, figures),
         )
     )
 
@@ -121,6 +136,24 @@ def _row(title: str, found: dict[str, Any]) -> str:
         f"| {title} | {found['images_per_s']:.2f} | {found['ratio_serial']:.2f} | {found['ratio_batched']:.2f} "
         f"| {found['share_of_peak']:.0%} | {found['padding']:.1%} | {found['p95_s']:.1f} s | {peaks} |"
     )
+
+
+def _list_graphs(shapes: Sequence[Shape], figures: dict[str, Any]) -> list[str]:
+    """Return the lines of a second table, of CUDA graphs; none where they were not tried."""
+    found = {shape.title: figures[shape.name]["graphs"] for shape in shapes if figures[shape.name]["graphs"]}
+    head = ("", "| CUDA graphs | without | with | gain | differ |", "|---|---|---|---|---|")
+    forwards = [
+        f"| {title}, a forward of {row['rows']} rows | {row['plain_ms']:.1f} ms | {row['graph_ms']:.1f} ms "
+        f"| {row['ratio']:.2f} | {'no' if row['is_equal'] else 'yes'} |"
+        for title, graphs in found.items()
+        for row in graphs["forwards"]
+    ]
+    pictures = [
+        f"| {title}, pictures at once: {each['images']} | {each['plain_s']:.2f} s | {each['graph_s']:.2f} s "
+        f"| {each['ratio']:.2f} | {each['differing']} |"
+        for title, each in found.items()
+    ]
+    return [*head, *forwards, *pictures] if found else []
 
 
 def replaced(page: str, text: str, first: str = BEGIN, last: str = END) -> str:

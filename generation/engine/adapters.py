@@ -36,8 +36,10 @@ class Adapters:
         self._loras = {lora.sha256: lora for lora in loras}
         self._modules = modules
         self._resident: OrderedDict[str, None] = OrderedDict()
-        self._active: tuple[Adapter, ...] | None = ()
-        """None where it is not known: a `use` that did not come to its end."""
+        self.active: tuple[Adapter, ...] | None = ()
+        """What is at work; None where it is not known: a `use` that did not come to its end."""
+        self.num_changes = 0
+        """How often a LoRA was put beside the layers or taken away: weights may lie elsewhere since."""
 
     def offer(self, loras: Sequence[PromptAddon]) -> None:
         """Know these, too. Those known before stay: images in the making may use them."""
@@ -49,9 +51,9 @@ class Adapters:
         Raise `InvalidRequestError` for a LoRA that is not here or was made for another model; then what is on is
         unknown until the next call, which must set it again: PEFT switches on what it puts in.
         """
-        if adapters == self._active:
+        if adapters == self.active:
             return
-        self._active = None
+        self.active = None
         for adapter in adapters:
             self._require(adapter)
         for layer in self._find_layers():
@@ -60,7 +62,7 @@ class Adapters:
                 layer.set_adapter([adapter.sha256 for adapter in adapters], inference_mode=True)
             for adapter in adapters:
                 layer.set_scale(adapter.sha256, adapter.weight)
-        self._active = adapters
+        self.active = adapters
         self._forget_the_oldest()
 
     def _require(self, adapter: Adapter) -> None:
@@ -72,12 +74,14 @@ class Adapters:
         self._resident.move_to_end(adapter.sha256)
 
     def _add(self, lora: PromptAddon) -> None:
+        self.num_changes += 1
         for part, layers in read_lora(lora, self._modules).items():
             _inject(self._modules[part], lora.sha256, layers)
 
     def _forget_the_oldest(self) -> None:
         while len(self._resident) > _MAX_RESIDENT:
             name, _ = self._resident.popitem(last=False)
+            self.num_changes += 1
             for layer in self._find_layers():
                 layer.delete_adapter(name)
 

@@ -28,6 +28,7 @@ class Batch:
     def __init__(self, bucket: int, like: Slot, device: Device) -> None:
         place, dtype = device.torch_device, device.dtype
         self.bucket = bucket
+        self._is_pinned = device.cuda_graphs and device.kind == "cuda"
         self.latents = torch.zeros((bucket, *like.key.latent_shape), dtype=dtype, device=place)
         self.timesteps = torch.zeros(bucket, dtype=torch.float32, device=place)
         self.conditioning: Conditioning = {
@@ -52,7 +53,8 @@ class Batch:
             self._fill_conditioning(slot, rows)
             if self.deep is not None and slot.walk is not None and slot.walk.kept is not None:
                 self.deep[rows] = slot.walk.kept.deep
-        self.timesteps.copy_(torch.tensor(times, dtype=torch.float32))
+        # From pinned memory a card copies by itself. From other memory torch waits for all that was started before.
+        self.timesteps.copy_(torch.tensor(times, dtype=torch.float32, pin_memory=self._is_pinned), non_blocking=True)
 
     def _fill_conditioning(self, slot: Slot, rows: slice) -> None:
         owners = [(slot.serial, part, slot.wording) for part in range(slot.rows)]

@@ -1,6 +1,6 @@
 """Runs UNets compiled by OpenVINO in place of torch's own kernels: on a processor, up to twice as fast.
 
-Which forwards run compiled is decided by what images must have in common to share one (`Key.is_compiled`), never by
+Which forwards run compiled is decided by what images must have in common to share one (`Key.is_accelerated`), never by
 their company: plain ones of Stable Diffusion. LoRA, ControlNets, IP-Adapters and step caches change a network from one
 forward to the next, so those images share forwards with each other alone, by torch. A compiled forward has other bits
 than torch's, and its bits depend on its threads as torch's do: OpenVINO is in the fingerprint, the threads in the
@@ -37,12 +37,6 @@ _CELLS = 8
 """A UNet halves its latents up to three times; of sides that cannot be, its code takes another way."""
 
 
-def runs_compiled(spec: ImageSpec, latent_shape: tuple[int, int, int]) -> bool:
-    """Return whether forwards of an image run compiled, where its model is."""
-    is_plain = not (spec.adapters or spec.controls or spec.image_prompt) and spec.cache is UNSET
-    return is_plain and all(side % _CELLS == 0 for side in latent_shape[1:])
-
-
 def compile_denoiser(
     family: Family, model: Model, device: Device, *, folder: str, sha256: str
 ) -> CompiledDenoiser | None:
@@ -54,6 +48,8 @@ def compile_denoiser(
 
 class CompiledDenoiser:
     """A family's `denoise`, compiled. Two threads may call it at once."""
+
+    holds_weights = True
 
     def __init__(self, family: Family, model: Model, device: Device, *, folder: str, sha256: str) -> None:
         """`folder`: where it is kept, or nowhere; `sha256`: of the model's files, else it is not kept."""
@@ -69,6 +65,13 @@ class CompiledDenoiser:
             if self._kept is not None and _keep(self._kept, self._artefact):
                 self._artefact = b""
             self._read(device.num_threads)
+
+    def takes(self, spec: ImageSpec, latent_shape: tuple[int, int, int]) -> bool:
+        is_plain = not (spec.adapters or spec.controls or spec.image_prompt) and spec.cache is UNSET
+        return is_plain and all(side % _CELLS == 0 for side in latent_shape[1:])
+
+    def clear(self) -> None:
+        pass
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """Return what `Family.denoise` does, but for rounding. Runs on as many threads as torch has for the caller."""

@@ -30,6 +30,8 @@ class Device:
     """One of `memory.MODES`."""
     openvino: str = ""
     """OpenVINO's version where networks run compiled by it (`generation.engine.compiled`)."""
+    cuda_graphs: bool = False
+    """Whether forwards run as CUDA graphs (`generation.engine.cuda_graphs`)."""
 
     @property
     def is_channels_last(self) -> bool:
@@ -62,7 +64,7 @@ def choose_device(
     num_threads = settings.num_threads or num_cores()
     torch.set_num_threads(num_threads)
     models = tuple(models)
-    openvino = _choose_openvino(settings, device)
+    openvino, cuda_graphs = _choose_openvino(settings, device), _choose_cuda_graphs(settings, device)
     dtype = (
         torch.float32
         if openvino
@@ -70,7 +72,8 @@ def choose_device(
     )
     weights = _find_largest(models, dtype)
     memory = choose_mode(settings.memory, device, weights=weights, free=free_bytes(device))
-    return Device(device, dtype, num_threads, memory, openvino if memory == "full" else "")
+    is_whole = memory == "full"
+    return Device(device, dtype, num_threads, memory, openvino if is_whole else "", cuda_graphs and is_whole)
 
 
 def lay_out(networks: Iterable[Any], device: Device) -> None:
@@ -127,6 +130,16 @@ def _choose_openvino(settings: EngineSettings, device: torch.device) -> str:
             remedy="Set ATELIER_CPU_BACKEND=torch, or ATELIER_DEVICE=cpu and ATELIER_DTYPE=float32.",
         )
     return require_openvino()
+
+
+def _choose_cuda_graphs(settings: EngineSettings, device: torch.device) -> bool:
+    """Return whether graphs are to be used. Raise `ConfigurationError` where there are none."""
+    if settings.cuda_graphs and device.type != "cuda":
+        raise ConfigurationError(
+            problem=f"CUDA graphs are for NVIDIA cards, not for {device.type}.",
+            remedy="Set ATELIER_CUDA_GRAPHS=false, or ATELIER_DEVICE=cuda.",
+        )
+    return settings.cuda_graphs
 
 
 def _find_largest(models: Iterable[Model], dtype: torch.dtype) -> int:

@@ -31,6 +31,8 @@ def take_fingerprint(device: Device) -> Fingerprint:
     }
     if device.openvino:
         facts["openvino"] = device.openvino
+    if device.cuda_graphs:
+        facts["cuda_graphs"] = "on"
     return Fingerprint(facts | (_read_cuda_facts(device) if device.kind == "cuda" else {}))
 
 

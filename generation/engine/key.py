@@ -21,7 +21,7 @@ class Key(NamedTuple):
     references: tuple[tuple[int, int], ...] = ()
     """The sizes of the pictures it sees, in their order. Networks number the places of a forward by its first row: of
     another number, order or size they would be numbered wrongly, and no error would say so."""
-    is_compiled: bool = False
-    """Whether it runs compiled (`compiled`)."""
+    is_accelerated: bool = False
+    """Whether it runs by what takes the place of `Family.denoise` (`Family.accelerated`)."""
     is_shallow: bool = False
     """Whether it runs the outer layers alone (`step_cache`)."""

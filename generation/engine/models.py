@@ -6,13 +6,14 @@ import logging
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
+from weakref import WeakSet
 
 from msgspec import UnsetType
 
 from generation import progress
+from generation.engine.acceleration import accelerate, list_held
 from generation.engine.buckets import name_network
 from generation.engine.checkers.clip import ClipChecker
-from generation.engine.compiled import compile_denoiser
 from generation.engine.control.beside import NetworksBeside
 from generation.engine.control.features import Networks
 from generation.engine.devices import Device, lay_out
@@ -20,7 +21,7 @@ from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
 from generation.engine.loading import refusing
 from generation.engine.memory import GIB, all_bytes, find_largest_px, free_bytes, give_back, loaded_bytes, machine_bytes
-from generation.engine.offload import PartOffloader, arrange, list_networks
+from generation.engine.offload import PartOffloader, arrange
 from generation.engine.shared_parts import SharedParts
 from generation.engine.single_file import open_model
 from generation.engine.slot import Traits
@@ -74,16 +75,16 @@ class LoadedModel:
         self.network = name_network(self.family.denoiser)
         lay_out((self.family.denoiser, self.family.vae), device)
         arrange(self.family, device.memory, beside.shelf)
-        self.family.compiled = compile_denoiser(self.family, model, device, folder=settings.compiled, sha256=sha256)
-        is_compiled = self.family.compiled is not None
-        self.traits = Traits(model.work, self.network, serial, sha256, _describe_storage(self.family), is_compiled)
+        self.family.accelerated = accelerate(self.family, model, device, folder=settings.compiled, sha256=sha256)
+        storage = describe({"denoiser": self.family.denoiser, **self.family.text_encoders})
+        self.traits = Traits(model.work, self.network, serial, sha256, storage)
         self.checkers = (ClipChecker(model.safety_checker, device),) if model.safety_checker else ()
         """Its own, beside those of all models."""
         self._upscaler = Swin2srUpscaler(model.upscaler, device) if model.upscaler else None
         self._added = EsrganUpscalers(model.upscalers, device)
         self.move_charge = price_move(_count_bytes(self.family.denoiser)) if device.memory == "offload" else 0
         """What it costs to put its denoiser in the place of another's. In `layers`, each step copies it anyway."""
-        num_bytes = sum(map(_count_bytes, [*list_networks(self.family), *[self.family.denoiser] * is_compiled]))
+        num_bytes = sum(map(_count_bytes, list_held(self.family)))
         self.info = LoadedModelInfo(name=model.name, device=str(device.home), num_bytes=num_bytes)
 
     def get_upscaler(self, upscale: Upscale) -> TileUpscaler | None:
@@ -108,6 +109,8 @@ class Models:
         self._settings = settings
         self._beside = Beside(device)
         self._loaded: dict[str, LoadedModel] = {}
+        self._in_memory: WeakSet[LoadedModel] = WeakSet()
+        """Those that were replaced while images of theirs are in the making, too."""
         self._failed = FailedLoads(settings.failed_loads)
         self._unchanged: set[str] = set()
         self._num_loads = 0
@@ -199,6 +202,7 @@ class Models:
                 known = self.sha256.get(model.name, "")
                 options: dict[str, Any] = {"sha256": known, "serial": self._num_loads, "beside": self._beside}
                 loaded = LoadedModel(model, self._device, self._settings, **options)
+                self._in_memory.add(loaded)
         except ConfigurationError as refused:
             self._remember(model, refused)
             raise
@@ -259,6 +263,9 @@ class Models:
     def let_go(self, *, keep: Collection[str]) -> None:
         """Unload the models that are not to keep: they are loaded again when needed."""
         self._networks.clear()
+        for each in self._in_memory:
+            if each.family.accelerated is not None:
+                each.family.accelerated.clear()
         for name in self._loaded.keys() - set(keep):
             del self._loaded[name]
 
@@ -282,12 +289,6 @@ def _loads_alike(one: Model, other: Model) -> bool:
     )
     same = {name: getattr(one, name) for name in unloaded}
     return one == replace(other, **same)
-
-
-def _describe_storage(family: Family) -> str:
-    """Return how the weights of each part are kept; empty if all are whole."""
-    parts = {"denoiser": family.denoiser, **family.text_encoders}
-    return ", ".join(f"{name} {how}" for name, part in parts.items() if (how := describe(part)))
 
 
 def _count_bytes(network: Any) -> int:

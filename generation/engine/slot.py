@@ -11,7 +11,6 @@ import torch
 from msgspec import UNSET
 from torch import Tensor
 
-from generation.engine.compiled import runs_compiled
 from generation.engine.conditioning import condition_walk, reword
 from generation.engine.control.features import NO_GUIDES, NO_NETWORKS, Guides, Networks, prepare_guides
 from generation.engine.errors import LatentSizeError, TraceLengthError
@@ -40,7 +39,6 @@ class Traits(NamedTuple):
     sha256: str = ""
     storage: str = ""
     """How its weights are kept where they are not whole, for the fingerprint."""
-    is_compiled: bool = False
 
 
 @dataclass(slots=True)
@@ -91,7 +89,7 @@ class Slot:
         self.rows, self._areas = spec.num_rows, spec.areas
         self.cache = (spec.cache or 1) if family.can_cache else 1
         self.forwards: list[Forward] = []
-        self._model_serial, self._has_compiled = traits.serial, traits.is_compiled
+        self._model_serial = traits.serial
         self._coming = list(spec.passes)
         self._shapes = [latent_shape(family, (each.width_px, each.height_px)) for each in self._coming]
         self._enter_pass()
@@ -260,8 +258,9 @@ class Slot:
         self._walk_plan = self._plan[-1 - len(self._coming)] if self._plan else ()
         self.size_px = (coming.width_px, coming.height_px)
         spec = self.order.spec
-        is_compiled = self._has_compiled and runs_compiled(spec, shape)
-        common = (spec.adapters, self._model_serial, list_reference_sizes(spec), is_compiled)
+        accelerated = self.family.accelerated
+        is_accelerated = accelerated is not None and accelerated.takes(spec, shape)
+        common = (spec.adapters, self._model_serial, list_reference_sizes(spec), is_accelerated)
         self._keys = {wording: Key(spec.model, shape, words.key, *common) for wording, words in self._words.items()}
         plain = replace(spec, control=UNSET)
         before, after = (compute_evaluations_cost(plain, self.done + more, work=self.work) for more in (0, 1))
@@ -271,7 +270,7 @@ class Slot:
 
 def find_denoiser(slot: Slot) -> Denoiser:
     """Return what runs the forwards of a slot's key."""
-    return slot.family.compiled if slot.key.is_compiled and slot.family.compiled else slot.family
+    return slot.family.accelerated if slot.key.is_accelerated and slot.family.accelerated else slot.family
 
 
 def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, int]:

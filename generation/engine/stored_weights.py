@@ -242,6 +242,10 @@ _SCALE = re.compile(r"\.(scale_weight|weight_scale)$")
 _BELONGS = re.compile(r"\.(scale_weight|weight_scale|scale_input|input_scale|comfy_quant)$|(^|\.)scaled_fp8$")
 
 
-def describe(network: nn.Module) -> str:
-    """Return how a network's weights are kept, for the fingerprint; empty if they are whole."""
+def describe(parts: Mapping[str, nn.Module]) -> str:
+    """Return how the weights of a model's parts are kept, for the fingerprint; empty if all are whole."""
+    return ", ".join(f"{name} {how}" for name, part in parts.items() if (how := _describe(part)))
+
+
+def _describe(network: nn.Module) -> str:
     return " and ".join(sorted({str(each.kept_as) for each in network.modules() if hasattr(each, "kept_as")}))

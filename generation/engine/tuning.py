@@ -19,7 +19,7 @@ from generation.engine.devices import Device
 from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.families.base import Family
 from generation.engine.memory import give_back
-from generation.engine.slot import Slot, Traits, find_denoiser
+from generation.engine.slot import Slot, find_denoiser
 from generation.jobs.protocol import GenerateCommand, Share
 from generation.requests.spec import ImageSpec
 
@@ -108,5 +108,4 @@ def _make_slot(wanted: MeasurementTarget, family: Family) -> Slot:
         GenerateCommand(image_id="measure-0", attempt=1, spec=spec, share=Share(0)),
         family,
         0,
-        traits=Traits(is_compiled=family.compiled is not None),
     )

@@ -29,6 +29,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """`auto`, or one of `memory.MODES`: how much of a model stays on the device, how large its pieces of work are."""
     cpu_backend: str = "torch"
     """`torch`, or `openvino`: what runs plain forwards of Stable Diffusion on a processor."""
+    cuda_graphs: bool = False
+    """Whether plain forwards of Stable Diffusion on an NVIDIA card run as CUDA graphs."""
     compiled: str = ""
     """The folder that keeps what OpenVINO compiled; without one it is compiled at each start."""
     measured: str = ""

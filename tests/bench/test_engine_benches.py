@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench import card, exact, memory, throughput
+from bench import card, exact, graphs, memory, throughput
 from bench._weights import FAMILIES
+from tests.generation.engine.processor_graph import ProcessorGraph, allow_graphs
 
 # Diffusers builds numpy arrays from tensors in a way numpy means to change.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -107,15 +108,38 @@ def test_memory_is_measured_in_a_mode(capsys: pytest.CaptureFixture[str]) -> Non
     assert report["peak_mb"] > report["weights_mb"] > 0
 
 
+def test_graphs_compares_forwards_and_pictures_with_those_without(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = "--json --shape toy --side 64 --rows 1 2 --together 2 --steps 2 --rounds 1 --dtype float32"
+    words = asked.split()
+    assert graphs.main(words) == 2, "on a processor"
+    assert "CUDA graphs are for NVIDIA cards" in capsys.readouterr().err
+    allow_graphs(monkeypatch)
+    assert graphs.main(words) == 0
+    report = printed(capsys)
+    assert [(row["rows"], row["is_equal"]) for row in report["forwards"]] == [(1, True), (2, True)]
+    assert (report["images"], report["differing"]) == (2, 0) and report["ratio"] > 0
+    replay = ProcessorGraph.replay
+    monkeypatch.setattr(ProcessorGraph, "replay", lambda graph: (replay(graph), graph.output.add_(0.1)))
+    assert graphs.main(words) == 1, "the control: a graph with other bits"
+    assert printed(capsys)["differing"] == 2
+
+
 def test_the_card_fills_the_table_of_the_page() -> None:
     speed = {"images_per_s": 1.5, "ratio_serial": 3, "ratio_batched": 1.25, "share_of_peak": 0.5, "padding": 0.041}
-    found = {"toy": speed | {"p95_s": 2, "peak_mb": {"full": 4000}}, "device": "a card", "dtype": "bfloat16"}
+    forward = {"rows": 2, "plain_ms": 20, "graph_ms": 16, "ratio": 1.25, "is_equal": True}
+    pictures = {"images": 8, "differing": 0, "plain_s": 4, "graph_s": 3, "ratio": 1.333, "forwards": [forward]}
+    shape = speed | {"p95_s": 2, "peak_mb": {"full": 4000}, "graphs": pictures}
+    found = {"toy": shape, "device": "a card", "dtype": "bfloat16"}
     exact = {"images": 10, "differing": 0, "control_differing": 3}
     text = card.table((card.TOY,), found | {"torch": "2", "exact": exact})
     page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text(encoding="utf-8")
     filled = card.replaced(page, text)
     assert "| 1.50 | 3.00 | 1.25 | 50% | 4.1% | 2.0 s | full 4,000 MB |" in filled
     assert "10 pictures, 0 differ; 3 in the control" in filled
+    assert "| a toy, 64 px, a forward of 2 rows | 20.0 ms | 16.0 ms | 1.25 | no |" in filled
+    assert "| a toy, 64 px, pictures at once: 8 | 4.00 s | 3.00 s | 1.33 | 0 |" in filled
     assert card.replaced(filled, text) == filled
     assert filled.startswith(page.partition(card.BEGIN)[0])
     with pytest.raises(SystemExit, match="no <!-- bench card"):

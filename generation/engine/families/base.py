@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from generation.engine.adapters import Adapters
 from generation.engine.references import Seen
 from generation.engine.samplers import Sampling
 from generation.models.catalog import Model
@@ -68,13 +69,26 @@ class Denoiser(Protocol):
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor: ...
 
 
+class AcceleratedDenoiser(Denoiser, Protocol):
+    """What runs some of a family's forwards in its place, in less time."""
+
+    holds_weights: bool
+    """Whether it has weights of its own in memory."""
+
+    def takes(self, spec: ImageSpec, latent_shape: tuple[int, int, int]) -> bool:
+        """Return whether it runs the forwards of an image. The spec alone decides: bits must not depend on company."""
+
+    def clear(self) -> None:
+        """Free what can be made again."""
+
+
 class Family(Protocol):
     """One loaded model."""
 
     ladder: tuple[int, ...]
     """Bucket sizes in rows that a forward may have, ascending. Fixed, so that a trace means the same everywhere."""
-    compiled: Denoiser | None
-    """What runs plain forwards in place of `denoise`, where the model is compiled."""
+    accelerated: AcceleratedDenoiser | None
+    """What runs plain forwards in place of `denoise`: OpenVINO (`compiled`) or CUDA graphs (`cuda_graphs`)."""
 
     @property
     def latent_channels(self) -> int: ...
@@ -94,6 +108,10 @@ class Family(Protocol):
 
     @property
     def vae(self) -> Any: ...
+    @property
+    def adapters(self) -> Adapters:
+        """Its LoRA."""
+
     @property
     def text_encoders(self) -> Mapping[str, Any]:
         """The networks that read words, by their folder."""
@@ -165,8 +183,9 @@ class WithVae:
     """What every `Family` here has in common: the ladder, and a VAE that halves the sides at each level but one."""
 
     ladder: tuple[int, ...] = LADDER
-    compiled: Denoiser | None = None
+    accelerated: AcceleratedDenoiser | None = None
     _vae: Any
+    _adapters: Adapters
 
     @property
     def can_cache(self) -> bool:
@@ -175,6 +194,13 @@ class WithVae:
     @property
     def vae(self) -> Any:
         return self._vae
+
+    @property
+    def adapters(self) -> Adapters:
+        return self._adapters
+
+    def use(self, adapters: tuple[Adapter, ...]) -> None:
+        self._adapters.use(adapters)
 
     def edit(self, spec: ImageSpec, words: Any, seen: Sequence[Seen]) -> Conditioning:
         raise NotImplementedError("references are refused at admission")

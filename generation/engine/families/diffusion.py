@@ -8,13 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generation.engine.adapters import Adapters
 from generation.engine.embeddings import TextualInversions
 from generation.engine.families.base import FEATURE, MASK, RESIDUAL, Conditioning, WithVae, guide_rows
 from generation.engine.samplers import Sampling
 from generation.engine.step_cache import DEEP, can_cache, run_shallow
 from generation.models.catalog import Model
-from generation.requests.prompt_addons import Adapter
 from generation.requests.spec import ImageSpec
 
 
@@ -23,7 +21,6 @@ class Diffusion(WithVae):
 
     scheduler_config: Mapping[str, Any]
     _unet: Any
-    _adapters: Adapters
     _learned: TextualInversions
 
     @property
@@ -45,9 +42,6 @@ class Diffusion(WithVae):
     def offer(self, model: Model) -> None:
         self._adapters.offer(model.loras)
         self._learned.offer(model.embeddings)
-
-    def use(self, adapters: tuple[Adapter, ...]) -> None:
-        self._adapters.use(adapters)
 
     def sampling(
         self,

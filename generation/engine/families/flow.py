@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
-from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.families.base import REFERENCE, Conditioning, WithVae
 from generation.engine.families.sd import PromptCache
@@ -19,7 +18,6 @@ from generation.engine.language_text import Read, Reader, ReadWords, read_rows
 from generation.engine.references import Seen
 from generation.engine.samplers import FlowSampling
 from generation.models.catalog import Model
-from generation.requests.prompt_addons import Adapter
 from generation.requests.spec import ImageSpec
 
 
@@ -52,7 +50,6 @@ class Flow(WithVae, ABC):
     _device: Device
     _text: Reader
     _transformer: Any
-    _adapters: Adapters
     _cache: PromptCache
 
     @property
@@ -70,9 +67,6 @@ class Flow(WithVae, ABC):
     def offer(self, model: Model) -> None:
         """Know its LoRA. No textual inversion works with a language model."""
         self._adapters.offer(model.loras)
-
-    def use(self, adapters: tuple[Adapter, ...]) -> None:
-        self._adapters.use(adapters)
 
     def control(
         self, network: Any, *inputs: Any, strengths: torch.Tensor, mode: int | None = None

@@ -132,7 +132,7 @@ def test_pictures_that_run_compiled_share_no_forward_with_others(toy_folder: Pat
     specs = [a_spec(seed=1), a_spec(seed=2, adapters=(called(lora),)), a_spec(seed=3, height_px=72)]
     for number, spec in enumerate(specs):
         engine.admit(an_order(spec, image_id=f"a-{number}"))
-    assert [slot.key.is_compiled for slot in engine._slots.values()] == [True, False, False]
+    assert [slot.key.is_accelerated for slot in engine._slots.values()] == [True, False, False]
 
 
 @pytest.mark.parametrize("settings", [{"dtype": "bfloat16"}, {"device": "meta"}])

@@ -138,7 +138,7 @@ def test_lora_wait_for_a_forward_without_them_and_are_not_passed_over(toy_folder
     running, clashes = [0], list[object]()
 
     def switch(adapters: tuple[Adapter, ...]) -> None:
-        if running[0] and adapters != engine._models.get("toy").family._adapters._active:  # type: ignore[attr-defined]
+        if running[0] and adapters != engine._models.get("toy").family.adapters.active:
             clashes.append(adapters)
 
     family: Any = engine._models.get("toy").family
