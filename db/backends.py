@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
+import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +27,10 @@ from db.soundness import SoundnessCheck
 from db.upgrade_copy import keep_copy, keep_server_copy
 from generation.errors import ConfigurationError
 
+log = logging.getLogger(__name__)
 NUM_READERS, NUM_THREADS = 4, 2
+_CLEARING_S, _CLEAR_AGAIN_S, _CLEARING_WAITS_MS = 60.0, 0.2, 20
+"""How long it is tried to empty the log, how soon again, and how long the writer waits each time."""
 
 
 class Backend(Protocol):
@@ -108,6 +114,7 @@ class FileBackend:
         self._check.start()
 
     def _make_engines(self, busy_timeout_s: float) -> None:
+        self._busy_timeout_s = busy_timeout_s
         common: dict[str, Any] = {
             "max_overflow": 0,
             "connect_args": {"timeout": busy_timeout_s, "isolation_level": None},
@@ -140,10 +147,30 @@ class FileBackend:
         return False
 
     def clear_deleted(self) -> None:
-        """Move the write-ahead log into the database and empty it."""
+        """Move the write-ahead log into the database and empty it.
+
+        Most of it beside the writer. The end waits for readers and keeps the writer waiting, so it is tried for a
+        moment only, and again as long as a backup or an export reads what the log had before.
+        """
+        until_s = time.monotonic() + _CLEARING_S
+        with closing(sqlite3.connect(self._file)) as beside:
+            while not self._empty_log(beside):
+                if time.monotonic() > until_s:
+                    log.warning("action=log-not-emptied file=%s reason=it is being read", self._file)
+                    return
+                time.sleep(_CLEAR_AGAIN_S)
+
+    def _empty_log(self, beside: sqlite3.Connection) -> bool:
+        """Return whether the log is empty now."""
+        beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
         with self.writing.connect() as connection:
             driver: Any = connection.connection.driver_connection
-            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            driver.execute(f"PRAGMA busy_timeout = {_CLEARING_WAITS_MS}")
+            try:
+                (is_busy, *_) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                driver.execute(f"PRAGMA busy_timeout = {round(1000 * self._busy_timeout_s)}")
+        return not is_busy
 
     def explain(self, error: BaseException | None) -> ConfigurationError:
         return explain(error, self._file)
@@ -209,8 +236,11 @@ class ServerBackend:
         return postgres.was_committed(self.writing, name)
 
     def clear_deleted(self) -> None:
-        """Let deleted rows leave the tables. What the server's log and its backups hold is their operator's."""
-        with self.writing.connect() as connection:
+        """Let deleted rows leave the tables. What the server's log and its backups hold is their operator's.
+
+        It takes long on a large database, so not on the connection that writes.
+        """
+        with self.apart.connect() as connection:
             driver: Any = connection.connection.driver_connection
             driver.autocommit = True
             try:

@@ -118,10 +118,11 @@ def _unindexed_on_a_server(element: Unindexed, compiler: SQLCompiler, **kw: Any)
     return compiler.process(element.column, **kw)
 
 
-def select_distinct(column: Any, *where: ColumnElement[bool]) -> Select[int]:
-    """Select each value of a column of numbers once: `SELECT DISTINCT` reads every row, this looks up the next larger
-    value in an index that has the column behind those of `where`."""
-    found = select(func.min(column).label("value")).where(*where).cte("found", recursive=True)
+def select_distinct(column: Any, *where: ColumnElement[bool], after: int | None = None) -> Select[int]:
+    """Select each value of a column of numbers once, in order, those over `after`: `SELECT DISTINCT` reads every row,
+    this looks up the next larger value in an index that has the column behind those of `where`."""
+    first = where if after is None else (*where, column > after)
+    found = select(func.min(column).label("value")).where(*first).cte("found", recursive=True)
     larger = select(func.min(column)).where(*where, column > found.c.value).correlate(found).scalar_subquery()
     found = found.union_all(select(larger).select_from(found).where(found.c.value.is_not(None)))
     return select(found.c.value).where(found.c.value.is_not(None))

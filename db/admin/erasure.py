@@ -13,7 +13,7 @@ from functools import partial
 from sqlalchemy import ColumnElement, Table, delete, exists, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from db.batches import JOBS_AT_ONCE, delete_some, forget_some, repeat_until_none
+from db.batches import JOBS_AT_ONCE, Place, delete_some, find_some_jobs, forget_some, repeat_until_none
 from db.engine import Database
 from db.models import (
     ApiKeyRow,
@@ -37,6 +37,7 @@ from db.models import (
     UploadRow,
 )
 from db.models import table as table_of
+from db.sql import Unindexed, select_distinct
 from db.stores.image_files import (
     AT_ONCE,
     IS_ALIVE,
@@ -102,13 +103,14 @@ async def erase_guild(database: Database, guild_id: int, *, clock: Clock = utc_n
     the operator allows the guild. Members without data elsewhere are deleted too. A guild that invited the bot again is
     left alone. The row of the removed guild is deleted last: until then an interrupted erasure begins again.
     """
-    after = ""
-    while job_ids := await database.read_apart(partial(_jobs_of_guild, guild_id=guild_id, after=after)):
-        gone = await database.write(lambda session: _delete_jobs_of_guild(session, guild_id, job_ids, at=clock()))
+    after: Place | None = None
+    while places := await database.read_apart(partial(_jobs_of_guild, guild_id=guild_id, after=after)):
+        job_ids = [job_id for _, job_id in places]
+        gone = await database.write(partial(_delete_jobs_of_guild, guild_id=guild_id, job_ids=job_ids, at=clock()))
         if gone is None:
             return
         yield gone
-        after = job_ids[-1]
+        after = places[-1]
     async for _ in repeat_until_none(database, lambda session: _delete_rows_of_guild(session, guild_id)):
         pass
     await _forget_strangers(database, guild_id)
@@ -118,14 +120,14 @@ async def erase_guild(database: Database, guild_id: int, *, clock: Clock = utc_n
     await database.clear_deleted()
 
 
-def _jobs_of_guild(session: Session, *, guild_id: int, after: str) -> Sequence[str]:
-    """Return some job ids. Read beside the writer: to find them may take longer than to delete them."""
-    some = select(JobRow.id).where(JobRow.guild_id == guild_id, JobRow.id > after).order_by(JobRow.id)
-    return session.scalars(some.limit(JOBS_AT_ONCE)).all()
+def _jobs_of_guild(session: Session, *, guild_id: int, after: Place | None) -> Sequence[Place]:
+    """Return some jobs, by the index of their guild. Read beside the writer, and from the last place on: a server
+    would go through those it has just deleted."""
+    return find_some_jobs(session, JobRow.guild_id == guild_id, after=after)
 
 
 def _delete_jobs_of_guild(
-    session: Session, guild_id: int, job_ids: Sequence[str], *, at: datetime
+    session: Session, *, guild_id: int, job_ids: Sequence[str], at: datetime
 ) -> frozenset[str] | None:
     """None if the guild is back."""
     return delete_jobs(session, job_ids, at=at) if _is_gone(session, guild_id) else None
@@ -151,23 +153,33 @@ def list_guild_tables() -> list[Table]:
 
 
 async def _forget_strangers(database: Database, guild_id: int) -> None:
-    """Delete the keys of members who asked for pictures in this guild alone: its postings lead to no one then."""
+    """Delete the keys of members who asked for pictures in this guild alone: its postings lead to no one then.
+
+    A member may have a hundred thousand balances, so those are looked at beside the writer. Who asks for something
+    elsewhere meanwhile has a job there.
+    """
     after = GUILD_ACCOUNT
     while keys := await database.read_apart(partial(_keys_in_guild, guild_id=guild_id, after=after)):
-        await database.write(lambda session: _forget_some_strangers(session, guild_id, keys))
+        alone = await database.read_apart(partial(_keys_in_no_other, guild_id=guild_id, keys=keys))
+        await database.write(partial(_forget_some_strangers, guild_id=guild_id, keys=alone))
         after = keys[-1]
 
 
 def _keys_in_guild(session: Session, *, guild_id: int, after: int) -> Sequence[int]:
-    of_guild = select(BalanceRow.member_key).where(BalanceRow.guild_id == guild_id, BalanceRow.member_key > after)
-    return session.scalars(of_guild.distinct().order_by(BalanceRow.member_key).limit(AT_ONCE)).all()
+    """Return the next members of the guild, each looked up by itself: the balances of one may be very many."""
+    found = select_distinct(table_of(BalanceRow).c.member_key, BalanceRow.guild_id == guild_id, after=after)
+    return session.scalars(found.limit(AT_ONCE)).all()
 
 
-def _forget_some_strangers(session: Session, guild_id: int, keys: Sequence[int]) -> None:
+def _keys_in_no_other(session: Session, *, guild_id: int, keys: Sequence[int]) -> Sequence[int]:
+    elsewhere = exists().where(BalanceRow.member_key == MemberRow.key, BalanceRow.guild_id != guild_id)
+    return session.scalars(select(MemberRow.key).where(MemberRow.key.in_(keys), ~elsewhere)).all()
+
+
+def _forget_some_strangers(session: Session, *, guild_id: int, keys: Sequence[int]) -> None:
     if not _is_gone(session, guild_id):
         return
     elsewhere = (
-        exists().where(BalanceRow.member_key == MemberRow.key, BalanceRow.guild_id != guild_id),
         exists().where(JobRow.member_key == MemberRow.key),
         exists().where(FavouriteRow.member_key == MemberRow.key),
         exists().where(MemberPreferencesRow.member_key == MemberRow.key),
@@ -194,7 +206,7 @@ def delete_jobs(session: Session, job_ids: Sequence[str], *, at: datetime) -> fr
 
 def _end_some(session: Session, user_id: int, *, at: datetime) -> int | None:
     """End some of what waits or runs for a user. Return how much, or None when nothing does."""
-    mine = JobRow.member_key == find_key(session, user_id)
+    mine = Unindexed(JobRow.member_key) == find_key(session, user_id)  # what is alive is little, their jobs may not be
     return _end_images(session, mine, at=at, limit=JOBS_AT_ONCE) or None
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy.orm import Session
 
+from db.admin import erasure
 from db.admin.removed_guilds import RemovedGuildStore
 from db.admin.retention import RetentionStore
 from db.engine import Database
@@ -54,6 +56,9 @@ IN_ORDER: dict[str, Ask] = {  # of an index: only as many rows are read as are a
     "guilds of a member": lambda database: HistoryStore(database).fetch_guilds(USER),
     "judgements": OF_A_SERVER["judgements"],
     "recent prompts": OF_A_SERVER["recent prompts"],
+    "jobs of a guild": lambda database: database.read_apart(
+        partial(erasure._jobs_of_guild, guild_id=GUILD, after=(NOW, "x"))
+    ),
 }
 OTHERS: dict[str, Ask] = {
     "favourites": _page(HistoryFilter(favourites=True)),
@@ -76,6 +81,7 @@ OTHERS: dict[str, Ask] = {
     "usage of all": lambda database: UsageStore(database).fetch_days_of_all(DAYS),
     "usage by guild": lambda database: UsageStore(database).fetch_guilds(since=NOW),
     "usage by member": lambda database: UsageStore(database).fetch_members(GUILD, since=NOW),
+    "members of a guild": lambda database: database.read(partial(erasure._keys_in_guild, guild_id=GUILD, after=0)),
 }
 
 
@@ -110,6 +116,15 @@ async def test_the_newest_are_read_in_the_order_of_an_index(database: Database, 
     steps = await _plan(database, IN_ORDER[name])
     assert steps
     assert find_scans(steps, is_ordered=True) == []
+
+
+async def test_what_waits_for_a_member_is_found_without_their_other_jobs(database: Database) -> None:
+    """In the writer: an erasure asks it, and others wait."""
+    await JobStore(database).accept(a_job())
+    end = partial(erasure._end_some, user_id=USER, at=NOW)
+    steps = await plan(database, lambda database: database.write(end), database._writing)
+    assert steps
+    assert find_scans(steps) == []
 
 
 async def test_control_a_scan_is_noticed(database: Database) -> None:

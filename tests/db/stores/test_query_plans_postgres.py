@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, event
 
+from db.admin import erasure
+from db.admin.personal import PersonalStore
 from db.admin.retention import RetentionStore
 from db.engine import Database
 from db.stores.image_files import find_strays, release_uploads
 from db.stores.jobs import JobStore
 from tests.db.kinds import on_postgres
-from tests.db.some_jobs import NOW, a_job, a_reply, done
+from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_reply, done
 from tests.db.stores.test_query_plans import OF_A_SERVER, Ask, _drop_uploads, _erase
 
 pytestmark = on_postgres
@@ -31,6 +34,12 @@ async def _go_through_a_job(database: Database) -> None:
 HOT: dict[str, Ask] = OF_A_SERVER | {
     "a job": _go_through_a_job,
     "an erasure": _erase,
+    "jobs of a guild": lambda database: database.read(
+        partial(erasure._jobs_of_guild, guild_id=GUILD, after=(NOW, "x"))
+    ),
+    "members of a guild": lambda database: database.read(partial(erasure._keys_in_guild, guild_id=GUILD, after=0)),
+    "in no other guild": lambda database: database.read(partial(erasure._keys_in_no_other, guild_id=GUILD, keys=[1])),
+    "count": lambda database: PersonalStore(database, clock=lambda: NOW).count(USER),
     "uploads": _drop_uploads,
     "expired": lambda database: RetentionStore(database).fetch_expired(["a" * 64], now=NOW),
     "strays": lambda database: database.read(lambda session: find_strays(session, ["a" * 64])),
@@ -51,7 +60,7 @@ async def explain(database: Database, ask: Ask, *before: str) -> list[tuple[str,
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        if statement.startswith(("SELECT", "DELETE", "UPDATE")) and not many:
+        if statement.startswith(("SELECT", "WITH", "DELETE", "UPDATE")) and not many:
             asked.append((statement, parameters))
 
     for engine in engines:
