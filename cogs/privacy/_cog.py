@@ -19,10 +19,12 @@ from cogs.common.policy_checks import fetch_policy
 from cogs.common.responses import send_reply, send_text
 from cogs.context import Interaction, is_in_server
 from cogs.i18n.gettext import N_, _, ngettext
+from db.admin.personal import COUNTED
 from generation.cloud.money import CloudTerms
 from generation.images.cleanup import remove_files
 
 OF_YOU = N_("Stored about you: {requests}, {pictures}.")
+MANY = N_("more than {pictures}")
 FILE_OF = N_("File {number} of {total}.")
 
 SURE = "DELETE"
@@ -88,13 +90,18 @@ def build_summary(days: int, num_jobs: int, num_pictures: int, *, cloud: CloudTe
         days,
     )
     requests = ngettext("{number} request", "{number} requests", num_jobs)
+    pictures = in_pictures(min(num_pictures, COUNTED))
     return MessageSpec(
         blocks=(
             _("### Privacy"),
             _(_KEPT, retention=retention if days else "").replace("  ", " "),
             *([_(_SENT, host=cloud.host)] if cloud is not None else []),
             Rule(),
-            _(OF_YOU, requests=requests, pictures=in_pictures(num_pictures)),
+            _(
+                OF_YOU,
+                requests=requests,
+                pictures=_(MANY, pictures=pictures) if num_pictures > COUNTED else pictures,
+            ),
             format_small(
                 _(
                     "To get your data as a file: `/privacy what:export`. To delete it: `/privacy what:delete "

@@ -625,7 +625,10 @@ MESSAGES: dict[str, Callable[[Draw], MessageSpec | ui.LayoutView]] = {
     ),
     "privacy._cog.build_export": lambda draw: privacy.build_export("data.json", b"{}", 3, 12),
     "privacy._cog.build_summary": lambda draw: privacy.build_summary(
-        draw(st.integers(0, 3650)), 10**6, 10**6, cloud=CloudTerms("h" * 60, 1) if flag(draw) else None
+        draw(st.integers(0, 3650)),
+        10**6,
+        draw(st.sampled_from((9, 10**6))),
+        cloud=CloudTerms("h" * 60, 1) if flag(draw) else None,
     ),
     "recipe._messages.build_foreign": foreign,
     "recipe._messages.build_recipe": recipe_of_job,
