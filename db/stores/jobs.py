@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -21,8 +21,8 @@ from db.group_commit import DatabaseClosedError, OneOfMany
 from db.models import CounterRow, DeliveryRow, ImageFileRow, ImageRow, JobRow, table
 from db.sql import Executor
 from db.stores.accepting import Request, accept_all
-from db.stores.image_files import IS_ALIVE, IS_RESULT, forget_pictures, record_result
-from db.stores.job_rows import build_image, build_job
+from db.stores.image_files import AT_ONCE, IS_ALIVE, IS_RESULT, forget_pictures, record_result
+from db.stores.job_rows import build_image, build_job, build_jobs, select_images, select_jobs
 from db.stores.ledger import Account, make_ending, post
 from db.stores.reviews import keep_for_review
 from db.stores.sources import fetch_sources, keeps
@@ -245,8 +245,11 @@ def _let_wait(session: Session) -> None:
 
 
 def _fetch_unfinished(session: Session) -> list[Job]:
-    alive = select(ImageRow.job_id).where(IS_ALIVE)
-    return _jobs_of(session.scalars(select(JobRow).where(JobRow.id.in_(alive)).order_by(JobRow.created_at, JobRow.id)))
+    alive, some = select(ImageRow.job_id).where(IS_ALIVE), {"yield_per": AT_ONCE}
+    images = select_images().where(ImageRow.job_id.in_(alive)).order_by(ImageRow.job_id, ImageRow.position)
+    jobs = select_jobs().where(JobRow.id.in_(alive)).order_by(JobRow.created_at, JobRow.id)
+    found = session.execute(images, execution_options=some)
+    return build_jobs(session.execute(jobs, execution_options=some), found)
 
 
 def _save_counters(session: Session, counters: Mapping[int, float]) -> None:
@@ -254,7 +257,3 @@ def _save_counters(session: Session, counters: Mapping[int, float]) -> None:
     if counters:
         rows = [{"guild_id": guild_id, "counter": counter} for guild_id, counter in counters.items()]
         session.execute(insert(CounterRow), rows)
-
-
-def _jobs_of(rows: Iterable[JobRow]) -> list[Job]:
-    return [build_job(row) for row in rows]
