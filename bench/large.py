@@ -1,9 +1,11 @@
 """`large`: measures what grows with the database, on a large one: processor time, memory, and how long others wait.
 
-    python -m bench large [--json] [--images 100000] [--only erase_member books ...]
+    python -m bench large [--json] [--images 100000] [--only erase_member books ...] [--kept FOLDER]
+    python -m bench large --database postgresql
 
 Every row is a process of its own; one that writes has a copy of its own. Keys: `images`, `build_s`, and for each piece
-of work those of `bench._large.Cost`.
+of work those of `bench._large.Cost`, its bounds (`bench._large_work`) and `is_within`. The status is 1 where one is
+not kept. `--kept`: a SQLite file that is built there once and used again.
 """
 
 from __future__ import annotations
@@ -11,136 +13,90 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from bench._large import GUILD, USER, Cost, build, measure, name_of
-from db import backup
-from db.admin.personal import PersonalStore
-from db.admin.reconcile import reconcile
-from db.admin.removed_guilds import RemovedGuildStore
-from db.admin.retention import RetentionStore
-from db.engine import Database
-from db.running_time import CONFIRMED_BY
-from db.stores.history import HistoryStore
-from db.stores.jobs import JobStore
-from db.stores.moderation import ModerationStore
-from db.stores.reviews import ReviewStore
-from db.stores.settings import SettingsStore
-from db.stores.shares import ShareStore
-from db.stores.usage import UsageStore
-from generation.images.cleanup import tidy
-from generation.images.store import ImageFiles
-from generation.jobs.history import HistoryFilter
-from generation.owner import Owner
-from generation.policy.guild_preferences import GuildPreferences
-from generation.policy.guild_settings import GuildSettings
-from generation.policy.usage import list_last_days
+from sqlalchemy import create_engine
+
+from alembic import command
+from bench._large import Cost, build, measure, name_of
+from bench._large_work import WITH_FILES, WORK, WRITES, bounds_of
+from db.address import parse_url
+from db.migrate import alembic_config
+from tests import postgres
 
 _NUM_FILES = 20_000
-_OWNER = Owner(GUILD, USER)
-_LIMIT = 10 * 2**20
+_BEFORE = "0017"
+"""The schema that `upgrade` begins with."""
+_DATABASES = ("sqlite", "postgresql")
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+class FilePlace:
+    """A SQLite file in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.url = folder, f"sqlite:///{folder / 'atelier.db'}"
+
+    @contextmanager
+    def copied(self) -> Iterator[FilePlace]:
+        copy = FilePlace(self.folder.with_name("copy"))
+        shutil.copytree(self.folder, copy.folder)
+        with (copy.folder / "atelier.db").open("rb+") as file:
+            os.fsync(file)  # else the first commit would wait for gigabytes
+        try:
+            yield copy
+        finally:
+            shutil.rmtree(copy.folder)
 
 
-async def _erase_member(database: Database) -> None:
-    async for _ in PersonalStore(database, clock=_now).erase(USER):
-        pass
+class ServerPlace:
+    """A database on a server, and its data folder."""
+
+    def __init__(self, folder: Path, server: postgres.Server, url: str) -> None:
+        self.folder, self.url, self._server = folder, url, server
+
+    @contextmanager
+    def copied(self) -> Iterator[ServerPlace]:
+        name, copy = parse_url(self.url).database, self.folder.with_name("copy")
+        self._server.say(f"CREATE DATABASE copied TEMPLATE {name} STRATEGY file_copy")
+        try:
+            yield ServerPlace(copy, self._server, self._server.url_of("copied"))
+        finally:
+            self._server.drop(self._server.url_of("copied"))
+            shutil.rmtree(copy, ignore_errors=True)
 
 
-async def _erase_server(database: Database) -> None:
-    removed_guilds = RemovedGuildStore(database, clock=_now, grace=timedelta(0))
-    await removed_guilds.mark_removed(GUILD)
-    async for _ in removed_guilds.erase(GUILD):
-        pass
-
-
-async def _export_member(database: Database) -> None:
-    for part in await PersonalStore(database, clock=_now).export(USER, part_bytes=_LIMIT):
-        part.file.close()
-
-
-async def _purge_member(database: Database) -> None:
-    async for _ in ModerationStore(database, clock=_now).purge(GUILD, USER, by=USER, said=str):
-        pass
-
-
-async def _tidy(database: Database) -> None:
-    """Clean up: half of the files on disk are expired, by a clock that a day of running has confirmed."""
-    await database.confirmed_now(_now)
-    monotonic = database.running.monotonic
-    database.running.monotonic = lambda: monotonic() + CONFIRMED_BY.total_seconds()
-    settings = GuildSettings(guild_id=GUILD, choices=GuildPreferences(retention_days=7))
-    await SettingsStore(database).change(GUILD, lambda _old: settings)
-    await tidy(RetentionStore(database), ImageFiles(Path(str(database.url.database)).parent / "pictures"))
-
-
-async def _backup(database: Database) -> None:
-    file = Path(str(database.url.database))
-    await asyncio.to_thread(backup.backup, database.url, file.with_name("copy.db"))
-    await asyncio.to_thread(file.with_name("copy.db").unlink)
-
-
-WORK: dict[str, Callable[[Database], Awaitable[object]]] = {
-    "erase_member": _erase_member,
-    "erase_server": _erase_server,
-    "export_member": _export_member,
-    "purge_member": _purge_member,
-    "tidy": _tidy,
-    "books": reconcile,
-    "start": lambda database: JobStore(database).fetch_unfinished(),
-    "history": lambda database: HistoryStore(database).fetch_page(_OWNER, HistoryFilter(), limit=10),
-    "history_deep": lambda database: HistoryStore(database).fetch_page(
-        _OWNER, HistoryFilter(), limit=10, before=_now() - timedelta(days=30)
-    ),
-    "search_history": lambda database: HistoryStore(database).fetch_page(_OWNER, HistoryFilter(words="zzz"), limit=10),
-    "favourites": lambda database: HistoryStore(database).fetch_page(_OWNER, HistoryFilter(favourites=True), limit=10),
-    "last_in_channel": lambda database: HistoryStore(database).fetch_last(_OWNER, 3),
-    "guilds_of_member": lambda database: HistoryStore(database).fetch_guilds(USER),
-    "count_member": lambda database: PersonalStore(database, clock=_now).count(USER),
-    "reviews": lambda database: ReviewStore(database, clock=_now).fetch_reviews(GUILD),
-    "shared_files": lambda database: ShareStore(database).fetch_files(),
-    "usage": lambda database: UsageStore(database).fetch_members(GUILD, since=_now() - timedelta(days=30)),
-    "usage_of_ever": lambda database: UsageStore(database).fetch_members(GUILD, since=_now() - timedelta(days=3650)),
-    "charts": lambda database: UsageStore(database).fetch_days_of_all(list_last_days(30, _now(), zone=ZoneInfo("UTC"))),
-    "backup": _backup,
-}
-
-
-_WRITES = {"erase_member", "erase_server", "purge_member", "tidy"}
-"""These have a copy of their own; the others only add the requests that are accepted beside them."""
+Place = FilePlace | ServerPlace
 
 
 def main(argv: list[str]) -> int:
     options = _parse(argv)
-    if options.folder is not None:
-        print(json.dumps(asdict(asyncio.run(measure(options.folder, WORK[options.only[0]])))))
+    if options.url is not None:
+        print(json.dumps(asdict(asyncio.run(measure(options.url, options.folder, WORK[options.only[0]])))))
         return 0
-    report: dict[str, Any] = {"images": options.images}
-    with tempfile.TemporaryDirectory(prefix="atelier-large-") as folder:
-        original = Path(folder) / "original"
-        began = time.perf_counter()
-        asyncio.run(build(original, options.images))
-        report["build_s"] = round(time.perf_counter() - began, 1)
+    report: dict[str, Any] = {"images": options.images, "database": options.database, "load": os.getloadavg()[0]}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="atelier-large-")))
+        place = _place(options, folder, stack)
+        if not (options.kept and place.folder.exists()):
+            began = time.perf_counter()
+            asyncio.run(build(place.url, place.folder, options.images))
+            report["build_s"] = round(time.perf_counter() - began, 1)
         for name in options.only:
-            cost = _one(name, original, Path(folder) / "copy", num_images=options.images)
-            report[name] = {key: round(value, 2) for key, value in asdict(cost).items()}
+            report[name] = _report(name, _one(name, place, num_images=options.images))
             if not options.json:
-                print(f"{name:16} {cost}", flush=True)
+                print(f"{name:18} {report[name]}", flush=True)
     print(json.dumps(report))
-    return 0
+    return 0 if all(report[name]["is_within"] for name in options.only) else 1
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -148,22 +104,48 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--only", nargs="+", choices=list(WORK), default=list(WORK))
-    parser.add_argument("--folder", type=Path, help="measure one in this process, on what lies there")
-    return parser.parse_args(argv)
+    parser.add_argument("--database", choices=_DATABASES, default=_DATABASES[0])
+    parser.add_argument("--kept", type=Path, help="a folder for the SQLite file: built there once, and used again")
+    parser.add_argument("--url", help="measure one in this process, on that database")
+    parser.add_argument("--folder", type=Path, help="its data folder")
+    options = parser.parse_args(argv)
+    if options.kept and options.database != _DATABASES[0]:
+        parser.error("--kept is for SQLite: the server of a run goes with it")
+    return options
 
 
-def _one(name: str, original: Path, copy: Path, *, num_images: int) -> Cost:
-    folder = copy if name in _WRITES else original
-    if name in _WRITES:
-        shutil.copytree(original, copy)
-    try:
-        if name == "tidy":
-            _lay_files(copy / "pictures", num_images)
-        command = [sys.executable, "-m", "bench", "large", "--only", name, "--folder", str(folder)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+def _place(options: argparse.Namespace, folder: Path, stack: ExitStack) -> Place:
+    if options.database == _DATABASES[0]:
+        return FilePlace((options.kept or folder) / "original")
+    server = stack.enter_context(postgres.serve(durable=True))
+    return ServerPlace(folder / "original", server, server.create())
+
+
+def _report(name: str, cost: Cost) -> dict[str, Any]:
+    found, bounds = asdict(cost), bounds_of(name)
+    is_within = all(found[key] <= bound for key, bound in bounds.items())
+    return {key: round(value, 2) for key, value in found.items()} | {"bounds": bounds, "is_within": is_within}
+
+
+def _one(name: str, original: Place, *, num_images: int) -> Cost:
+    with original.copied() if name in WRITES else nullcontext(original) as place:
+        if name in WITH_FILES:
+            _lay_files(place.folder / "pictures", num_images)
+        if name == "upgrade":
+            _go_back(place.url)
+        where = ("--url", place.url, "--folder", str(place.folder))
+        words = [sys.executable, "-m", "bench.large", "--only", name, *where]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
         return Cost(**json.loads(done.stdout.splitlines()[-1]))
-    finally:
-        shutil.rmtree(copy, ignore_errors=True)
+
+
+def _go_back(url: str) -> None:
+    """Give a database the schema of before."""
+    engine, config = create_engine(parse_url(url)), alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, _BEFORE)
+    engine.dispose()
 
 
 def _lay_files(folder: Path, num_images: int) -> None:

@@ -20,6 +20,7 @@ import pytest
 from sqlalchemy import event, text
 
 from bench import _large as large
+from bench import _large_rows
 from db.admin import export
 from db.admin.erasure import erase_guild, erase_user, finish_erasing
 from db.admin.export import MAX_PARTS
@@ -290,7 +291,7 @@ async def test_long_reads_are_beside_the_event_loop(many: Database) -> None:
 
 async def use(database: Database) -> None:
     await reconcile(database)
-    for part in await PersonalStore(database, clock=lambda: NOW).export(large.USER, part_bytes=2**20):
+    for part in await PersonalStore(database, clock=lambda: NOW).export(_large_rows.USER, part_bytes=2**20):
         part.file.close()
 
 
@@ -299,8 +300,9 @@ async def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     peaks: list[Any] = []
     for number in (2000, 2000, 20_000):  # the first time also for what is made once
         folder = tmp_path / f"{len(peaks)} of {number}"
-        await large.build(folder, number)
-        async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
+        url = f"sqlite:///{folder / 'atelier.db'}"
+        await large.build(url, folder, number)
+        async with await Database.open(url, folder) as database:
             tracemalloc.start()
             await use(database)
             peaks.append(tracemalloc.get_traced_memory()[1])
