@@ -14,6 +14,7 @@ import torch
 from generation.engine.batch import Batch
 from generation.engine.engine import Engine
 from generation.engine.slot import Slot
+from generation.engine.work_item import WorkItem
 from generation.models.catalog import Model
 
 FORWARD = "forward"
@@ -55,6 +56,7 @@ def profile(engine: Engine, model: Model, work: Callable[[], object]) -> dict[st
         ("decoding", family, "decode"),
         ("tokens", family, "tokenize"),
         ("filling the batch", Batch, "fill"),
+        ("samplers", WorkItem, "take_steps"),
         ("samplers", Slot, "advance"),
         ("beginning an image", Slot, "begin"),
         ("choosing who is next", engine._schedule_of_steps, "pick"),

@@ -39,6 +39,12 @@ class Device:
         return self.kind == "cuda"
 
     @property
+    def steps_together(self) -> bool:
+        """Whether samplers take their steps together (`fused_steps`): on a card by the setting, as long as that is not
+        measured."""
+        return self.kind != "cuda" or self.cuda_graphs
+
+    @property
     def home(self) -> torch.device:
         """Where parts of a model are while they do not compute."""
         return torch.device("cpu") if self.memory in OFFLOADING else self.torch_device

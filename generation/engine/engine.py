@@ -249,6 +249,8 @@ class Engine:
             return
         self.rows_run += turn.bucket
         self.rows_owned += turn.rows
+        if self._device.steps_together:
+            turn.take_steps(rows for rows, _ in outcome.result())
         for slot, (prediction, forward) in zip(turn.slots, outcome.result(), strict=True):
             if self._slots.get(slot.order.image_id) is not slot:
                 continue

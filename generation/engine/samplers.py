@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from generation.engine.errors import SamplerUnusableError
+from generation.engine.fused_steps import find_table
 from generation.requests.passes import count_steps_run
 from generation.requests.samplers import SAMPLERS, list_samplers
 from generation.requests.spec import ImageSpec
@@ -82,11 +83,12 @@ class Sampling:
             self.scheduler = self._build_scheduler(spec, config)
         except ValueError as error:
             raise SamplerUnusableError(name=spec.sampler, reason=str(error)) from error
-        self._begin: int = (spec.steps - count_steps_run(spec.steps, strength)) * self.scheduler.order
-        self.timesteps: Tensor = self.scheduler.timesteps[self._begin :]
+        self.begin: int = (spec.steps - count_steps_run(spec.steps, strength)) * self.scheduler.order
+        self.timesteps: Tensor = self.scheduler.timesteps[self.begin :]
         self.times: list[float] = self.timesteps.tolist()
+        self.table = find_table(self.scheduler)
         if hasattr(self.scheduler, "set_begin_index"):
-            self.scheduler.set_begin_index(self._begin)
+            self.scheduler.set_begin_index(self.begin)
         takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
         self._step_options = {"generator": self.generator} if takes_generator else {}
 
@@ -173,5 +175,5 @@ class FlowSampling(Sampling):
         return scheduler
 
     def _sigma(self, index: int) -> Tensor:
-        sigma: Tensor = self.scheduler.sigmas[self._begin + index]
+        sigma: Tensor = self.scheduler.sigmas[self.begin + index]
         return sigma

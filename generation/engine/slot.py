@@ -15,6 +15,7 @@ from generation.engine.conditioning import condition_walk, reword
 from generation.engine.control.features import NO_GUIDES, NO_NETWORKS, Guides, Networks, prepare_guides
 from generation.engine.errors import LatentSizeError, TraceLengthError
 from generation.engine.families.base import Conditioning, Denoiser, Family, Words
+from generation.engine.fused_steps import Stepped
 from generation.engine.initial_latents import Repaint, begin, begin_larger, build_mask_input
 from generation.engine.key import Key
 from generation.engine.region_weights import blend_regions
@@ -57,6 +58,8 @@ class SamplingRun:
     """The sampler's best guess of the finished latents, for previews."""
     began_s: float = field(default_factory=time.monotonic)
     kept: Kept | None = None
+    stepped: Stepped | None = None
+    """The step after the last forward, where `WorkItem.take_steps` took it."""
 
 
 class Slot:
@@ -115,7 +118,7 @@ class Slot:
         return self.walk is not None and self.done >= self.total
 
     @property
-    def _index(self) -> int:
+    def index(self) -> int:
         """Of the coming evaluation in the present walk."""
         assert self.walk is not None
         return self.done - self.walk.begun_at
@@ -125,14 +128,14 @@ class Slot:
         """What the prompts are in the coming evaluation; after the last one, what they were in it."""
         if not self._plan:
             return next(iter(self._words))
-        index = self._index if self.walk is not None else 0
+        index = self.index if self.walk is not None else 0
         return self._walk_plan[min(index, len(self._walk_plan) - 1)]
 
     @property
     def key(self) -> Key:
         """What the images of its coming forward must have in common."""
         key, kept = self._keys[self.wording], self.walk.kept if self.walk is not None else None
-        is_shallow = kept is not None and kept.wording == self.wording and self._index % self.cache
+        is_shallow = kept is not None and kept.wording == self.wording and self.index % self.cache
         return key._replace(is_shallow=True) if is_shallow else key
 
     @property
@@ -179,7 +182,7 @@ class Slot:
     def _find_controls(self, find: Callable[[Sequence[Control], int, int], Iterator[int]]) -> tuple[int, ...]:
         if not self.networks.controls or self.walk is None:
             return ()
-        return tuple(find(self.order.spec.controls, self._index, len(self.walk.sampling.times)))
+        return tuple(find(self.order.spec.controls, self.index, len(self.walk.sampling.times)))
 
     @property
     def charge(self) -> float:
@@ -206,26 +209,30 @@ class Slot:
     def model_input(self) -> Tensor:
         """Return (1, C, h, w) for the coming evaluation, the same for all rows of this image."""
         assert self.walk is not None
-        return self.walk.sampling.scale_input(self.walk.latents, self._index)
+        return self.walk.sampling.scale_input(self.walk.latents, self.index)
 
     def timestep(self) -> float:
         assert self.walk is not None
-        return self.walk.sampling.times[self._index]
+        return self.walk.sampling.times[self.index]
 
     def advance(self, prediction: Tensor, forward: Forward) -> None:
         """Take this image's rows (rows, C, h, w) of a forward: one step of its sampler."""
-        walk, index = self.walk, self._index
+        walk, index = self.walk, self.index
         assert walk is not None
-        guided = self.family.guide(blend_regions(prediction.float(), self._areas), self.order.spec)
-        walk.latents, walk.guess = walk.sampling.step(guided, index, walk.latents)
+        stepped, walk.stepped = walk.stepped, None
+        walk.latents, walk.guess = stepped or walk.sampling.step(self.guide(prediction), index, walk.latents)
         if walk.repaint is not None:
             walk.latents = walk.repaint.blend(walk.sampling, walk.latents, index)
         self.forwards.append(forward)
 
+    def guide(self, prediction: Tensor) -> Tensor:
+        """Return what its sampler takes, (1, C, h, w) in float32, of its rows of a forward."""
+        return self.family.guide(blend_regions(prediction.float(), self._areas), self.order.spec)
+
     @property
     def is_pass_over(self) -> bool:
         """Whether `begin_next_pass` is due."""
-        return bool(self._coming) and self.walk is not None and self._index == len(self.walk.sampling.times)
+        return bool(self._coming) and self.walk is not None and self.index == len(self.walk.sampling.times)
 
     def begin_next_pass(self) -> None:
         """Begin the second pass of a hires fix: another shape, the same generator and the same trace.

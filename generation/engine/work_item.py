@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
+from torch import Tensor
+
+from generation.engine.fused_steps import step_together
 from generation.engine.models import LoadedModel
 from generation.engine.slot import Slot
 from generation.engine.upscalers.tiles import UpscaleTask
@@ -39,6 +44,22 @@ class WorkItem:
     def rows(self) -> int:
         """Rows of the forward that hold an image."""
         return sum(slot.rows for slot in self.slots)
+
+    def take_steps(self, predictions: Iterable[Tensor]) -> None:
+        """Take the steps of the samplers that can take them together, from each image's rows of the forward.
+
+        `Slot.advance` finds them taken. It takes those that failed again, where an error ends its image alone.
+        """
+        pairs = zip(self.slots, predictions, strict=True)
+        able = [(slot, slot.walk, rows) for slot, rows in pairs if slot.walk and slot.walk.sampling.table]
+        walks, indexes = [walk for _, walk, _ in able], [slot.index for slot, _, _ in able]
+        with suppress(Exception):
+            guided = [slot.guide(rows) for slot, _, rows in able]
+            stepped = step_together(
+                [each.sampling for each in walks], guided, indexes, [each.latents for each in walks]
+            )
+            for walk, step in zip(walks, stepped, strict=True):
+                walk.stepped = step
 
     def build_progress(self, slot: Slot) -> Progress:
         """Return what is reported of an image after its part of the forward."""
