@@ -80,7 +80,7 @@ class CudaGraph:
 @cache
 def _open_stream() -> torch.cuda.Stream:
     """Return the one stream of all captures: graphs share memory only where their streams are the same."""
-    return torch.cuda.Stream()
+    return torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
 
 def graph_denoiser(family: Family, model: Model, device: Device) -> GraphedDenoiser | None:

@@ -147,8 +147,11 @@ def test_other_families_run_without(make_engine: MakeEngine, tmp_path: Path) -> 
     assert {name for name, each in made.items() if each is not None} == {"sd", "sdxl"}
 
 
-class Capturable(TorchDispatchMode):
+class Capturable(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Refuses what a capture refuses: to copy between the device, which is `meta` here, and the processor."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **kwargs or {})
