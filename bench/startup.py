@@ -94,10 +94,10 @@ async def _measure_bot(num_painters: int, num_warm: int) -> dict[str, float]:
             actors = [discord.act_as(member, channel) for member in members]
             await _paint(discord, actors[0])
             first_s = time.perf_counter() - started_s
-            before = _count_cpu_s(process.pid)
+            before = count_cpu_s(process.pid)
             warm_s = statistics.median([await _time(_paint(discord, actors[0])) for _ in range(num_warm)])
             bot_s, *workers_s = (
-                (after - since) / num_warm for since, after in zip(before, _count_cpu_s(process.pid), strict=True)
+                (after - since) / num_warm for since, after in zip(before, count_cpu_s(process.pid), strict=True)
             )
             await asyncio.gather(*(_paint(discord, actors[n % len(actors)]) for n in range(num_painters)))
             lag_ms = (await _health(health_url))["loop_lag_p99_ms"]
@@ -162,10 +162,10 @@ async def _paint(discord: Sandbox, actor: ScriptedUser) -> None:
     interaction = await actor.slash("imagine", prompt=PROMPT, seed=7)
     if interaction.failed:
         raise RuntimeError("/imagine was not acknowledged")
-    await discord.wait_for(lambda: _has_picture(interaction.original_message), timeout_s=120)
+    await discord.wait_for(lambda: has_picture(interaction.original_message), timeout_s=120)
 
 
-def _has_picture(message: Message | None) -> bool:
+def has_picture(message: Message | None) -> bool:
     return message is not None and any(file.filename.endswith(".png") for file in message.attachments)
 
 
@@ -203,7 +203,7 @@ def _measure_peer(num_warm: int) -> dict[str, float]:
     return figures
 
 
-def _count_cpu_s(pid: int) -> list[float]:
+def count_cpu_s(pid: int) -> list[float]:
     """Return the processor time of the process and of each of its children, in seconds."""
     process = psutil.Process(pid)
     return [sum(one.cpu_times()[:2]) for one in [process, *process.children(recursive=True)]]
