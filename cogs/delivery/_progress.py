@@ -40,8 +40,8 @@ class ProgressMessages:
             going.is_owner_noted = await note_long_wait(self._services, view)
         if view is None or going.is_message_gone:
             return
-        generation = self._services.generation
-        policy = await self._services.guild_policy.fetch(view.job.owner.guild_id)
+        generation, going.guild_id = self._services.generation, view.job.owner.guild_id
+        policy = await self._services.guild_policy.fetch(going.guild_id)
         say = build_progress(
             view,
             is_ready=generation.is_ready,

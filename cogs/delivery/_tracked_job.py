@@ -24,6 +24,8 @@ class TrackedJob:
     """The smaller, the longer it is followed: the older of two results is posted first."""
     reply_to: ReplyTo | None = None
     """Where the answer goes, if it was known when tracking began; else it is looked up."""
+    guild_id: int | None = None
+    """Its owner's, once its progress was looked at."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     ended_at_s: float = 0.0

@@ -238,7 +238,7 @@ class DeliveryTracker:
         due = Post(
             going.order,
             job_id,
-            guild_id=(await self._services.jobs.fetch_job(job_id)).owner.guild_id,
+            guild_id=going.guild_id or (await self._services.jobs.fetch_job(job_id)).owner.guild_id,
             channel_id=reply_to.channel_id,
             is_limited_by_channel=not self._poster.has_token(reply_to),
         )
