@@ -47,6 +47,8 @@ def fill(url: str, jobs: Mapping[str, tuple[str, int]]) -> None:
         is_file = connection.dialect.name == "sqlite"
         for pragma in _QUICK if is_file else ():
             connection.exec_driver_sql(f"PRAGMA {pragma}")
+        others = ", ".join(f"({number}, {USER + number})" for number in range(1, NUM_OTHERS + 1))
+        connection.exec_driver_sql(f"INSERT INTO members (key, user_id) VALUES {others}")
         with _without_indexes(connection):
             for letter, (job_id, num) in jobs.items():
                 _multiply(connection, letter, job_id, num)
@@ -114,11 +116,9 @@ def _without_indexes(connection: Connection) -> Iterator[None]:
 
 
 def _sum_up(connection: Connection) -> None:
-    """Set the balances to the sums of the ledger, and give the other members their names."""
+    """Set the balances to the sums of the ledger."""
     run, window = connection.exec_driver_sql, '"window"'
     sums = f"{window}, SUM(num_images), SUM(reserved), SUM(used) FROM ledger GROUP BY guild_id"
-    others = ", ".join(f"({number}, {USER + number})" for number in range(1, NUM_OTHERS + 1))
-    run(f"INSERT INTO members (key, user_id) VALUES {others}")
     run("DELETE FROM balances")
     columns = f"balances (guild_id, member_key, {window}, num_images, reserved, used)"
     run(f"INSERT INTO {columns} SELECT guild_id, member_key, {sums}, member_key, {window}")
