@@ -58,6 +58,7 @@ async def test_what_is_not_installed_has_a_row_that_says_how_to() -> None:
     assert "not installed: pip install openvino-genai" in "\n".join(side_by_side.format_table(figures))
 
 
+@pytest.mark.long
 def test_a_plain_bot_serves_the_work_and_its_row_and_versions_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert side_by_side.main(["--quick", "--programs", "fifo"]) == 0
     table, line = capsys.readouterr().out.rsplit("\n", 2)[:2]
