@@ -1,6 +1,7 @@
 """Adds to the models folder: inspect, check, hash, and only then register.
 
-Nothing is copied and nothing loaded: a local file stays where it is. What fails leaves the register as it was.
+A local file stays where it is. Only the text encoders and the VAE inside of a whole checkpoint are written again, as
+files of their own. What fails leaves the register as it was.
 """
 
 from __future__ import annotations
@@ -79,9 +80,9 @@ def add_path(
     found = _describe(path)
     check_kind(taken, found.kind)
 
-    def add_part(part: Path, called: str) -> Entry:
+    def add_part(part: Path, called: str, words: str | None) -> Entry:
         tries = {"require_loadable": require_loadable, "require_fitting": require_fitting}
-        return add_path(models_dir, part, name=called, say=say, **tries)  # type: ignore[arg-type]
+        return add_path(models_dir, part, name=called, config=words, say=say, **tries)  # type: ignore[arg-type]
 
     named = name_parts(models_dir, path, found, Wanted(config, parts), add_part)
     encoder = name_image_encoder(models_dir, path, found, image_encoder, add_part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,15 +18,18 @@ from generation.models.part_settings import (
     count_latent_channels,
     find_text_kind,
     find_vae_class,
+    find_words,
     read_text_settings,
     title_text_kind,
 )
+from generation.models.parts_inside import list_inside, take_out
 from generation.models.registry import Entry, Kind, ModelRegistry
+from generation.models.safetensors_header import read_tensors
 from generation.models.text_files import CLIP, T5
 from generation.program import format_command
 
-AddPart = Callable[[Path, str], Entry]
-"""Adds what lies at a path, under a name."""
+AddPart = Callable[[Path, str, str | None], Entry]
+"""Adds what lies at a path, under a name, with a folder that has its word list."""
 _IMAGE_ENCODER = "image_encoder"
 _EDITS = re.compile(r"(?<![a-z])edit(?![a-z])")
 _KINDS = {"CLIPTextModel": CLIP, "CLIPTextModelWithProjection": CLIP, "T5EncoderModel": T5}
@@ -56,7 +59,7 @@ def name_parts(models_dir: Path, path: Path, found: Description, wanted: Wanted,
     named = dict(wanted.parts)
     if path.is_file() and not info.reads_clip:
         _refuse_file_that_edits(models_dir, path, info, wanted.config)
-        named = _complete(models_dir, path, info, wanted)
+        named = _complete(models_dir, path, info, wanted, add_part)
     parts = Parts(**{part: find_part(models_dir, named[part], part, add_part) for part in named})
     _require_fit(models_dir, path, info, parts)
     return parts
@@ -95,19 +98,64 @@ def _refuse_file_that_edits(models_dir: Path, path: Path, info: FamilyInfo, conf
         raise ConfigurationError(problem=problem, remedy="Add its whole folder: single files of it are not read.")
 
 
-def _complete(models_dir: Path, path: Path, info: FamilyInfo, wanted: Wanted) -> dict[str, str]:
-    """Return all parts of a transformer in one file. Raise `ConfigurationError` naming those that are missing."""
+def _complete(models_dir: Path, path: Path, info: FamilyInfo, wanted: Wanted, add_part: AddPart) -> dict[str, str]:
+    """Return all parts of a transformer in one file: those named, else those in it, else those of its settings.
+
+    Raise `ConfigurationError` naming those that are missing.
+    """
     folder = _find_settings(models_dir, wanted.config)
     needed = (*info.text_encoders, "vae")
-    named = {part: wanted.parts.get(part) or _beside(folder, part, info) for part in needed}
-    missing = [part for part, name in named.items() if name is None]
-    if missing:
+    beside = {part: name for part in needed if (name := _beside(folder, part, info)) is not None}
+    inside = list_inside(read_tensors(path).shapes, info)
+    if missing := [part for part in needed if part not in {*beside, *inside, *wanted.parts}]:
         titles = [_title_part(info, part) for part in missing]
-        problem = f"{path} is a transformer alone, and {_join(titles)} {'is' if len(titles) == 1 else 'are'} not named."
+        what = "does not hold all its parts" if inside else "is a transformer alone"
+        problem = f"{path} {what}, and {_join(titles)} {'is' if len(titles) == 1 else 'are'} not named."
         options = " ".join(f"{option_of(part)} NAME|PATH" for part in needed)
         remedy = f"Name its parts, as they were added or by their path: {options}."
         raise ConfigurationError(problem=problem, remedy=remedy)
-    return {part: name for part, name in named.items() if name is not None}
+    taken = {
+        part: _take_out(models_dir, path, part, prefix, folder, add_part)
+        for part, prefix in inside.items()
+        if part not in wanted.parts
+    }
+    every = {**beside, **taken, **wanted.parts}
+    return {part: every[part] for part in needed}
+
+
+def _take_out(models_dir: Path, path: Path, part: str, prefix: str, folder: Path | None, add_part: AddPart) -> str:
+    """Add a part that lies in a whole checkpoint as a file of its own. Return its name, or that of the same one.
+
+    The word list of a text encoder is that of the settings, else that of another one of its kind.
+    """
+    entries = [each for each in ModelRegistry.read(models_dir).entries if each.kind is kind_of(part)]
+    name = f"{name_for(path)}-{'vae' if part == 'vae' else prefix.split('.')[1]}"
+    target = models_dir.absolute() / f"{name}.safetensors"
+    if known := next((each.name for each in entries if each.place(models_dir) == target), ""):
+        return known
+    sha256 = take_out(path, prefix, target)
+    if same := next((each.name for each in entries if list(each.files.values()) == [sha256]), ""):
+        target.unlink()
+        return same
+    try:
+        words = None if part == "vae" else _find_words(models_dir, target, folder, entries)
+        return add_part(target, name, words).name
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _find_words(models_dir: Path, text: Path, folder: Path | None, others: Sequence[Entry]) -> str | None:
+    """Return where the word list of a text encoder lies; None for CLIP, and where none is known."""
+    if (kind := find_text_kind(read_text_settings(text))) == CLIP:
+        return None
+    alike = (
+        models_dir / each.config
+        for each in others
+        if each.config and find_text_kind(read_text_settings(each.place(models_dir))) == kind
+    )
+    places = (*([folder] if folder is not None else []), *alike)
+    return next((str(place) for place in places if find_words(text, kind, place) is not None), None)
 
 
 def _join(words: list[str]) -> str:
@@ -205,7 +253,8 @@ def find_part(models_dir: Path, wanted: str, part: str, add_part: AddPart) -> En
     if is_kind is not kind:
         problem = f"{path} is {label_one(is_kind)}, not {label_one(kind)}."
         raise ConfigurationError(problem=problem, remedy=f"Name another with {option_of(part)}.")
-    return add_part(path, name_for(path) if path.is_file() else f"{name_for(path)}-{part.replace('_', '-')}")
+    name = name_for(path) if path.is_file() else f"{name_for(path)}-{part.replace('_', '-')}"
+    return add_part(path, name, None)
 
 
 def _exists(text: str) -> bool:

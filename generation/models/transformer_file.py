@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from generation.models.checkpoint import IncompatibleFileError, Shapes
 from generation.models.families import FAMILIES
+from generation.models.parts_inside import is_inside
 from generation.models.transformer_layouts import LAYOUTS
 from generation.models.transformer_layouts.base import FLOW, TransformerLayout
 
@@ -21,9 +22,9 @@ _PREFIXES = ("model.diffusion_model.", "diffusion_model.")
 
 
 def strip_prefix(tensors: Mapping[str, _T]) -> dict[str, _T]:
-    """Return them by their names without what ComfyUI writes before each."""
+    """Return them by their names without what ComfyUI writes before each, and without other parts of a whole model."""
     prefix = next((each for each in _PREFIXES if any(name.startswith(each) for name in tensors)), "")
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if not is_inside(name)}
 
 
 def find_family(shapes: Shapes, hint: str = "") -> str:
