@@ -43,6 +43,8 @@ class Rendered(ui.LayoutView):
     Its own items are not built: that took most of the time of an edit, and each edit has all of them.
     """
 
+    timeout = None  # type: ignore[assignment]
+
     def __init__(self, components: list[Payload]) -> None:
         self._components = components
 
@@ -51,6 +53,9 @@ class Rendered(ui.LayoutView):
 
     def has_components_v2(self) -> bool:
         return True
+
+    def is_dispatchable(self) -> bool:
+        return False
 
     def is_finished(self) -> bool:
         """Say that discord.py has nothing to keep of it."""
