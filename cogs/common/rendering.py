@@ -43,7 +43,7 @@ class Rendered(ui.LayoutView):
     Its own items are not built: that took most of the time of an edit, and each edit has all of them.
     """
 
-    timeout = None  # type: ignore[assignment]
+    timeout = None
 
     def __init__(self, components: list[Payload]) -> None:
         self._components = components
