@@ -130,7 +130,7 @@ def build_menu(menu: Menu) -> Payload:
         "min_values": 1,
         "max_values": 1,
         "disabled": False,
-        "required": False,
+        "required": True,
         "placeholder": menu.placeholder,
         "options": [{"label": each.label, "value": build_custom_id(each), "default": False} for each in menu.buttons],
     }

@@ -252,6 +252,8 @@ class LivingBot:
         self.screener.close()
         await self.database.close()
         await asyncio.sleep(0)
+        if ending := tasks_of_the_bot():  # on a busy machine an answer is seen before its task has ended
+            await asyncio.wait(ending, timeout=5)
         assert_nothing_left(self.data_dir)
 
     async def job_of(self, interaction: Interaction) -> Job:

@@ -25,7 +25,8 @@ RED = "a red circle on a blue background"
 
 def results(people: People) -> list[str]:
     """The jobs whose finished pictures can be seen, once for each message that ever showed them."""
-    return [job_id_in(message) for message in people.general.messages_ever if message.attachments and message.buttons]
+    shown = [message for message in people.general.messages_ever if message.attachments and message.buttons]
+    return [job_id_in(message) for message in shown if not is_going(message)]  # a preview is no result
 
 
 def is_over(asked: Interaction) -> bool:
