@@ -35,6 +35,7 @@ async def test_one_command_serves_until_it_is_told_to_stop(tmp_path: Path, monke
     ) as client:
         answer = await client.images.generate(prompt="a red circle", extra_body={"size": "64x64", "steps": 2})
         assert read_recipe(base64.b64decode(answer.data[0].b64_json)).spec.prompt == "a red circle"
+    assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL, "it would end the process of the tests"
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(PATIENCE_S):
         await serving
