@@ -296,6 +296,5 @@ def _value(name: str, written: Written) -> Any:
 
 def _told(error: ErrorDetails) -> ConfigurationError:
     name = PREFIX + "_".join(str(part) for part in error["loc"]).upper()
-    said = error["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-    message = _MEANT.get(error["type"], said)
-    return ConfigurationError(problem=f"{name} cannot be used: {message}.", remedy="Change it, or leave it out.")
+    said = _MEANT.get(error["type"], error["msg"].removeprefix("Value error, ").replace("Input should", "it should"))
+    return ConfigurationError(problem=f"{name} cannot be used: {said}.", remedy="Change it, or leave it out.")

@@ -24,8 +24,7 @@ what was charged for work that was not done: they move a counter down by no more
 holds between members, with boosts for weights.
 
 Several workers. The charge is made as an image is handed out, to whichever worker, so the bound on what is charged
-does not depend on their number or their speeds. Only b grows, with the slots of all of them together (as in SFQ(D),
-Jin et al., 2004).
+does not depend on their number or speeds. Only b grows, by the slots of all (as in SFQ(D), Jin et al., 2004).
 
 Classes of work. Not every worker can take every image: it may lack the model, or not be the one under whose
 fingerprint a replay is exact. `pick` takes the first guild, in the order of the counters, that has an image which a
@@ -224,10 +223,8 @@ class FairQueue:
 
     def forecast(self) -> Iterator[Waiting]:
         """Yield the waiting images in the order they will be picked if nothing else arrives. O(n log n) for all."""
-        return self._eligible.run_ahead(
-            lambda guild_id: self._guilds[guild_id].forecast(),
-            lambda guild_id, waiting: waiting.cost / self._guilds[guild_id].weight,
-        )
+        guilds = self._guilds
+        return self._eligible.run_ahead(lambda of: guilds[of].forecast(), lambda of, one: one.cost / guilds[of].weight)
 
     def counters(self) -> dict[int, float]:
         """Return every guild's counter, to keep over a restart: an idle guild's as lifted on its return.
