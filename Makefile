@@ -95,7 +95,7 @@ lint: $(VENV)/.dev
 	@$(BIN)/mypy
 
 check: lint
-	@$(BIN)/python -m pytest -q $(PARALLEL) tests/project
+	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not long" tests/project
 
 format: $(VENV)/.dev
 	@$(BIN)/ruff format .

@@ -7,6 +7,7 @@ built-in model.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import shutil
@@ -288,8 +289,15 @@ def assert_nothing_left(folder: Path) -> None:
     gives_up_at = time.monotonic() + 5
     while any(list_children()) and time.monotonic() < gives_up_at:
         time.sleep(0.1)  # on a busy machine one that was killed is there for a moment
-    left = [*tasks, *map(str, list_children()), *files]
+    left = [*tasks, *map(_describe, list_children()), *files]
     assert not left, left
+
+
+def _describe(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        age_s = time.time() - process.create_time()
+        return f"process of {age_s:.0f} s, {process.status()}: {' '.join(process.cmdline())}"
+    return f"process {process.pid}, ended just now"
 
 
 def job_id_in(message: Message) -> str:
