@@ -15,7 +15,7 @@ import typer
 
 from cli.output import show_error
 from generation.errors import AtelierError, ConfigurationError, NotNowError
-from generation.workers.early_start import start_early
+from generation.workers.early_start import end_early, start_early
 
 if TYPE_CHECKING:
     from config import Settings
@@ -82,6 +82,8 @@ def run_guarded(work: Callable[[], T]) -> T:
         fail(_explain(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+    finally:
+        end_early()
 
 
 def pause_collecting() -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from functools import partial
 
 import pytest
+import typer
 
+from cli.execution import run_guarded
 from generation.workers import child_process, early_start
 
 ECHO = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.readline()); sys.exit(7)"
@@ -46,6 +49,15 @@ def test_one_that_is_not_taken_ends_with_its_parent() -> None:
     early_start.start_early()
     process: subprocess.Popen[bytes] = early_start._started[0]
     early_start.end_early()
+    assert process.returncode is not None and early_start._started == []
+
+
+@pytest.mark.usefixtures("_echo")
+def test_a_command_that_fails_before_it_takes_one_ends_it() -> None:
+    early_start.start_early()
+    process: subprocess.Popen[bytes] = early_start._started[0]
+    with pytest.raises(typer.Exit):
+        run_guarded(partial(open, "/does/not/exist"))
     assert process.returncode is not None and early_start._started == []
 
 
