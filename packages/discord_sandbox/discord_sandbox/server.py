@@ -205,7 +205,7 @@ class Sandbox:
     # -- waiting and judging -------------------------------------------------------------------------
 
     async def wait_for(self, predicate: Callable[[], T], *, timeout_s: float | None = None) -> T:
-        """Return the first true value of `predicate`, asked again after every change and call, never by polling.
+        """Return the first true value of `predicate`, asked again after every change and call, and ten times a second.
 
         Raise TimeoutError, with the last calls in its message, after `timeout_s` seconds (else `patience_s`).
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from discord_sandbox.snowflake import Snowflakes
 from discord_sandbox.users import User
 
 T = TypeVar("T")
+RECHECK_S = 0.1
+"""How often a condition is looked at without a change here: it may depend on the bot alone."""
 
 
 # The first ids are of this moment (2 January 2024), so that a bot which keeps its database finds the same
@@ -69,7 +72,7 @@ class WorldState:
         self._wake = asyncio.Event()
 
     async def wait_for(self, predicate: Callable[[], T], *, timeout_s: float) -> T:
-        """Return the first true value of `predicate`, asked again after every change.
+        """Return the first true value of `predicate`, asked again after every change, and every `RECHECK_S`.
 
         Raise TimeoutError after `timeout_s` seconds.
         """
@@ -78,7 +81,8 @@ class WorldState:
                 wake = self._wake
                 if value := predicate():
                     return value
-                await wake.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(wake.wait(), RECHECK_S)
 
     def add_user(self, name: str, *, global_name: str | None = None) -> User:
         user = User(self.make_id(), name, global_name)
