@@ -17,9 +17,9 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 # Files whose hashes are not those of the lock are refused.
 LOCKED := --no-deps --require-hashes
 ARGS ?=
-# One process more than there are cores, four at most: many tests wait for a process of their own, or for a clock.
+# Two processes more than there are cores, four at most: many tests wait for a process of their own, or for a clock.
 # The order of the files is that of tests/conftest.py: the longest first.
-PROCESSES = $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
+PROCESSES = $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 2))')
 PARALLEL = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # Packages come without bytecode, and a process that may not keep any compiles torch and diffusers at every start: 14 s
