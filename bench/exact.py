@@ -15,7 +15,7 @@ With `--control`, two of three images follow one to three pictures, by ControlNe
                           [--control] [--ip-adapter]   (with --family sd or sdxl)
                           [--references]   (with a family that edits by instruction)
                           [--regions]   (two of three prompts have one to three regions)
-                          [--cache]   (three of four images have a step cache; with --family sd or sdxl, or Paintbox)
+                          [--cache]   (three of four images have a step cache)
 
 With `--references`, half of the images edit one to as many pictures as the family takes. A second control paints them
 with an engine whose key forgets what they see: it has to differ, or its inputs do not fit.

@@ -11,7 +11,6 @@ import msgspec
 from generation.errors import ConfigurationError, InvalidRequestError
 from generation.models.catalog import Model, model_of
 from generation.models.errors import SamplerNotOfModelError
-from generation.models.families import FAMILIES
 from generation.models.guess import GUESSES, Guess, guess_for, guess_for_lora
 from generation.models.names import label
 from generation.models.quantised import read_storage
@@ -57,11 +56,6 @@ def set_defaults(
     words = {key: None if text is None else read_negative(clean_prompt(text)) for key, text in texts.items()}
     try:
         given = DefaultOverrides(**numbers, **words)  # type: ignore[arg-type]
-        if (given.cache or 1) > 1 and FAMILIES[entry.family].denoiser != "unet":
-            problem = (
-                f"The step cache is for Stable Diffusion 1, 2 and XL, and {name} is {FAMILIES[entry.family].title}."
-            )
-            raise ConfigurationError(problem=problem, remedy="Leave --cache out.")
         if not resets and not given.given and storage is None:
             raise ConfigurationError(problem=f"Nothing to set for {name}.", remedy=f"Use {_OPTIONS}.")
         if resets:

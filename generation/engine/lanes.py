@@ -25,7 +25,7 @@ from generation.engine.error_classes import is_out_of_memory
 from generation.engine.ip_adapter.attention import attending
 from generation.engine.postprocess import decode
 from generation.engine.slot import Slot, find_denoiser
-from generation.engine.step_cache import DEEP, Kept, keeping
+from generation.engine.step_cache import Kept, caching
 from generation.engine.work_item import UpscaleItem, WorkItem
 from generation.requests.recipe import Forward
 
@@ -44,8 +44,9 @@ class Lane:
         batch = self._batches.get(bucket, slots[0])
         batch.fill(slots)
         residuals, forwards = self._controls.run(slots, batch)
-        conditioning = {**batch.conditioning, **residuals, **({} if batch.deep is None else {DEEP: batch.deep})}
-        with attending(slots, bucket), keeping(batch.deep is None and any(slot.cache > 1 for slot in slots)) as kept:
+        conditioning = {**batch.conditioning, **residuals}
+        keeps = batch.deep is None and any(slot.cache > 1 for slot in slots)
+        with attending(slots, bucket), caching(batch.deep, keeps=keeps) as kept:
             output = find_denoiser(slots[0]).denoise(batch.latents, batch.timesteps, conditioning)
         for deep in kept:
             _keep(slots, deep)
@@ -133,7 +134,7 @@ class Lanes:
 
 
 def _keep(slots: Sequence[Slot], deep: Tensor) -> None:
-    """Let each image with a step cache keep its rows of what reached the last block of a whole forward."""
+    """Let each image with a step cache keep its rows of what is kept of a whole forward."""
     for slot, rows in list_rows(slots):
         if slot.cache > 1 and slot.walk is not None:
             slot.walk.kept = Kept(deep[rows].clone(), slot.wording)

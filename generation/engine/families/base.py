@@ -100,7 +100,7 @@ class Family(Protocol):
 
     @property
     def can_cache(self) -> bool:
-        """Whether `denoise` runs the outer layers alone where `step_cache.DEEP` is among its conditioning."""
+        """Whether `denoise` runs the outer layers alone in a shallow forward (`step_cache`)."""
 
     @property
     def denoiser(self) -> Any:
@@ -186,10 +186,6 @@ class WithVae:
     accelerated: AcceleratedDenoiser | None = None
     _vae: Any
     _adapters: Adapters
-
-    @property
-    def can_cache(self) -> bool:
-        return False
 
     @property
     def vae(self) -> Any:

@@ -20,6 +20,7 @@ from generation.engine.families.packing import PATCH, number_cells, pack, unpack
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import T5Text
 from generation.engine.model_folder import ModelFolder
+from generation.engine.step_cache import watch_blocks
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
@@ -36,7 +37,9 @@ class Chroma(Flow):
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
         self.scheduler_config = folder.scheduler_config()
-        self._transformer = folder.transformer(ChromaTransformer2DModel, device)
+        self._transformer = watch_blocks(
+            folder.transformer(ChromaTransformer2DModel, device), "transformer_blocks", "single_transformer_blocks"
+        )
         self._text = T5Text(folder, device, part="text_encoder", max_tokens=_MAX_TOKENS, sees_padding=False)
         self._vae = folder.vae(device)
         self._cache = PromptCache(settings.num_cached_prompts)

@@ -11,7 +11,7 @@ from torch import Tensor
 from generation.engine.embeddings import TextualInversions
 from generation.engine.families.base import FEATURE, MASK, RESIDUAL, Conditioning, WithVae, guide_rows
 from generation.engine.samplers import Sampling
-from generation.engine.step_cache import DEEP, can_cache, run_shallow
+from generation.engine.step_cache import can_cache, find_deep, run_shallow
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
 
@@ -88,7 +88,7 @@ def predict(unet: Any, latents: Tensor, timesteps: Tensor, conditioning: Conditi
     """Return what a UNet predicts: whole, or its outer layers alone where the step cache says so."""
     sample, states = join_mask(latents, conditioning), conditioning["encoder_hidden_states"]
     guides = take_residuals(conditioning)
-    if (deep := conditioning.get(DEEP)) is not None:
+    if (deep := find_deep()) is not None:
         return run_shallow(unet, sample, timesteps, states, deep, guides, **added)
     prediction: Tensor = unet(sample, timesteps, encoder_hidden_states=states, return_dict=False, **added, **guides)[0]
     return prediction

@@ -21,6 +21,7 @@ from generation.engine.families.packing import PATCH, fold, unfold
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import PLAIN, LanguageText
 from generation.engine.model_folder import ModelFolder
+from generation.engine.step_cache import watch_blocks
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
@@ -38,7 +39,9 @@ class ErnieImage(Flow):
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
         self._text = LanguageText(folder, device, language="ministral3", chat=PLAIN)
-        self._transformer = folder.transformer(ErnieImageTransformer2DModel, device)
+        self._transformer = watch_blocks(
+            folder.transformer(ErnieImageTransformer2DModel, device), "layers", rows_axis=1
+        )
         self._vae = folder.vae(device, AutoencoderKLFlux2)
         self._cache = PromptCache(settings.num_cached_prompts)
         self._adapters = Adapters(model.loras, {"transformer": self._transformer})

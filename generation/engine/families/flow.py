@@ -57,6 +57,10 @@ class Flow(WithVae, ABC):
         return int(self._transformer.config.in_channels)
 
     @property
+    def can_cache(self) -> bool:
+        return True
+
+    @property
     def denoiser(self) -> Any:
         return self._transformer
 

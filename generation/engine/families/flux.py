@@ -22,6 +22,7 @@ from generation.engine.families.packing import PATCH, number_cells, pack, unpack
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import T5Text, read_clip
 from generation.engine.model_folder import ModelFolder
+from generation.engine.step_cache import watch_blocks
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
@@ -39,7 +40,9 @@ class Flux(Flow):
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
         self.scheduler_config = folder.scheduler_config()
-        self._transformer = folder.transformer(FluxTransformer2DModel, device)
+        self._transformer = watch_blocks(
+            folder.transformer(FluxTransformer2DModel, device), "transformer_blocks", "single_transformer_blocks"
+        )
         self._tokenizer = folder.tokenizer("tokenizer")
         self._clip = folder.clip_text("text_encoder", device)
         self._text = T5Text(folder, device, part="text_encoder_2", max_tokens=self._find_max_tokens())

@@ -23,6 +23,7 @@ from generation.engine.families.packing import PATCH, fold, lay_tokens, list_tok
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import ASKING, MAX_TOKENS, LanguageText
 from generation.engine.model_folder import ModelFolder
+from generation.engine.step_cache import watch_blocks
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
@@ -44,7 +45,9 @@ class Klein(Flow):
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
         self._text = LanguageText(folder, device, chat=_CHAT)
-        self._transformer = folder.transformer(Flux2Transformer2DModel, device)
+        self._transformer = watch_blocks(
+            folder.transformer(Flux2Transformer2DModel, device), "transformer_blocks", "single_transformer_blocks"
+        )
         self._vae = folder.vae(device, AutoencoderKLFlux2)
         self._cache = PromptCache(settings.num_cached_prompts)
         self._adapters = Adapters(model.loras, {"transformer": self._transformer})

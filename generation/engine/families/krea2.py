@@ -23,6 +23,7 @@ from generation.engine.families.packing import PATCH, number_cells, pack, unpack
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import DESCRIBING, MAX_TOKENS, FramedText, ReadWords
 from generation.engine.model_folder import ModelFolder
+from generation.engine.step_cache import watch_blocks
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
@@ -51,7 +52,7 @@ class Krea2(FilmVae, Flow):
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
         self._text = FramedText(folder, device, language="qwen3_vl", chat=DESCRIBING)
-        self._transformer = folder.transformer(Krea2Transformer2DModel, device)
+        self._transformer = watch_blocks(folder.transformer(Krea2Transformer2DModel, device), "transformer_blocks")
         self._vae = folder.vae(device, AutoencoderKLQwenImage)
         self._cache = PromptCache(settings.num_cached_prompts)
         self._adapters = Adapters(model.loras, {"transformer": self._transformer})

@@ -22,6 +22,7 @@ from generation.engine.families.packing import PATCH, pack, unpack
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import DESCRIBING, LanguageText
 from generation.engine.model_folder import ModelFolder
+from generation.engine.step_cache import watch_blocks
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
@@ -35,7 +36,7 @@ class QwenImage(FilmVae, Flow):
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
         self._text = self._read_with(folder, device)
-        self._transformer = folder.transformer(QwenImageTransformer2DModel, device)
+        self._transformer = watch_blocks(folder.transformer(QwenImageTransformer2DModel, device), "transformer_blocks")
         self._vae = folder.vae(device, AutoencoderKLQwenImage)
         self._cache = PromptCache(settings.num_cached_prompts)
         self._adapters = Adapters(model.loras, {"transformer": self._transformer})

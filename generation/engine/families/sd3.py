@@ -21,6 +21,7 @@ from generation.engine.families.packing import PATCH
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import T5Text, read_clip
 from generation.engine.model_folder import ModelFolder
+from generation.engine.step_cache import watch_blocks
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
 from generation.requests.spec import ImageSpec
@@ -45,7 +46,7 @@ class StableDiffusion3(Flow):
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
         self.scheduler_config = folder.scheduler_config()
-        self._transformer = folder.transformer(SD3Transformer2DModel, device)
+        self._transformer = watch_blocks(folder.transformer(SD3Transformer2DModel, device), "transformer_blocks")
         self._tokenizers = tuple(folder.tokenizer(part.replace("text_encoder", "tokenizer")) for part in _CLIP)
         self._clips = tuple(folder.clip_text(part, device, projected=True) for part in _CLIP)
         self._text = T5Text(folder, device, part="text_encoder_3", max_tokens=_MAX_TOKENS)

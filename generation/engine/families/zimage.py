@@ -24,6 +24,7 @@ from generation.engine.families.flow import Flow
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import LanguageText, ReadWords
 from generation.engine.model_folder import ModelFolder
+from generation.engine.step_cache import watch_blocks
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
@@ -52,7 +53,7 @@ class ZImage(Flow):
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
         self._text = LanguageText(folder, device)
-        self._transformer = folder.transformer(ZImageTransformer2DModel, device)
+        self._transformer = watch_blocks(folder.transformer(ZImageTransformer2DModel, device), "layers")
         self._vae = folder.vae(device)
         self._cache = PromptCache(settings.num_cached_prompts)
         self._adapters = Adapters(model.loras, {"transformer": self._transformer})

@@ -22,6 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from generation.engine.control.zimage import RowStrengths, lending
 from generation.engine.engine import Engine
+from generation.engine.families.base import RESIDUAL
+from generation.engine.step_cache import caching
 from generation.images.codec import decode_png
 from generation.jobs.protocol import Finished, GenerateCommand, ImageFailed
 from generation.models.controls import ControlFile
@@ -133,6 +135,25 @@ def test_pictures_are_those_of_the_stock_pipeline(
     without = as_array(paint(engine, an_order(spec_of(guidance=guidance))))
     assert np.abs(ours - without).max() > MAX_LEVELS_APART
     assert not _borrows(engine, files[name]), "it keeps no part of the model"
+
+
+def test_the_step_cache_adds_no_part_of_a_controlnet_twice(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shallow forward on the same inputs is the whole one, where it is added behind the first, an inner, the last."""
+    family: Any = engine._models.get("toy").family
+    denoise, caught = family.denoise, list[Any]()
+    with monkeypatch.context() as patched:
+        patched.setattr(family, "denoise", lambda *inputs: caught.append(inputs) or denoise(*inputs))
+        paint(engine, an_order(spec_of(steps=1, cache=2)))
+    latents, times, conditioning = caught[0]
+    with torch.inference_mode():
+        with caching(None, keeps=True) as kept:
+            denoise(latents, times, conditioning)
+        added = {f"{RESIDUAL}{layer}": torch.randn(kept[0].shape) for layer in range(3)}
+        with caching(None, keeps=True) as kept:
+            whole = denoise(latents, times, {**conditioning, **added})
+        with caching(kept[0], keeps=False):
+            shallow = denoise(latents, times, {**conditioning, **added})
+    assert torch.allclose(shallow, whole, atol=1e-5)
 
 
 def _borrows(engine: Engine, file: ControlFile) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,33 @@ def stock_picture(stock: Flux2KleinPipeline, spec: ImageSpec) -> np.ndarray:
 def test_klein_matches_the_stock_pipeline(engine: Engine, stock: Flux2KleinPipeline, changes: dict[str, Any]) -> None:
     spec = klein_spec(**changes)
     assert np.abs(as_array(paint(engine, an_order(spec))) - stock_picture(stock, spec)).max() <= 1
+
+
+def test_with_a_step_cache_it_is_the_stock_pipeline_without_the_blocks_behind_the_first(
+    engine: Engine, stock: Flux2KleinPipeline
+) -> None:
+    """By hand: in every second step, what they added in the step before is added again. Each step calls it twice."""
+    first, last = stock.transformer.transformer_blocks[0], stock.transformer.single_transformer_blocks[-1]
+    seen, kept = list[torch.Tensor](), dict[int, torch.Tensor]()
+
+    def change(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
+        step, row = divmod(len(seen) - 1, 2)
+        num_words = output.shape[1] - seen[-1].shape[1]
+        if step % 2 == 0:
+            kept[row] = output[:, num_words:] - seen[-1]
+            return output
+        return torch.cat([output[:, :num_words], seen[-1] + kept[row]], dim=1)
+
+    hooks = [
+        first.register_forward_hook(lambda _, __, output: seen.append(output[1])),
+        last.register_forward_hook(change),
+    ]
+    spec = klein_spec(steps=5)
+    by_hand = stock_picture(stock, spec)
+    for hook in hooks:
+        hook.remove()
+    assert np.abs(as_array(paint(engine, an_order(replace(spec, cache=2)))) - by_hand).max() <= 1
+    assert np.abs(as_array(paint(engine, an_order(spec))) - by_hand).max() > 1, "it is lossy"
 
 
 def test_a_start_picture_is_encoded_as_a_reference_of_the_stock_pipeline_is(

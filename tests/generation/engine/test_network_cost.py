@@ -22,6 +22,7 @@ from transformers import (
 
 from bench._full_flow import KL, KLEIN, KLEIN_9B, QWEN3_4B
 from bench._random_model import save_toy_of
+from generation.engine import counted_work
 from generation.engine.counted_work import count_work
 from generation.engine.devices import Device
 from generation.engine.engine import Engine
@@ -31,6 +32,7 @@ from generation.engine.language_text import Chat, LanguageText
 from generation.engine.offload import list_networks
 from generation.engine.single_file import open_model
 from generation.engine.slot import Slot
+from generation.engine.step_cache import caching, watch_blocks
 from generation.models.catalog import Model
 from generation.requests.cost import STANDARD_OPERATIONS, WORK
 from generation.workers.engine_settings import EngineSettings
@@ -170,6 +172,21 @@ FULL_SIZE: Mapping[str, Mapping[str, Any]] = {
 """The settings of each family's networks as published, by class, where they are not its defaults."""
 
 
+SHALLOW = {
+    "zimage": (9.3, 31),
+    "qwenimage": (1.7, 24),
+    "ernie": (2.8, 33),
+    "krea2": (5.3, 54),
+    "flux": (1.8, 24),
+    "chroma": (2.0, 24),
+    "sd3": (5.0, 12),
+    "sd3large": (2.7, 19),
+    "klein": (4.1, 24),
+    "klein9b": (3.2, 32),
+}
+"""Operations of a shallow forward, in % of a whole one; MiB that a row keeps."""
+
+
 def count(unet: Any, side_px: int, **inputs: Any) -> int:
     """Floating point operations of one row."""
     added = {"text_embeds": torch.zeros(1, 1280), "time_ids": torch.zeros(1, 6)}
@@ -215,6 +232,29 @@ def test_prices_are_the_operations_counted(family: str, tmp_path: Path) -> None:
     assert known.text == pytest.approx(counted.text, rel=0.02, abs=0.01)
     assert (known.decode, known.encode) == pytest.approx((counted.decode, counted.encode), rel=0.01)
     assert counted.control == known.control
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("family", [name for name in FULL_SIZE if name not in ("sd", "sdxl")])
+def test_a_shallow_forward_of_the_step_cache_takes_little_of_a_whole_one(family: str, tmp_path: Path) -> None:
+    """At 1024 pixels: what docs/performance.md says."""
+    toy = {"klein9b": "klein", "sd3large": "sd3"}.get(family, family)
+    model, loaded = load_full_size(family, toy, tmp_path)
+    for network in list_networks(loaded):
+        counted_work._empty(network)
+    lists = ("transformer_blocks", "single_transformer_blocks", "layers")
+    there = [name for name in lists if hasattr(loaded.denoiser, name)]
+    watch_blocks(loaded.denoiser, *there, rows_axis=int(family == "ernie"))
+    with torch.inference_mode(), counted_work._without_autocast(), counted_work._Unknown():  # type: ignore[no-untyped-call]
+        spec = counted_work._make_spec(model, SIXTY_TOKENS)
+        _, conditioning = counted_work._count(lambda: loaded.condition(spec, loaded.tokenize(spec)))
+        with caching(None, keeps=True) as kept:
+            whole, _ = counted_work._count(lambda: counted_work._denoise(loaded, 1024, conditioning))
+        with caching(kept[0], keeps=False):
+            shallow, _ = counted_work._count(lambda: counted_work._denoise(loaded, 1024, conditioning))
+    share, mebibytes = SHALLOW[family]
+    assert 100 * shallow / whole == pytest.approx(share, abs=0.06)
+    assert kept[0].numel() * 2 / 2**20 == pytest.approx(mebibytes, abs=0.5), "in two bytes a number"
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from generation.engine.engine import Engine
 from generation.engine.families.base import Conditioning
-from generation.engine.step_cache import DEEP, keeping, run_shallow, watch
+from generation.engine.step_cache import caching, find_deep, run_shallow, watch
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order, as_array, paint
 from tests.generation.engine.test_exact import crowd, some_orders
@@ -30,7 +30,7 @@ def denoised(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     real = type(family).denoise
 
     def denoise(self: Any, latents: torch.Tensor, timesteps: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
-        seen.append(DEEP in conditioning)
+        seen.append(find_deep() is not None)
         return real(self, latents, timesteps, conditioning)
 
     monkeypatch.setattr(type(family), "denoise", denoise)
@@ -51,10 +51,12 @@ def test_a_shallow_forward_on_the_same_inputs_is_the_whole_one(toy_folder: Path,
         pooled = unet.config.projection_class_embeddings_input_dim - 6 * unet.config.addition_time_embed_dim
         added["added_cond_kwargs"] = {"text_embeds": torch.randn(rows, pooled), "time_ids": torch.randn(rows, 6)}
     with torch.inference_mode():
-        with keeping(True) as kept:
+        with caching(None, keeps=True) as kept:
             whole = unet(sample, times, encoder_hidden_states=states, return_dict=False, **added)[0]
         assert len(kept) == 1
-        assert torch.equal(run_shallow(unet, sample, times, states, kept[0], {}, **added), whole)
+        with caching(kept[0], keeps=False) as again:
+            assert torch.equal(run_shallow(unet, sample, times, states, kept[0], {}, **added), whole)
+        assert not again, "a shallow one keeps nothing"
         other = run_shallow(unet, sample + 1, times, states, kept[0], {}, **added)
         assert not torch.equal(other, whole), "the control: the outer layers see the latents"
 

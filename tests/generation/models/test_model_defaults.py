@@ -22,6 +22,7 @@ from generation.requests.style import Style
 from generation.requests.unread_syntax import list_prompt_notes
 from tests.generation.engine.toy import save_toy
 from tests.generation.engine.toy_extras import kohya_lora
+from tests.generation.engine.toy_flow import save_toy_sd3
 
 KIND = {"steps": 25, "guidance": 7.0, "sampler": "DPM++ 2M Karras", "native_px": 512}
 LCM = {"steps": 4, "guidance": 1.0, "sampler": "LCM"}
@@ -145,6 +146,8 @@ def test_a_step_cache_is_a_tier_that_a_model_names(toy: Path, tmp_path: Path) ->
     assert ask(Catalog.open("paintbox", tmp_path).get("photo-fast"), "a cat").cache == 3
     change(tmp_path, "photo-fast", cache=1)
     assert ask(Catalog.open("paintbox", tmp_path).get("photo-fast"), "a cat").cache is UNSET
+    add(tmp_path, save_toy_sd3(tmp_path / "sd3"), name="large-fast")
+    assert "step cache 2" in change(tmp_path, "large-fast", cache=2), "a transformer has one, too"
 
 
 @pytest.mark.parametrize(
