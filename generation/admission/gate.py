@@ -80,7 +80,7 @@ async def require_allowed(
     for model in {spec.model: catalog.get(spec.model) for spec in specs}.values():
         is_judged = is_vetted(model, checks_safety=rooms.generation.checks_safety, is_from_upload=is_from_upload)
         policy.require_vetted(context.place, is_vetted=is_judged, is_from_upload=is_from_upload)
-    policy.require_within_limits(request, context.requester)
+    policy.require_within_limits(request, context.requester, attached=attached)
     try:
         for spec in specs:
             protection().require_harmless(spec.said)

@@ -5,7 +5,7 @@ It is asked at every submit, typed or pressed: a button may be older than the ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -116,8 +116,13 @@ class Policy:
         if choices.role_ids and set(choices.role_ids).isdisjoint(_add_everyone(self, asker)):
             raise NoPaintingRoleError
 
-    def require_within_limits(self, request: GenerationRequest, asker: Requester) -> None:
-        """Raise `NotAllowedError` for more than the guild allows, without regard to the text, which is screened."""
+    def require_within_limits(
+        self, request: GenerationRequest, asker: Requester, *, attached: Collection[str] = ()
+    ) -> None:
+        """Raise `NotAllowedError` for more than the guild allows, without regard to the text, which is screened.
+
+        `attached`: the files that came with the request, by SHA-256.
+        """
         choices, spec = self.choices, request.spec
         if request.count > choices.max_count:
             raise CountNotAllowedError(most=choices.max_count, asked=request.count)
@@ -129,10 +134,11 @@ class Policy:
             if (side_px := max(each.result_size_px)) > choices.max_side_px:
                 raise SideNotAllowedError(most=choices.max_side_px, asked=side_px)
         wanted = choices.start_image_role_ids
-        is_started = spec.start is not None or bool(spec.control or spec.reference or spec.image_prompt)
-        is_upload = is_started and request.parent is None
-        if is_upload and wanted and set(wanted).isdisjoint(_add_everyone(self, asker)):
-            raise NoStartImageRoleError
+        if wanted and set(wanted).isdisjoint(_add_everyone(self, asker)):
+            is_started = spec.start is not None or bool(spec.control or spec.reference or spec.image_prompt)
+            # Beside a picture of ours, which is its parent, there may be one that came. A mask is no picture.
+            if is_started and (request.parent is None or not set(attached).isdisjoint(spec.made_from)):
+                raise NoStartImageRoleError
 
 
 def collect_texts(

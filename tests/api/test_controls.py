@@ -16,8 +16,11 @@ from PIL import Image
 from api.a1111.controls import read_controls
 from api.a1111.schemas import TextBody
 from api.errors import ApiError
+from db.stores.audit_log import Entry
 from generation.models.catalog import Catalog
 from generation.models.controls import ControlFile
+from generation.policy.guild_preferences import GuildPreferences
+from generation.policy.guild_settings import GuildSettings
 from generation.requests.control import UNION, Control
 from generation.requests.spec import ImageSpec
 from tests.api.harness import ADA, Api
@@ -104,6 +107,21 @@ async def test_our_own_api_follows_pictures_too(api: Api) -> None:
         assert answer.status_code == 400, (odd, answer.text)
     answer = await client.post("/api/v1/jobs", json=SMALL | {"control": control * 4})
     assert (answer.status_code, answer.json()["error"]) == (400, "too_many_controls")
+
+
+async def test_a_picture_of_ours_lets_no_upload_through(api: Api) -> None:
+    """Where a server lets only some roles start from pictures of their own, beside one that was painted here too."""
+    offer_networks(api)
+    client = await api.client(ADA)
+    painted = (await client.post("/api/v1/jobs", json=SMALL)).json()["id"]
+    await api.services.generation.finished(painted)
+    chosen = GuildSettings(guild_id=ADA.guild_id, choices=GuildPreferences(start_image_role_ids=(7,)))
+    await api.services.guild_policy.change_settings(ADA.guild_id, lambda _: chosen, Entry(1, "for a test"))
+    ours = {"prompt": "a storm", "steps": 1, "start": {"job": painted}}
+    followed = ours | {"control": [{"picture": PICTURE, "net": "edges"}]}
+    answer = await client.post("/api/v1/jobs", json=followed)
+    assert (answer.status_code, answer.json()["error"]) == (403, "no_start_image_role"), answer.text
+    assert (await client.post("/api/v1/jobs", json=ours)).status_code == 202
 
 
 async def test_clients_ask_what_there_is(api: Api) -> None:

@@ -61,9 +61,9 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often a request was held against the guild's limits."""
     made, check = Counter[str](), Policy.require_within_limits
 
-    def counting_checks(self: Policy, *args: Any) -> None:
+    def counting_checks(self: Policy, *args: Any, **options: Any) -> None:
         made["limits"] += 1
-        check(self, *args)
+        check(self, *args, **options)
 
     monkeypatch.setattr(Policy, "require_within_limits", counting_checks)
     return made
