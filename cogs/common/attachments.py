@@ -31,7 +31,7 @@ _PROXIES = (
 
 def read_attachment(file: discord.Attachment) -> Attached:
     size_px = (file.width, file.height) if file.width and file.height else None
-    return Attached(file.url, file.size, file.filename, size_px)
+    return Attached(file.url, file.size, file.filename, size_px, file.is_spoiler())
 
 
 def is_on_discord(url: str) -> bool:

@@ -77,6 +77,7 @@ class Attached:
     size: int
     filename: str
     size_px: tuple[int, int] | None = None
+    is_spoiler: bool = False
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Attached:

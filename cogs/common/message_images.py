@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -25,24 +26,25 @@ def find_pictures(message: discord.Message) -> Iterator[Attached]:
 
 def _find_in_holder(holder: Holder) -> Iterator[Attached]:
     yield from (read_attachment(each) for each in holder.attachments if each.width and each.height)
-    media = [each for embed in holder.embeds for each in (embed.image, embed.thumbnail)]
-    for each in (*media, *_find_media(holder.components)):
+    media = [(each, False) for embed in holder.embeds for each in (embed.image, embed.thumbnail)]
+    for each, is_spoiler in (*media, *_find_media(holder.components)):
         if (picture := _read_picture(each)) is not None:
-            yield picture
+            yield replace(picture, is_spoiler=is_spoiler)
 
 
-def _find_media(components: Iterable[Any]) -> Iterator[Any]:
-    """Yield the media of components at any depth, in reading order."""
+def _find_media(components: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
+    """Yield the media of components at any depth, in reading order, each with whether it is behind a spoiler."""
     for component in components:
         match component:
             case discord.MediaGalleryComponent():
-                yield from (item.media for item in component.items)
+                yield from ((item.media, item.spoiler) for item in component.items)
             case discord.ThumbnailComponent() | discord.FileComponent():
-                yield component.media
+                yield component.media, component.spoiler
             case discord.SectionComponent():
                 yield from _find_media((*component.children, component.accessory))
             case discord.Container():
-                yield from _find_media(component.children)
+                hidden = bool(component.spoiler)
+                yield from ((media, hidden or is_spoiler) for media, is_spoiler in _find_media(component.children))
 
 
 def _read_picture(media: Any) -> Attached | None:

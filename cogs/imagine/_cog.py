@@ -25,7 +25,7 @@ from cogs.context import Interaction
 from cogs.imagine._flags import join_flags
 from cogs.imagine._reference import OPTIONS as REFERENCE
 from cogs.imagine._reference import AdapterOption, Reference, ReferenceStrength, fetch_reference, submit_looking
-from cogs.imagine._typed import fill_in, tell_notes
+from cogs.imagine._typed import fill_in, hide_like, tell_notes
 from generation.admission.typed import Typed, build_request, choose_size
 from generation.jobs.derive_edits import start_from_image
 from generation.jobs.job import Job
@@ -119,6 +119,8 @@ class Imagine(commands.Cog):
         has_picture = image is not None or source is not None
         options |= {"has_picture": has_picture, "has_upload": has_picture or seen is not None}
         typed = await fill_in(interaction, prompt, options, style=style, takes_style=True, notes=notes)
+        if seen is not None:
+            typed = hide_like(typed, seen.picture)
         if has_picture:
             start = await fetch_needed_source(interaction, image, source)
             job = await submit_from(interaction, typed, start, strength=strength, reference=seen)
@@ -141,6 +143,7 @@ async def submit_from(
     """Have it painted from what a member attached or named: see `fetch_needed_source`."""
     if isinstance(source, Attached):
         return await submit_from_image(interaction, typed, source, strength=strength, mask=mask, reference=reference)
+    typed = hide_like(typed, source)
     if mask is None:
         request = build_from_picture(typed, source, strength=strength)
         if reference is not None:
@@ -152,14 +155,8 @@ async def submit_from(
 def build_from_picture(
     typed: Typed, found: Found, *, strength: float, mask_sha256: str | None = None
 ) -> GenerationRequest:
-    """Return the request started from a picture of ours, at its size, and behind a spoiler if that one is.
-
-    Raise `InvalidRequestError`.
-    """
-    job, picture = found
-    size_px = picture.spec.result_size_px
-    if typed.spoiler is None and job.request.is_spoiler is True:
-        typed = replace(typed, shown={**typed.shown, "is_spoiler": True})
+    """Return the request started from a picture of ours, at its size. Raise `InvalidRequestError`."""
+    picture, size_px = found.image, found.image.spec.result_size_px
     if typed.size is not None or typed.aspect is not None:
         raise KeepsSizeError(width=size_px[0], height=size_px[1])
     request = build_request(typed, start_size_px=size_px)
@@ -192,6 +189,7 @@ async def submit_from_image(
     reference: Reference | None = None,
 ) -> Job:
     """Fetch the files once the answer is on its way (that may take longer than Discord waits), and have it painted."""
+    typed = hide_like(typed, image)
     request = build_request(typed, start_size_px=image.size_px)
     unfetched = StartImage(sha256=NO_FILE, strength=strength, mask_sha256=NO_FILE if mask is not None else None)
     trial = _add_start_image(request, unfetched)

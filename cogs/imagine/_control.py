@@ -27,7 +27,7 @@ from cogs.context import Interaction
 from cogs.imagine._cog import SHOWN
 from cogs.imagine._guide import PREPARATIONS, Guide
 from cogs.imagine._reference import Reference, submit_looking
-from cogs.imagine._typed import read_typed, tell_notes
+from cogs.imagine._typed import hide_like, read_typed, tell_notes
 from generation.admission.typed import Typed, build_request, choose_size
 from generation.jobs.derive_edits import guide_by_image
 from generation.jobs.job import Job
@@ -173,12 +173,13 @@ async def submit_guided(
 
     `adapter`: an IP-Adapter that looks at it, too. Attached ones are fetched once the answer is on its way.
     """
+    typed = hide_like(typed, picture, *(each.image for each in guides if each.image is not None))
     seen = None if adapter is None else Reference(picture=picture, adapter=adapter)
     if seen is not None and not guides:
         return await submit_looking(interaction, build_request(typed), typed.model, seen)
     size_px = picture.size_px if isinstance(picture, Attached) else picture.image.spec.result_size_px
     if isinstance(picture, Found):
-        typed = _follow_ours(typed, picture)
+        _require_its_size(typed, picture)
     build = partial(_build_guided, interaction.client.services.generation.catalog, typed, picture, guides, seen)
     trial_px, trial = size_px, build(size_px, [NO_FILE] * len(guides))
     if isinstance(picture, Found) and not any(each.image for each in guides):
@@ -198,14 +199,11 @@ async def submit_guided(
         return await submit(interaction, request, acknowledged, attached=set(files) - {NO_FILE})
 
 
-def _follow_ours(typed: Typed, found: Found) -> Typed:
-    """Return what was typed, behind a spoiler if that picture is. Raise `KeepsSizeError` for another size."""
+def _require_its_size(typed: Typed, found: Found) -> None:
+    """Raise `KeepsSizeError` if another size was typed for a picture of ours."""
     size_px = found.image.spec.result_size_px
     if typed.size is not None or typed.aspect is not None:
         raise KeepsSizeError(width=size_px[0], height=size_px[1])
-    if typed.spoiler is None and found.job.request.is_spoiler is True:
-        return replace(typed, shown={**typed.shown, "is_spoiler": True})
-    return typed
 
 
 def _build_guided(

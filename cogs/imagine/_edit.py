@@ -22,7 +22,7 @@ from cogs.common.sampler_option import SamplerOption
 from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.context import Interaction
 from cogs.imagine._cog import SHOWN
-from cogs.imagine._typed import read_typed, tell_notes
+from cogs.imagine._typed import hide_like, read_typed, tell_notes
 from generation.admission.typed import Typed, build_request
 from generation.jobs.errors import PictureDeletedError
 from generation.jobs.job import Job
@@ -102,9 +102,7 @@ class EditCommand(commands.Cog):
 
 async def submit_edit(interaction: Interaction, typed: Typed, pictures: Sequence[Found | Attached]) -> Job:
     """Have pictures changed, each one of ours or attached. Attached ones are fetched once the answer is on its way."""
-    ours = next((each for each in pictures if isinstance(each, Found)), None)
-    if ours is not None and typed.spoiler is None and ours.job.request.is_spoiler is True:
-        typed = replace(typed, shown={**typed.shown, "is_spoiler": True})
+    typed = hide_like(typed, *pictures)
     sizes = [_find_size(each) for each in pictures]
     trial = _build_edit(typed, pictures, sizes, [NO_FILE] * len(pictures))
     if all(isinstance(each, Found) for each in pictures):

@@ -208,8 +208,9 @@ async def submit_upscale(
     upscale = build_upscale(upscaler or await fetch_default_upscaler(interaction, model), NO_FILE, factor=factor)
     fit = partial(fit_sides, factor=upscale.factor)
     prompt = transformers.clean_typed_prompt(PurePath(image.filename).stem.replace("_", " ")) or _("a picture")
+    is_hidden = image.is_spoiler if spoiler is None else spoiler
     trial = GenerationRequest(
-        spec=build_enlargement(model, upscale, image.size_px, prompt=prompt), is_spoiler=True if spoiler else UNSET
+        spec=build_enlargement(model, upscale, image.size_px, prompt=prompt), is_spoiler=True if is_hidden else UNSET
     )
     async with acknowledge(interaction, trial, attached={NO_FILE}) as acknowledged, lend_files(interaction) as lent:
         sha256, size_px = await lent.keep_attached(image, fit)

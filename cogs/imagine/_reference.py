@@ -64,7 +64,7 @@ class Reference:
     def add_to(self, request: GenerationRequest, model: Model, sha256: str = NO_FILE) -> GenerationRequest:
         """Return the request with it; `sha256`: of an attached one. Raise `InvalidRequestError` if it cannot be seen.
 
-        With a picture that was attached it counts as an upload; it is behind a spoiler if one of ours is.
+        With a picture that was attached it counts as an upload.
         """
         file = find_ip_adapter(model.ip_adapters, self.adapter, model=model.name)
         own = None if isinstance(self.picture, Attached) else self.picture
@@ -79,8 +79,7 @@ class Reference:
         request = replace(request, spec=replace(request.spec, image_prompt=prompt))
         if own is None:
             return replace(request, parent=None)
-        hidden = own.job.request.is_spoiler or request.is_spoiler
-        return replace(request, parent=request.parent or own.image.id, is_spoiler=hidden)
+        return replace(request, parent=request.parent or own.image.id)
 
     async def keep(self, lent: Lent) -> str:
         """Fetch and put an attached one, and return its SHA-256; nothing is done for one of ours."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from msgspec import UNSET
 
 from cogs.common import transformers
+from cogs.common.forms import Attached
+from cogs.common.lookups import Found
 from cogs.common.member_defaults import choose_defaults, fetch_editor
 from cogs.common.submission import accepted, send_note
 from cogs.common.submission_notes import format_ignored
@@ -30,6 +33,14 @@ async def read_typed(interaction: Interaction, prompt: str, options: dict[str, A
     if edits:
         options = options | {"model": await fetch_editor(interaction, options.get("model"))}
     return await fill_in(interaction, prompt, options | {"has_picture": True}, notes=notes)
+
+
+def hide_like(typed: Typed, *pictures: Found | Attached) -> Typed:
+    """Return what was typed, behind a spoiler if one of the pictures it is made from is, unless that was typed."""
+    for each in pictures if typed.spoiler is None else ():
+        if each.is_spoiler if isinstance(each, Attached) else each.job.request.is_spoiler is True:
+            return replace(typed, shown={**typed.shown, "is_spoiler": True})
+    return typed
 
 
 async def tell_notes(interaction: Interaction, typed: Typed, job: Job) -> None:

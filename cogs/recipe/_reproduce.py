@@ -85,6 +85,7 @@ async def _read_and_submit(interaction: Interaction, file: discord.Attachment, a
         else:
             recipe, clean = await read_signed(png, owner=owner)
             request, note = await _build_from_recipe(interaction, recipe, sha256(clean).hexdigest())
+            request = replace(request, is_spoiler=True if file.is_spoiler() else UNSET)
     async with lend_files(interaction) as lent:
         if clean is not None and request.replay is not None:
             await lent.keep(clean)  # what comes out is compared with it

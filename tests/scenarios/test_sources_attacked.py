@@ -97,6 +97,32 @@ async def test_a_picture_of_ours_beside_it_lets_no_upload_through(room: Room) ->
     await room.choose()
 
 
+async def test_what_is_made_of_a_hidden_picture_is_hidden(room: Room) -> None:
+    """Whoever attached it, wherever it is named; `spoiler: False` says otherwise."""
+    ada, bo = room.people.ada, room.people.bo
+    again = {"from": (await room.ended(await ada.slash("imagine", spoiler=True, **NOW))).images[0].id}
+    photo = ada.say("look", files=[HIDDEN])
+    opened = [await bo.context_menu(name, photo) for name in ("Use as start image", "Use as start image")]
+    for asked in (
+        await ada.slash("edit", image=SEA, image3=HIDDEN, **EDIT),
+        await ada.slash("edit", image2=SEA, **EDIT, **again),
+        await ada.slash("imagine", reference=HIDDEN, **NOW),
+        await ada.slash("imagine", reference_from=again["from"], **NOW),
+        await ada.slash("img2img", image=HIDDEN, **NOW),
+        await ada.slash("control", image=SEA, net="edges", net2="edges", image2=HIDDEN, **NOW),
+        await bo.submit_modal(opened[0], {"prompt": "a storm"}),
+        await bo.submit_modal(opened[1], {"prompt": "make it snow", "use": "edit"}),
+        await bo.context_menu("Upscale", photo),
+    ):
+        assert (await room.ended(asked)).request.is_spoiler is True
+    for asked in (
+        await ada.slash("edit", image=HIDDEN, spoiler=False, **EDIT),
+        await ada.slash("imagine", reference_from=again["from"], spoiler=False, **NOW),
+        await ada.slash("upscale", image=HIDDEN, spoiler=False),
+    ):
+        assert (await room.ended(asked)).request.is_spoiler is not True
+
+
 async def test_no_option_takes_a_picture_that_the_member_cannot_see(room: Room) -> None:
     """Of another server, or of a channel that is closed to them: not even its existence shows."""
     guild, bo, mo = room.people.guild, room.people.bo, room.people.mo
