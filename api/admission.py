@@ -21,8 +21,7 @@ from generation.admission.typed import Typed, build_request
 from generation.errors import RefusedError
 from generation.images.loans import Loans, hold_loans
 from generation.jobs.job import NO_CHANNEL, Job, ReplyTo
-from generation.models.catalog import Model
-from generation.policy.defaults import Wishes, adapt_model
+from generation.policy.defaults import Wishes
 from generation.policy.member_preferences import NO_PREFERENCES
 from generation.policy.policy import Requester
 from generation.requests.drawing import draw_prompts
@@ -141,7 +140,7 @@ async def fill_in(
 
     wishes = Wishes(
         prompt=clean_prompt(asked.prompt),
-        model=_find_model(context, found, asked.model),
+        model=context.rooms.generation.catalog.get(asked.model) if asked.model else None,
         shape=asked.aspect,
         sampler=(read_sampler(asked.sampler) or asked.sampler) if asked.sampler else None,
         negative=clean_prompt(asked.negative) if asked.negative else "",
@@ -167,11 +166,6 @@ async def fill_in(
         clip_skip=asked.clip_skip,
         shown=shown,
     )
-
-
-def _find_model(context: ApiContext, found: RequestContext, name: str | None) -> Model | None:
-    """Return the model of that name with the server's defaults; None where none is named. Raise `UnknownModelError`."""
-    return adapt_model(context.rooms.generation.catalog.get(name), found.policy) if name else None
 
 
 async def _submit(

@@ -9,7 +9,7 @@ from cogs.context import Interaction, get_owner
 from generation.admission import defaults
 from generation.models.catalog import Model
 from generation.models.editing import find_editor, require_editor
-from generation.policy.defaults import Choice, Wishes, adapt_model
+from generation.policy.defaults import Choice, Wishes
 
 
 async def choose_defaults(interaction: Interaction, wishes: Wishes) -> Choice:
@@ -23,18 +23,18 @@ async def fetch_default_model(interaction: Interaction) -> Model:
     return (await choose_defaults(interaction, Wishes(has_shape=True))).model
 
 
-async def fetch_editor(interaction: Interaction, named: Model | None = None) -> Model:
-    """Return the model that edits by instruction here: the one that is named, else the usual one or the first that can.
+async def fetch_editor(interaction: Interaction, named: Model | None = None, *, painted_by: str | None = None) -> Model:
+    """Return the model that edits by instruction here: the one that is named, else the first that can and may.
 
+    The one that painted the picture (`painted_by`, its name) comes first, then the one that paints here.
     Raise `InvalidRequestError` if the one that is named cannot, or none can.
     """
     models = interaction.client.services.generation.catalog.models
     if named is not None:
         require_editor(named, models)
         return named
-    policy = await fetch_policy(interaction)
-    editor = find_editor(await fetch_default_model(interaction), models, allowed=policy.choices.models)
-    return adapt_model(editor, policy)
+    first = (*(each for each in models if each.name == painted_by), await fetch_default_model(interaction))
+    return find_editor((*first, *models), allowed=(await fetch_policy(interaction)).choices.models)
 
 
 async def fetch_chosen_model(interaction: Interaction) -> Model:

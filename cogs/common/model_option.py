@@ -11,7 +11,7 @@ from cogs.common.member_defaults import fetch_default_model
 from cogs.common.model_lines import list_uses
 from cogs.common.policy_checks import fetch_policy, get_place
 from cogs.common.transformers import filter_choices
-from cogs.context import Interaction, get_owner
+from cogs.context import Interaction
 from generation.models.catalog import Model
 from generation.models.editing import can_edit
 from generation.safety.checker_trust import is_vetted
@@ -20,13 +20,11 @@ from generation.safety.checker_trust import is_vetted
 class ModelOption(app_commands.Transformer[Any]):
     """A model by name, completed while typing: those that the server allows, the default one first.
 
-    Becomes a `Model` with the server's defaults. Raises `UnknownModelError`.
+    Becomes a `Model`, which has the server's defaults only in a request. Raises `UnknownModelError`.
     """
 
     async def transform(self, interaction: Interaction, value: str, /) -> Model:
-        services = interaction.client.services
-        policy = await services.guild_policy.fetch(get_owner(interaction).guild_id)
-        return services.generation.catalog.get(value).with_defaults(policy.choices.model_defaults.get(value))
+        return interaction.client.services.generation.catalog.get(value)
 
     async def autocomplete(  # type: ignore[override]
         self, interaction: Interaction, value: str, /

@@ -6,12 +6,10 @@ from typing import Any
 
 from cogs.common import transformers
 from cogs.common.member_defaults import fetch_default_model
-from cogs.common.policy_checks import fetch_policy
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _
 from generation.models.catalog import Model
 from generation.models.sizes import find_closest_aspect
-from generation.policy.defaults import adapt_model
 from generation.requests.flags import MAX_SHOWN_CHARS, Flags, read_flags
 from generation.requests.prompt import join_words
 
@@ -37,7 +35,7 @@ async def join_flags(
         values["negative"] = join_words(avoided if avoided != "-" else "", values["negative"])
         options = options | {"negative": None}
     if "model" in values:
-        values["model"] = await _find_model(interaction, values["model"])
+        values["model"] = _find_model(interaction, values["model"])
     lost = [name for name, value in values.items() if _clashes(options, name, value)]
     if lost:
         notes.append(_format(CLASH, tuple(flags.written[name] for name in lost)))
@@ -54,10 +52,9 @@ def _clashes(options: dict[str, Any], name: str, value: Any) -> bool:
     return options.get(name) is not None and options[name] != value
 
 
-async def _find_model(interaction: Interaction, name: str) -> Model:
+def _find_model(interaction: Interaction, name: str) -> Model:
     catalog = interaction.client.services.generation.catalog
-    known = next((each.name for each in catalog.models if each.name.casefold() == name.casefold()), name)
-    return adapt_model(catalog.get(known), await fetch_policy(interaction))
+    return catalog.get(next((each.name for each in catalog.models if each.name.casefold() == name.casefold()), name))
 
 
 async def _fit_aspect(interaction: Interaction, joined: dict[str, Any], flags: Flags) -> list[str]:

@@ -51,7 +51,6 @@ from cogs.results._form_fields import (
 from generation.jobs.derive_edits import guide_by_image, replace_prompt, start_from_image
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job
 from generation.models.catalog import Model
-from generation.models.editing import list_editors
 from generation.requests.errors import NoControlError, NoEditorError
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest
@@ -113,11 +112,10 @@ async def _send_edit(interaction: Interaction, subject: str, prompt: str, number
 
 
 async def _find_editor(interaction: Interaction, job: Job | None) -> Model | None:
-    """Return the model that edits a picture: the one that painted it, if it can, else the one that edits here."""
-    models = interaction.client.services.generation.catalog.models
-    painter = next((each for each in list_editors(models) if job and each.name == job.request.spec.model), None)
+    """Return the model that edits a picture: the one that painted it, if it can and may, else the one that edits here;
+    None if there is none."""
     try:
-        return painter or await fetch_editor(interaction)
+        return await fetch_editor(interaction, painted_by=job.request.spec.model if job else None)
     except NoEditorError:
         return None
 

@@ -19,12 +19,12 @@ def list_editors(models: Iterable[Model]) -> tuple[Model, ...]:
     return tuple(filter(can_edit, models))
 
 
-def find_editor(chosen: Model, models: Iterable[Model], *, allowed: Collection[str] = ()) -> Model:
-    """Return the model that edits where none is named: the one that paints if it can, else the first that can.
+def find_editor(models: Iterable[Model], *, allowed: Collection[str] = ()) -> Model:
+    """Return the model that edits where none is named: the first that can.
 
     `allowed`: the names that the server allows; none: all. Raise `NoEditorError` if there is none.
     """
-    found = (each for each in (chosen, *models) if can_edit(each) and (not allowed or each.name in allowed))
+    found = (each for each in models if can_edit(each) and (not allowed or each.name in allowed))
     editor = next(found, None)
     if editor is None:
         raise NoEditorError

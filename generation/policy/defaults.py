@@ -128,8 +128,8 @@ class Chooser:
         """Return the values, each from the first that chose it and can be used here."""
         wishes, own, channel = self.wishes, self.layers.own, self.layers.channel
         choices = self.layers.policy.settings.choices
-        model, shape, sampler = wishes.model, wishes.shape, wishes.sampler
-        prompt, negative = wishes.prompt, wishes.negative
+        shape, sampler, prompt, negative = wishes.shape, wishes.sampler, wishes.prompt, wishes.negative
+        model = None if wishes.model is None else adapt_model(wishes.model, self.layers.policy)
         if model is None and (own.model or channel.model):
             offers = (Origin.MEMBER, own.model), (Origin.CHANNEL, channel.model)
             name = self._pick(MODEL, offers, self._refuse_model)

@@ -22,6 +22,8 @@ from generation.models.ip_adapters import IpAdapterFile
 from generation.policy.errors import NoStartImageRoleError
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
+from generation.requests.defaults import DefaultOverrides
+from generation.requests.origin import STEPS, Origin
 from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, judged, until_done
 from tests.scenarios.test_from_pictures import png
@@ -121,6 +123,20 @@ async def test_what_is_made_of_a_hidden_picture_is_hidden(room: Room) -> None:
         await ada.slash("upscale", image=HIDDEN, spoiler=False),
     ):
         assert (await room.ended(asked)).request.is_spoiler is not True
+
+
+async def test_the_menu_edits_with_what_the_server_chose_and_allows(room: Room) -> None:
+    ada, bo = room.people.ada, room.people.bo
+    painted = await until_done(room.discord, await ada.slash("edit", image=SEA, **EDIT))
+    await room.choose(models=(PAINTBOX, OTHER), model_defaults={OTHER: DefaultOverrides(steps=3)})
+    opened = await ada.context_menu("Use as start image", painted)
+    job = await room.ended(await ada.submit_modal(opened, {"prompt": "make it rain", "use": "edit"}))
+    assert (job.request.spec.model, job.request.spec.steps) == (OTHER, 3), "the one that painted it may not be used"
+    assert job.request.chosen_by and job.request.chosen_by[STEPS] is Origin.SERVER
+    opened = await bo.context_menu("Use as start image", ada.say("look", files=[SEA]))
+    job = await room.ended(await bo.submit_modal(opened, {"prompt": "make it rain", "use": "edit"}))
+    assert (job.request.spec.model, job.request.spec.steps) == (OTHER, 3)
+    await room.choose()
 
 
 async def test_no_option_takes_a_picture_that_the_member_cannot_see(room: Room) -> None:

@@ -114,11 +114,11 @@ def test_a_family_takes_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_model_that_paints_edits_if_it_can_else_the_first_that_can_and_may() -> None:
     sd, klein, nine = a_model("sd"), a_model("klein"), a_model("klein9b")
-    assert find_editor(nine, (sd, klein, nine)) is nine
-    assert find_editor(sd, (sd, klein, nine)) is klein
-    assert find_editor(sd, (sd, klein, nine), allowed=("my-sd", "my-klein9b")) is nine
+    assert find_editor((nine, sd, klein, nine)) is nine
+    assert find_editor((sd, klein, nine)) is klein
+    assert find_editor((sd, klein, nine), allowed=("my-sd", "my-klein9b")) is nine
     with pytest.raises(NoEditorError):
-        find_editor(sd, (sd, klein), allowed=("my-sd",))
+        find_editor((sd, klein), allowed=("my-sd",))
 
 
 def test_pictures_of_like_shapes_are_seen_at_one_size() -> None:
