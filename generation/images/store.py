@@ -66,7 +66,7 @@ class ImageFiles:
             if self._loans.get(loan.sha256) is loan:
                 del self._loans[loan.sha256]
             if not loan.is_kept:
-                self.remove(loan.sha256)
+                self._unlink(loan.sha256)
 
     def _put(self, data: bytes, *, is_lent: bool) -> PendingFile:
         sha256 = hashlib.sha256(data).hexdigest()
@@ -82,11 +82,11 @@ class ImageFiles:
             return found or self._track_loan(sha256, is_lent=is_lent, is_new=is_new)
 
     def _track_loan(self, sha256: str, *, is_lent: bool, is_new: bool) -> PendingFile:
-        """Return the loan of a file that was put: that of others, a new one of a new file, else one of no effect."""
+        """Return the loan of a file that was put: that of others, or a new one. One that lay there before is kept."""
         loan = self._loans.get(sha256)
         if loan is None:
             loan = PendingFile(sha256, is_kept=not (is_lent and is_new))
-            if not loan.is_kept:
+            if is_lent:
                 self._loans[sha256] = loan
         elif is_lent:
             loan.holders += 1
@@ -119,7 +119,18 @@ class ImageFiles:
         return data if hashlib.sha256(data).hexdigest() == sha256 else None
 
     def remove(self, sha256: str) -> bool:
-        """Remove a file; return whether there was one."""
+        """Remove a file that no row names any more; return whether there was one.
+
+        What is lent is needed by a request that may yet be accepted: it goes if that is refused.
+        """
+        with self._touching:
+            if (loan := self._loans.get(sha256)) is not None:
+                loan.is_kept = False
+                return True
+            return self._unlink(sha256)
+
+    def _unlink(self, sha256: str) -> bool:
+        """Remove a file, while `_touching` is held; return whether there was one."""
         try:
             self._path(sha256).unlink()
         except FileNotFoundError:
@@ -145,7 +156,7 @@ class ImageFiles:
         with self._touching:
             if sha256 in self._loans:
                 return False
-            return path.exists() and path.stat().st_mtime < until.timestamp() and self.remove(sha256)
+            return path.exists() and path.stat().st_mtime < until.timestamp() and self._unlink(sha256)
 
     def clear_unfinished(self, part: str) -> None:
         """Remove what a process that died was putting in this part. The folder is this process's alone."""

@@ -25,7 +25,7 @@ from generation.policy.guild_settings import GuildSettings
 from generation.requests.defaults import DefaultOverrides
 from generation.requests.origin import STEPS, Origin
 from tests.messages import is_said
-from tests.scenarios.bot_harness import LivingBot, People, judged, until_done
+from tests.scenarios.bot_harness import LivingBot, People, button_of, judged, until_done, until_shown
 from tests.scenarios.test_from_pictures import png
 from tests.scenarios.test_settings_of_a_server import told
 from tests.tally import Tally
@@ -137,6 +137,29 @@ async def test_the_menu_edits_with_what_the_server_chose_and_allows(room: Room) 
     job = await room.ended(await bo.submit_modal(opened, {"prompt": "make it rain", "use": "edit"}))
     assert (job.request.spec.model, job.request.spec.steps) == (OTHER, 3)
     await room.choose()
+
+
+async def test_what_a_waiting_request_needs_outlives_the_message_it_came_with(room: Room) -> None:
+    ada, hill, cliff = room.people.ada, Upload("hill.png", png(64, 96)), Upload("cliff.png", png(64, 72))
+    earlier = await until_done(room.discord, await ada.slash("edit", image=hill, **EDIT))
+    await room.bot.hold_painting()
+    asked = await ada.slash("edit", image=hill, image2=cliff, **EDIT)
+    await until_shown(room.discord, asked)
+    await ada.click(earlier, button_of(earlier, "delete"))
+    await room.discord.wait_for(lambda: earlier.is_deleted)
+    room.bot.go_on_painting()
+    job = await room.ended(asked)
+    assert job.request.spec.files <= room.files()
+    await room.bot.hold_painting()
+    waiting = await ada.slash("imagine", image=cliff, reference=hill, **NOW)
+    await until_shown(room.discord, waiting)
+    given = (await room.bot.job_of(waiting)).request.spec.files | job.request.spec.files
+    assert given <= room.files()
+    erased = await ada.slash("privacy", what="delete", sure="DELETE")
+    room.bot.go_on_painting()
+    await told(room.discord, erased)
+    assert not (await until_done(room.discord, waiting)).attachments and not given & room.files()
+    assert await room.bot.jobs.fetch_unfinished() == []
 
 
 async def test_no_option_takes_a_picture_that_the_member_cannot_see(room: Room) -> None:

@@ -54,6 +54,18 @@ def test_a_picture_that_is_finished_meanwhile_to_the_same_bytes_stays(files: Ima
     assert files.get(loan.sha256) == DATA
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_file_that_is_given_up_while_it_is_lent_goes_only_with_a_refusal(files: ImageFiles, is_kept: bool) -> None:
+    """The picture it came with first is deleted while it is attached once more."""
+    files.put(DATA)
+    loan = files.lend(DATA)
+    assert files.remove(loan.sha256)
+    assert files.get(loan.sha256) == DATA, "the request may yet be accepted"
+    files.end_loan(loan, is_kept=is_kept)
+    assert (files.get(loan.sha256) == DATA) is is_kept
+    assert files.remove(loan.sha256) is is_kept
+
+
 def test_a_damaged_file_is_written_again_and_stays(files: ImageFiles, tmp_path: Path) -> None:
     sha256 = files.put(DATA)
     (path,) = (tmp_path / "pictures").rglob("*.png")
