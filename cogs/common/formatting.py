@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from msgspec import UnsetType
-
 from cogs.common.message_limits import cut_text
 from cogs.i18n.gettext import N_, _, format_measure, format_tenths, ngettext
 from generation.policy.quota import Unit, amount
@@ -78,17 +76,20 @@ def format_amount(units: int, unit: Unit) -> str:
     return format_tenths(amount(units, unit))
 
 
-def format_settings(request: GenerationRequest) -> str:
-    """Return the recipe in one line of small print; of a comparison, what all its pictures share."""
+def format_settings(request: GenerationRequest, *, has_model: bool = True) -> str:
+    """Return the recipe in one line of small print; of a comparison, what all its pictures share.
+
+    `has_model`: with the name of the model, which may be said elsewhere.
+    """
     spec, every = request.spec, request.specs
     width, height = spec.result_size_px
     if spec.upscale is not None:
         network = spec.upscale.network
-        names = (spec.model,) if isinstance(network, UnsetType) else (spec.model, network.name)
+        names = ([spec.model] if has_model else []) + ([network.name] if network else [])
         return join_dotted(map(bind_words, (f"{width} × {height}", *map(escape_markdown, names))))
     parts = {
         "result_size_px": f"{width} × {height}",
-        "model": escape_markdown(spec.model),
+        **({"model": escape_markdown(spec.model)} if has_model else {}),
         "steps": ngettext("{number} step", "{number} steps", spec.steps),
         "guidance": _("guidance {value}", value=spec.guidance),
         "sampler": spec.sampler,

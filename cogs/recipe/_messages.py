@@ -177,7 +177,7 @@ def _build_template(made: Sequence[Recipe]) -> list[Block]:
 
 
 def _format_settings(job: Job, made: Recipe) -> str:
-    return _(SETTINGS_LINE, line=format_settings(job.request)) + "\n" + _format_facts(made)
+    return _(SETTINGS_LINE, line=format_settings(job.request, has_model=False)) + "\n" + _format_facts(made)
 
 
 def _list_origins(job: Job) -> list[str]:

@@ -128,6 +128,8 @@ async def test_what_is_made_of_a_hidden_picture_is_hidden(room: Room) -> None:
 async def test_the_menu_edits_with_what_the_server_chose_and_allows(room: Room) -> None:
     ada, bo = room.people.ada, room.people.bo
     painted = await until_done(room.discord, await ada.slash("edit", image=SEA, **EDIT))
+    recipe = await told(room.discord, await ada.click(painted, "Recipe"))
+    assert recipe.text.partition("```")[0].count(EDITOR) == 1, recipe.text
     await room.choose(models=(PAINTBOX, OTHER), model_defaults={OTHER: DefaultOverrides(steps=3)})
     opened = await ada.context_menu("Use as start image", painted)
     job = await room.ended(await ada.submit_modal(opened, {"prompt": "make it rain", "use": "edit"}))
