@@ -76,7 +76,7 @@ class JobBody(BaseModel):
     clip_skip: int | None = None
     start: Start | None = None
     control: list[ControlBody] = []
-    references: list[SeenPicture] | None = Field(None, max_length=4)
+    references: list[SeenPicture] | None = Field(None, min_length=1, max_length=4)
     """Pictures that the model edits as the prompt says; only a model that edits by instruction."""
     reference: Reference | None = None
     """A picture that an IP-Adapter looks at, beside the words."""

@@ -71,6 +71,7 @@ async def test_references_are_pictures_that_come_or_ones_own(api: Api) -> None:
     [
         ({"model": "paintbox", "references": [{"picture": "PICTURE"}]}, "cannot_edit"),
         ({"references": [{}]}, "references"),
+        ({"references": []}, "unreadable_body"),
         ({"references": [{"picture": "PICTURE", "job": "x"}]}, "references"),
         ({"references": [{"picture": "PICTURE"}], "start": {"picture": "PICTURE"}}, "references"),
         ({"references": [{"picture": "PICTURE"}] * 5}, "unreadable_body"),
