@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import aiohttp
 import discord
 
-from cogs.common.errors import FileNotFetchedError, FileNotOnDiscordError, MaskSizeError
+from cogs.common.errors import FileNotFetchedError, FileNotOnDiscordError, MaskSizeError, OptionFileError
 from cogs.common.forms import Attached
 from cogs.context import Interaction, get_owner
-from generation.errors import FileTooLargeError
+from generation.errors import FileTooLargeError, InvalidRequestError
 from generation.images.codec import MAX_UPLOAD_BYTES
 from generation.images.colours import Reading
 from generation.images.loans import Loans, hold_loans
@@ -29,9 +29,10 @@ _PROXIES = (
 """Where Discord keeps what it shows of other sites, and smaller forms of what is on its CDN."""
 
 
-def read_attachment(file: discord.Attachment) -> Attached:
+def read_attachment(file: discord.Attachment, *, option: str = "") -> Attached:
+    """Return what Discord says of a file. `option`: where it came with one of several that can have files."""
     size_px = (file.width, file.height) if file.width and file.height else None
-    return Attached(file.url, file.size, file.filename, size_px, file.is_spoiler())
+    return Attached(file.url, file.size, file.filename, size_px, file.is_spoiler(), option)
 
 
 def is_on_discord(url: str) -> bool:
@@ -102,8 +103,13 @@ class Lent(Loans):
         Return its SHA-256 and its size. Raise `InvalidRequestError` or `Refused`.
         """
         reading = Reading.MASK if is_mask else Reading.PICTURE
-        async with open_attachment(self._interaction, file) as data:
-            png, size_px = await fit_upright(data, file.size_px, fit, get_owner(self._interaction), reading=reading)
+        try:
+            async with open_attachment(self._interaction, file) as data:
+                png, size_px = await fit_upright(data, file.size_px, fit, get_owner(self._interaction), reading=reading)
+        except InvalidRequestError as wrong:
+            if not file.option:
+                raise
+            raise OptionFileError(option=file.option, why=wrong) from wrong
         return await self.keep(png), size_px
 
 

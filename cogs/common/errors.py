@@ -108,6 +108,10 @@ class FileNotFetchedError(InvalidRequestError):
     """The file could not be fetched from Discord, or is empty. Attach it again."""
 
 
+class OptionFileError(InvalidRequestError):
+    """`{option}`: {why}"""
+
+
 class NoSettingsError(InvalidRequestError):
     """The file does not say how it was made: it holds no recipe of this bot, and no settings of a tool that I know."""
 
@@ -121,7 +125,7 @@ class PartsOrMaskError(InvalidRequestError):
 
 
 class ExpiredFormError(InvalidRequestError):
-    """That form was opened too long ago. Choose “Use as start image” again."""
+    """That form was opened too long ago. Choose it in the menu of the message (“Apps”) again."""
 
 
 # Servers.

@@ -78,6 +78,8 @@ class Attached:
     filename: str
     size_px: tuple[int, int] | None = None
     is_spoiler: bool = False
+    option: str = ""
+    """The option of a command that it came with, where several can have a file."""
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Attached:

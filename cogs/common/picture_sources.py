@@ -67,16 +67,19 @@ class SourceOption(app_commands.Transformer[Any]):
 
 
 async def fetch_needed_source(
-    interaction: Interaction, attached: discord.Attachment | None, named: str | None
+    interaction: Interaction, attached: discord.Attachment | None, named: str | None, *, option: str = ""
 ) -> Found | Attached:
-    """Return the picture that a command was given either way. Raise `RefusedError`."""
+    """Return the picture that a command was given either way. Raise `RefusedError`.
+
+    `option`: as of `read_attachment`.
+    """
     if attached is not None and named is not None:
         raise ImageOrFromError
     if named is not None:
         return await fetch_source(interaction, named)
     if attached is None:
         raise NoSourceError
-    return read_attachment(attached)
+    return read_attachment(attached, option=option)
 
 
 async def fetch_source(interaction: Interaction, text: str) -> Found | Attached:

@@ -122,7 +122,7 @@ class Imagine(commands.Cog):
         if seen is not None:
             typed = hide_like(typed, seen.picture)
         if has_picture:
-            start = await fetch_needed_source(interaction, image, source)
+            start = await fetch_needed_source(interaction, image, source, option="image")
             job = await submit_from(interaction, typed, start, strength=strength, reference=seen)
         elif seen is not None:
             job = await submit_looking(interaction, build_request(typed), typed.model, seen)

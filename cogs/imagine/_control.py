@@ -133,7 +133,7 @@ class ControlCommand(commands.Cog):
             *_list_second(net2, image2, preprocessor2, strength2, during2),
         )
         typed = await read_typed(interaction, prompt, options)
-        picture = await fetch_needed_source(interaction, image, source)
+        picture = await fetch_needed_source(interaction, image, source, option="image")
         await tell_notes(interaction, typed, await submit_guided(interaction, typed, picture, guides))
 
 
@@ -154,7 +154,7 @@ def _list_second(
 ) -> list[Guide]:
     """Return the second guide, if anything was said of one. Raise `SecondNetMissingError` without its ControlNet."""
     if network is not None:
-        attached = None if image is None else read_attachment(image)
+        attached = None if image is None else read_attachment(image, option="image2")
         return [_build_guide(network, made, 1.0 if strength is None else strength, during, attached)]
     if (image, made, strength, during) != (None, None, None, None):
         raise SecondNetMissingError

@@ -95,8 +95,9 @@ class EditCommand(commands.Cog):
             "alt": alt,
         }
         typed = await read_typed(interaction, what, options, edits=True)
-        first = await fetch_needed_source(interaction, image, source)
-        more = [read_attachment(each) for each in (image2, image3, image4) if each is not None]
+        first = await fetch_needed_source(interaction, image, source, option="image")
+        given = {"image2": image2, "image3": image3, "image4": image4}
+        more = [read_attachment(each, option=name) for name, each in given.items() if each is not None]
         await tell_notes(interaction, typed, await submit_edit(interaction, typed, [first, *more]))
 
 

@@ -145,8 +145,8 @@ class FromImage(commands.Cog):
         }
         typed = await read_typed(interaction, prompt, options)
         picture, hole = (
-            await fetch_needed_source(interaction, image, source),
-            read_attachment(mask),
+            await fetch_needed_source(interaction, image, source, option="image"),
+            read_attachment(mask, option="mask"),
         )
         if (
             isinstance(picture, Attached) and picture.size_px is not None and hole.size_px != picture.size_px[::-1]

@@ -103,7 +103,7 @@ async def fetch_reference(
         raise NoReferenceError
     picture = await fetch_source(interaction, named) if named is not None else None
     if attached is not None:
-        picture = read_attachment(attached)
+        picture = read_attachment(attached, option="reference")
     assert picture is not None
     return Reference(picture=picture, adapter=adapter, strength=USUAL_STRENGTH if strength is None else strength)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from PIL import Image
 
+from cogs.common.errors import OptionFileError
 from cogs.error_handler import UNEXPECTED
 from discord_sandbox import Interaction, Permission, Sandbox, Upload
 from discord_sandbox.interactions import COMMAND
 from generation.errors import UnknownJobError
+from generation.images.errors import PictureDamagedError, PictureSizeError
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
 from generation.models.catalog import PAINTBOX, Catalog
@@ -123,6 +127,40 @@ async def test_what_is_made_of_a_hidden_picture_is_hidden(room: Room) -> None:
         await ada.slash("upscale", image=HIDDEN, spoiler=False),
     ):
         assert (await room.ended(asked)).request.is_spoiler is not True
+
+
+def a_jpeg(mode: str, **options: Any) -> Upload:
+    buffer = io.BytesIO()
+    Image.new(mode, (120, 60)).save(buffer, "JPEG", **options)
+    return Upload("image.jpg", buffer.getvalue())
+
+
+async def test_of_several_pictures_the_one_at_fault_is_named(room: Room) -> None:
+    """What is pasted is always called image.png, so the option is what tells them apart."""
+    ada, before = room.people.ada, room.files()
+    cut_short, speck = Upload("image.png", SEA.data[:-40]), Upload("image.png", png(1, 1))
+    given = {"image": SEA, "image2": SEA, "image4": SEA}
+    said = await room.refusal(await ada.slash("edit", image3=cut_short, **given, **EDIT))
+    assert is_said(OptionFileError, said, option="image3") and is_said(PictureDamagedError, said)
+    said = await room.refusal(await ada.slash("imagine", image=SEA, reference=speck, **NOW))
+    assert is_said(OptionFileError, said, option="reference") and is_said(PictureSizeError, said)
+    assert room.files() == before
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    frames, deep = io.BytesIO(), io.BytesIO()
+    Image.new("P", (64, 64)).save(frames, "PNG", save_all=True, append_images=[Image.new("P", (64, 64), 3)])
+    Image.new("I;16", (90, 90), 40_000).save(deep, "PNG")
+    odd = {
+        "image": a_jpeg("RGB", exif=exif, icc_profile=b"cut short"),
+        "image2": Upload("image.png", frames.getvalue()),
+        "image3": a_jpeg("CMYK"),
+        "image4": Upload("image.png", deep.getvalue()),
+    }
+    job = await room.ended(await ada.slash("edit", **odd, **EDIT))
+    first, *_, last = job.request.spec.references
+    assert first.width_px < first.height_px, "as people see it"
+    twice = await room.ended(await ada.slash("edit", image=odd["image4"], image2=odd["image4"], **EDIT))
+    assert twice.request.spec.references == (last, last)
 
 
 async def test_the_menu_edits_with_what_the_server_chose_and_allows(room: Room) -> None:
