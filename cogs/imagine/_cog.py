@@ -61,7 +61,7 @@ class Imagine(commands.Cog):
         sampler="How noise becomes the picture (A1111 names).",
         size="Exact size in pixels, for example 512x768, instead of a shape.",
         style="A style of this server: words that are added to your prompt.",
-        model="The model that paints the picture.",
+        model="The model that paints the picture. Type a part of its name or kind to find it.",
         **ADDITIONS,
         **SHOWN,
         **REFERENCE,

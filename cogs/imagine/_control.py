@@ -78,7 +78,7 @@ class ControlCommand(commands.Cog):
         guidance="How closely to follow the prompt.",
         sampler="How noise becomes the picture (A1111 names).",
         size="Exact size in pixels, for example 512x768, instead of a shape.",
-        model="The model that paints the picture.",
+        model="The model that paints the picture. Type a part of its name or kind to find it.",
         **ADDITIONS,
         **SHOWN,
     )

@@ -52,7 +52,7 @@ class EditCommand(commands.Cog):
         guidance="How closely to follow the prompt.",
         sampler="How noise becomes the picture (A1111 names).",
         size="Exact size in pixels, for example 512x768, instead of a shape.",
-        model="The model that changes it: one that edits by instruction.",
+        model="The model that changes it: one that edits by instruction. Type a part of its name to find it.",
         lora=ADDITIONS["lora"],
         **SHOWN,
     )

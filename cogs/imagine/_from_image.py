@@ -46,7 +46,7 @@ _SETTINGS = {
     "steps": "The number of denoising steps. More steps take longer.",
     "guidance": "How closely to follow the prompt.",
     "sampler": "How noise becomes the picture (A1111 names).",
-    "model": "The model that paints the picture.",
+    "model": "The model that paints the picture. Type a part of its name or kind to find it.",
     **ADDITIONS,
     **SHOWN,
 }

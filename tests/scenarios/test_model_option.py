@@ -53,6 +53,17 @@ async def test_each_is_offered_with_its_kind_and_what_it_is_made_for(people: Peo
     assert list(await offer(ada, "edit", what="x")) == [KLEIN, EDITOR]
 
 
+async def test_of_more_than_discord_shows_each_is_found_by_a_part_of_its_name(people: People, bot: LivingBot) -> None:
+    plain = Catalog.open(PAINTBOX).default
+    many = tuple(replace(plain, name=f"hill {number:02}") for number in range(40))
+    bot.generation.catalog = Catalog((plain, *many))
+    shown = await offer(people.ada, "imagine", prompt="x")
+    assert len(shown) == 25 and many[-1].name not in shown
+    assert list(await offer(people.ada, "imagine", "39", prompt="x")) == [many[-1].name]
+    options = next(each["options"] for each in people.ada.list_visible_commands() if each["name"] == "imagine")
+    assert "Type a part" in next(each["description"] for each in options if each["name"] == "model")
+
+
 async def test_the_default_is_first_and_what_a_server_does_not_allow_is_left_out(
     people: People, bot: LivingBot
 ) -> None:
