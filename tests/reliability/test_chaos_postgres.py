@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests import postgres
-from tests.reliability.chaos import TO_BE_ZERO, Chaos
+from tests.reliability.chaos import SURE_S, TO_BE_ZERO, Chaos
 from tests.reliability.database_faults import END_SESSIONS, RESTART
+from tests.reliability.waiting import until
 
 
 class OnlyTheDatabase(Chaos):
@@ -18,6 +19,7 @@ class OnlyTheDatabase(Chaos):
         life = await self._begin("")
         for way in (RESTART, END_SESSIONS):
             self._crowd.ask()
+            await until(lambda: life.is_over or self._has_news(), timeout_s=SURE_S)
             await self._strike_database(life, way)
         await life.kill()
 
