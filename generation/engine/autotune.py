@@ -21,6 +21,8 @@ from generation.engine.error_classes import is_out_of_memory
 
 _PLATEAU = 0.95
 _MUCH_FASTER = 0.8
+_HOPELESS = 0.4
+"""A gain of small matrices below which large ones are not tried: emulated, bfloat16 takes five times as long."""
 _PATIENCE_S = 5.0
 ROUNDS = 3
 """How often each is tried that counts."""
@@ -106,15 +108,20 @@ def bfloat16_gain(*, side: int = 768, rounds: int = 5) -> float:
 
     Twice and more with units for it, far below one without. Measured, because no public call tells the two apart: in
     rounds of both, by the processor time of one thread. On the clock, other programs once made it 0.9 in place of 2.8.
+    Without such a unit matrices of `side` would take seconds of the start, so those of a third of it are tried first.
     """
-    threads, rounds_s = torch.get_num_threads(), list[tuple[float, float]]()
-    whole, half = (torch.ones(side, side, dtype=dtype) for dtype in (torch.float32, torch.bfloat16))
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for _ in range(rounds + 1):
-            rounds_s.append((_seconds_of_square(whole), _seconds_of_square(half)))
+        small = _compare(side // 3, rounds)
+        return small if small < _HOPELESS else _compare(side, rounds)
     finally:
         torch.set_num_threads(threads)
+
+
+def _compare(side: int, rounds: int) -> float:
+    whole, half = (torch.ones(side, side, dtype=dtype) for dtype in (torch.float32, torch.bfloat16))
+    rounds_s = [(_seconds_of_square(whole), _seconds_of_square(half)) for _ in range(rounds + 1)]
     del rounds_s[0]  # which made both ready
     return min(each for each, _ in rounds_s) / min(each for _, each in rounds_s)
 

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from generation.engine.autotune import MeasurementCache, find_best_bucket, is_much_faster, time_buckets
+from generation.engine import autotune
+from generation.engine.autotune import (
+    MeasurementCache,
+    bfloat16_gain,
+    find_best_bucket,
+    is_much_faster,
+    time_buckets,
+)
 from generation.engine.devices import choose_device
 from generation.engine.engine import Engine
 from generation.workers.engine_settings import EngineSettings
@@ -66,6 +73,22 @@ def test_without_a_file_nothing_is_measured() -> None:
 def test_a_folder_that_cannot_be_written_to_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert MeasurementCache(str(tmp_path / "file" / "measured.json")).get("speed", lambda: 3.5) == 3.5
+
+
+@pytest.mark.parametrize(("gains", "found"), [([0.03], 0.03), ([0.8, 2.1], 2.1)])
+def test_large_matrices_are_multiplied_where_small_ones_give_hope(
+    monkeypatch: pytest.MonkeyPatch, gains: list[float], found: float
+) -> None:
+    """Emulated, the large ones take seconds of the first start."""
+    left = list(gains)
+    monkeypatch.setattr(autotune, "_compare", lambda side, rounds: left.pop(0))
+    assert bfloat16_gain() == found and not left
+
+
+def test_this_processor_is_measured_and_keeps_its_threads() -> None:
+    threads = torch.get_num_threads()
+    assert bfloat16_gain(side=96, rounds=1) > 0
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize(("gain", "dtype"), [(3.0, torch.bfloat16), (1.2, torch.float32), (0.1, torch.float32)])
