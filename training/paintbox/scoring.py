@@ -85,12 +85,21 @@ def held_out_triples(rng: random.Random, count: int) -> list[tuple[str, str, str
 
 def score_singles(painter: Painter, count: int, seed: int) -> dict[str, Score]:
     """Score colour, background and thing of pictures of one thing."""
+    scenes = single_scenes(count, seed)
+    return score_pictures(scenes, painter.paint([captions.plainly(scene) for scene in scenes]))
+
+
+def single_scenes(count: int, seed: int) -> list[Scene]:
+    """Return `count` held-out scenes of one thing."""
     rng = random.Random(seed)
     triples = held_out_triples(rng, count)
-    scenes = [single(rng, thing, colour, place, size="medium", look="flat") for colour, thing, place in triples]
-    readings = [judge.read(picture) for picture in painter.paint([captions.plainly(s) for s in scenes])]
-    right = [_marks(scene, reading) for scene, reading in zip(scenes, readings, strict=True)]
-    return {name: Score(sum(marks[name] for marks in right), count) for name in ("colour", "background", "thing")}
+    return [single(rng, thing, colour, place, size="medium", look="flat") for colour, thing, place in triples]
+
+
+def score_pictures(scenes: Sequence[Scene], pictures: Sequence[Image.Image]) -> dict[str, Score]:
+    """Score colour, background and thing of a picture of each scene."""
+    right = [_marks(scene, judge.read(picture)) for scene, picture in zip(scenes, pictures, strict=True)]
+    return {name: Score(sum(marks[name] for marks in right), len(right)) for name in ("colour", "background", "thing")}
 
 
 def _marks(scene: Scene, reading: judge.Reading) -> dict[str, bool]:
