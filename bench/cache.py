@@ -8,7 +8,8 @@ Distance is not quality. So the built-in model paints scenes of one thing that i
 each seed, and the judge of `training/paintbox` reads the thing, its colour and its background in each picture.
 
     python -m bench cache [--json] [--seeds 8] [--steps 20] [--every 2 3 5] [--side 128] [--model paintbox]
-                          [--shape sd15|sdxl] [--family sd|sdxl]   (random weights: their distance says little)
+                          [--shape sd15|sdxl] [--family NAME]   (random weights: their distance says little)
+                          [--blocks 24]   (in each list of blocks of a toy with a transformer: published ones have more)
 
 Keys: `steps`, `seconds` (processor time of a picture without a cache); by cache in `caches`: `gain`, `psnr_mean`,
 `psnr_least`; `psnr_other_seed`, `psnr_fewer_steps`; with the built-in model `right`, the shares of what the judge finds
@@ -48,11 +49,26 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--side", type=int, default=128, help="pixels")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--blocks", type=int, help="of a toy's transformer, in each of its lists")
     add_options(parser)
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(_measure(open_chosen(options, Path(folder)), options)))
+        model = open_chosen(options, Path(folder))
+        if options.blocks:
+            if not (options.family and model.info.is_flow):
+                parser.error("--blocks wants --family with a transformer: other models have the blocks they have.")
+            _deepen(model.path / "transformer", options.blocks)
+        print(json.dumps(_measure(model, options)))
     return 0
+
+
+def _deepen(part: Path, blocks: int) -> None:
+    """Write a transformer of so many blocks a list, of random weights, in the place of one."""
+    import diffusers
+
+    settings = json.loads((part / "config.json").read_text())
+    counts = {name: blocks for name in ("num_layers", "num_single_layers", "n_layers") if name in settings}
+    getattr(diffusers, settings["_class_name"]).from_config(settings | counts).save_pretrained(part)
 
 
 def _measure(model: Model, options: argparse.Namespace) -> dict[str, Any]:
@@ -106,7 +122,8 @@ def _paint(engine: Engine, model: Model, options: argparse.Namespace, **spec: An
     """Return the pixels of a picture, and the processor time it took."""
     from bench._painting import an_order, run_alone
 
-    size = {"width_px": options.side, "height_px": options.side, "steps": options.steps, "sampler": "DPM++ 2M Karras"}
+    sampler = "Euler" if model.info.is_flow else "DPM++ 2M Karras"
+    size = {"width_px": options.side, "height_px": options.side, "steps": options.steps, "sampler": sampler}
     order, began = an_order(model, f"a-{spec}", **size | spec), time.process_time()
     return run_alone(engine, order).pixels, time.process_time() - began
 
