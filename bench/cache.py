@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench cache", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print the result only (it is JSON either way)")
-    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=8, help="at least 2")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--every", type=int, nargs="+", default=[2, 3, 5])
     parser.add_argument("--side", type=int, default=128, help="pixels")
@@ -52,6 +52,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--blocks", type=int, help="of a toy's transformer, in each of its lists")
     add_options(parser)
     options = parser.parse_args(argv)
+    if options.seeds < 2:
+        parser.error("--seeds: take 2 or more, for the distance of another seed")
     with tempfile.TemporaryDirectory() as folder:
         model = open_chosen(options, Path(folder))
         if options.blocks:
