@@ -12,7 +12,7 @@ import pytest
 from api import server
 from api.context import ApiLimits
 from tests.api.harness import ADA, Api, opened_api
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 MODELS = "/v1/models"
 BIG = b"[" + b"1," * 5_000_000 + b"1]"
@@ -156,8 +156,7 @@ async def test_a_slow_body_and_too_many_at_once_are_ended(tmp_path: Path, blank_
         api.services.generation.pause(True)
         body = {"prompt": "a red circle", "size": "64x64"}
         waiting = [asyncio.create_task(client.post("/v1/images/generations", json=body)) for _ in range(2)]
-        while len(api.services.generation.list_live_ids()) < 2:  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0)
+        await until(lambda: len(api.services.generation.list_live_ids()) == 2)
         assert (await client.get(MODELS)).status_code == 429
         for task in waiting:
             task.cancel()

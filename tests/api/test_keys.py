@@ -21,6 +21,7 @@ from generation.clock import utc_now
 from generation.policy.errors import KeyNameError, TooManyKeysError, UnknownKeyError
 from tests.api.harness import ADA, BO, Api
 from tests.api.test_jobs import SMALL, events
+from tests.patience import until
 
 MODELS = "/v1/models"
 
@@ -152,8 +153,7 @@ async def test_what_is_followed_ends_with_the_key(api: Api, end: Callable[[Api],
     generation.pause(True)
     job = (await client.post("/api/v1/jobs", json=SMALL)).json()
     waiting = asyncio.create_task(client.post("/v1/images/generations", json=SMALL))
-    while len(generation.list_live_ids()) < 2:  # noqa: ASYNC110 - nothing tells of it
-        await asyncio.sleep(0)
+    await until(lambda: len(generation.list_live_ids()) == 2)
     async with aclosing(events(client, job["id"])) as followed:
         assert (await anext(followed))[0] == "state"
         await end(api)

@@ -14,13 +14,11 @@ from generation.retry import Problems
 from generation.scheduling.worker_pool import Member, WorkerPool
 from tests.generation.in_process_worker import InProcessWorker
 from tests.generation.service_harness import Place, opened_with
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 
 async def _until_lost(place: Place) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not any(each.trouble for each in place.generation.workers):  # noqa: ASYNC110
-            await asyncio.sleep(0)
+    await until(lambda: any(each.trouble for each in place.generation.workers))
 
 
 async def test_of_several_workers_one_that_is_down_makes_the_bot_slower_but_not_unwell(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from tests.contracts.conftest import MakeWorker, Workplace
 from tests.generation.engine.painting import a_spec, an_order
 from tests.generation.engine.toy import toy_model
 from tests.generation.engine.toy_checkpoint import save_checkpoint
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 END = (Finished, Cancelled, ImageFailed, WorkerLost)
@@ -48,7 +48,7 @@ async def ready(worker: LocalWorker) -> AsyncIterator[Event]:
     return events
 
 
-async def until(events: AsyncIterator[Event], kind: type | tuple[type, ...]) -> list[Event]:
+async def collect_until(events: AsyncIterator[Event], kind: type | tuple[type, ...]) -> list[Event]:
     """Return all events up to and with the first of that kind."""
     said = [await anext(events)]
     while not isinstance(said[-1], kind):
@@ -70,7 +70,7 @@ async def test_a_command_reports_progress_and_a_preview(workplace: Workplace) ->
     worker, events = workplace.worker, workplace.events
     spec = a_spec()
     await worker.admit(an_order(spec, num_previews=1))
-    said = await until(events, END)
+    said = await collect_until(events, END)
     finished = said[-1]
     assert isinstance(finished, Finished)
     assert len(finished.pixels) == finished.width_px * finished.height_px * 3
@@ -90,7 +90,7 @@ async def test_the_same_command_gives_the_same_pixels(workplace: Workplace) -> N
     pixels = []
     for image_id in ("a-0", "b-0"):
         await worker.admit(an_order(image_id=image_id))
-        finished = (await until(events, END))[-1]
+        finished = (await collect_until(events, END))[-1]
         assert isinstance(finished, Finished)
         pixels.append(finished.pixels)
     assert pixels[0] == pixels[1]
@@ -99,11 +99,11 @@ async def test_the_same_command_gives_the_same_pixels(workplace: Workplace) -> N
 async def test_a_cancelled_command_reports_the_steps_done(workplace: Workplace) -> None:
     worker, events = workplace.worker, workplace.events
     await worker.admit(an_order(NEVER_DONE, attempt=3))
-    await until(events, Progress)
+    await collect_until(events, Progress)
     await worker.cancel(Cancel(image_id="a-0", attempt=2))
-    await until(events, Progress)
+    await collect_until(events, Progress)
     await worker.cancel(Cancel(image_id="a-0", attempt=3))
-    end = (await until(events, END))[-1]
+    end = (await collect_until(events, END))[-1]
     assert isinstance(end, Cancelled)
     assert (end.attempt, 0 < end.evaluations < 150) == (3, True)
 
@@ -112,7 +112,7 @@ async def test_cancelling_an_unknown_image_does_nothing(workplace: Workplace) ->
     worker, events = workplace.worker, workplace.events
     await worker.cancel(Cancel(image_id="never-0", attempt=1))
     await worker.admit(an_order())
-    assert {event.image_id for event in await until(events, END)} == {"a-0"}
+    assert {event.image_id for event in await collect_until(events, END)} == {"a-0"}
 
 
 async def test_other_models_are_offered_by_the_process_that_is_up_and_by_the_next(
@@ -122,14 +122,14 @@ async def test_other_models_are_offered_by_the_process_that_is_up_and_by_the_nex
     only, other = toy_model(toy_folder), toy_model(toy_folder, name="other")
     await worker.update((only, other))
     await worker.admit(an_order(a_spec(model="other"), image_id="other-0"))
-    assert isinstance((await until(events, END))[-1], Finished)
+    assert isinstance((await collect_until(events, END))[-1], Finished)
     assert set(worker.model_sha256) == {"toy", "other"} and worker.pid == pid
     os.kill(pid or 0, signal.SIGKILL)
-    await until(events, Ready)
+    await collect_until(events, Ready)
     assert set(worker.model_sha256) == {"toy", "other"} and worker.pid != pid
     await worker.update((only,))
     await worker.admit(an_order(a_spec(model="other"), image_id="other-1"))
-    failed = (await until(events, END))[-1]
+    failed = (await collect_until(events, END))[-1]
     assert isinstance(failed, ImageFailed) and failed.error == UnknownModelError.code
     assert set(worker.model_sha256) == {"toy"}
 
@@ -138,7 +138,7 @@ async def test_many_commands_all_end(workplace: Workplace) -> None:
     worker, events = workplace.worker, workplace.events
     for index in range(12):
         await worker.admit(an_order(a_spec(seed=index, steps=2), image_id=f"a-{index}"))
-    ended = [(await until(events, END))[-1] for _ in range(12)]
+    ended = [(await collect_until(events, END))[-1] for _ in range(12)]
     assert all(isinstance(end, Finished) for end in ended)
     assert len({end.pixels for end in ended if isinstance(end, Finished)}) == 12
 
@@ -146,21 +146,21 @@ async def test_many_commands_all_end(workplace: Workplace) -> None:
 async def test_a_killed_process_is_lost_then_ready_again(workplace: Workplace) -> None:
     worker, events = workplace.worker, workplace.events
     await worker.admit(an_order(NEVER_DONE))
-    await until(events, Progress)
+    await collect_until(events, Progress)
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
-    lost = (await until(events, WorkerLost))[-1]
+    lost = (await collect_until(events, WorkerLost))[-1]
     assert isinstance(lost, WorkerLost) and "SIGKILL" in lost.reason
     assert isinstance(await anext(events), Ready), "nothing comes of images admitted before Lost"
     await worker.admit(an_order(image_id="b-0"))
-    assert isinstance((await until(events, END))[-1], Finished)
+    assert isinstance((await collect_until(events, END))[-1], Finished)
 
 
 async def test_an_error_of_one_image_fails_that_image_alone(workplace: Workplace) -> None:
     worker, events = workplace.worker, workplace.events
     await worker.admit(an_order(a_spec(prompt="break-image", width_px=72, model="toy"), image_id="bad-0", replay="1x1"))
     await worker.admit(an_order(image_id="good-0"))
-    ended = {event.image_id: event for event in [(await until(events, END))[-1] for _ in range(2)]}
+    ended = {event.image_id: event for event in [(await collect_until(events, END))[-1] for _ in range(2)]}
     assert isinstance(ended["bad-0"], ImageFailed)
     assert isinstance(ended["good-0"], Finished)
 
@@ -173,7 +173,7 @@ async def test_closing_ends_the_events_and_the_process_twice_over(make_light: Ma
     assert (worker.num_slots, worker.fingerprint) == (0, None)
     events = await ready(worker)
     await worker.admit(an_order(NEVER_DONE))
-    await until(events, Progress)
+    await collect_until(events, Progress)
     pid = worker.pid
     assert pid is not None
     await worker.close()
@@ -188,9 +188,7 @@ async def test_closing_returns_when_the_process_is_gone(make_light: MakeWorker, 
     worker = make_light(close_s=0.1)
     if state == "starting":
         await worker.start()
-        async with asyncio.timeout(PATIENCE_S):
-            while worker.pid is None:  # noqa: ASYNC110 - a process being spawned says nothing
-                await asyncio.sleep(0)
+        await until(lambda: worker.pid)
     else:
         await ready(worker)
         await worker.admit(an_order(a_spec(prompt="hang-worker")))
@@ -214,7 +212,7 @@ async def test_a_print_cannot_corrupt_the_protocol(make_light: MakeWorker) -> No
     worker = make_light()
     events = await ready(worker)
     await worker.admit(an_order(a_spec(prompt="print-noise")))
-    assert isinstance((await until(events, END))[-1], Finished)
+    assert isinstance((await collect_until(events, END))[-1], Finished)
 
 
 async def test_a_poison_image_kills_only_its_worker(make_light: MakeWorker) -> None:
@@ -222,10 +220,10 @@ async def test_a_poison_image_kills_only_its_worker(make_light: MakeWorker) -> N
     events = await ready(worker)
     for attempt in (1, 2):
         await worker.admit(an_order(a_spec(prompt="crash-worker"), attempt=attempt))
-        await until(events, WorkerLost)
+        await collect_until(events, WorkerLost)
         assert isinstance(await anext(events), Ready)
     await worker.admit(an_order())
-    assert isinstance((await until(events, END))[-1], Finished)
+    assert isinstance((await collect_until(events, END))[-1], Finished)
 
 
 async def test_a_hanging_process_is_killed(make_light: MakeWorker) -> None:
@@ -240,14 +238,14 @@ async def test_a_process_that_loads_for_long_is_left_alone(make_light: MakeWorke
     worker = make_light(hang_s=LOAD_S / 2)
     events = await ready(worker)
     await worker.admit(an_order(a_spec(prompt="load-slowly", steps=1)))
-    assert isinstance((await until(events, END))[-1], Finished)
+    assert isinstance((await collect_until(events, END))[-1], Finished)
 
 
 async def test_a_process_that_hangs_while_it_loads_is_killed(make_light: MakeWorker) -> None:
     worker = make_light(hang_s=0.3)
     events = await ready(worker)
     await worker.admit(an_order(a_spec(prompt="load-slowly hang-worker")))
-    lost = (await until(events, WorkerLost))[-1]
+    lost = (await collect_until(events, WorkerLost))[-1]
     assert isinstance(lost, WorkerLost) and "silent" in lost.reason
 
 
@@ -376,7 +374,7 @@ async def test_a_process_that_cannot_be_started_is_tried_again(
     lost = await anext(events)
     assert isinstance(lost, WorkerLost) and "could not be started" in lost.reason
     monkeypatch.undo()
-    assert isinstance((await until(events, Ready))[-1], Ready)
+    assert isinstance((await collect_until(events, Ready))[-1], Ready)
 
 
 async def test_an_unforeseen_error_costs_one_attempt(make_light: MakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,4 +396,4 @@ async def test_an_unforeseen_error_costs_one_attempt(make_light: MakeWorker, mon
     async with asyncio.timeout(PATIENCE_S):
         lost = await anext(events)
         assert isinstance(lost, WorkerLost) and "RuntimeError" in lost.reason
-        assert isinstance((await until(events, Ready))[-1], Ready)
+        assert isinstance((await collect_until(events, Ready))[-1], Ready)

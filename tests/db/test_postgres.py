@@ -26,7 +26,7 @@ from tests import postgres
 from tests.db.interrupting_proxy import Interrupted, Proxy
 from tests.db.kinds import on_postgres
 from tests.db.some_jobs import GUILD, NOW, a_job, a_reply, a_spec
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 pytestmark = on_postgres
 READ = "SELECT counter FROM queue_counters WHERE guild_id = 1"
@@ -102,8 +102,7 @@ async def test_who_has_nothing_to_write_keeps_the_lock_or_learns_that_it_is_lost
     async with asyncio.timeout(PATIENCE_S), await Database.open(url, tmp_path / "one") as first:
         watching = asyncio.create_task(first.until_taken())
         postgres.end_sessions(url)
-        while find_holder(parse_url(url)) is None:  # noqa: ASYNC110 - the server says nothing of it
-            await asyncio.sleep(0.01)
+        await until(lambda: find_holder(parse_url(url)))
         begun, goes_on = threading.Event(), threading.Event()
         frozen = asyncio.create_task(first.write(lambda session: begun.set() or goes_on.wait()))
         await asyncio.to_thread(begun.wait)

@@ -9,7 +9,7 @@ import pytest
 
 from generation.retry import Problems, Task, double_pauses, retry_until_success, run_periodically
 from generation.translatable import Phrase
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 TASK = Task("mail", Phrase("No mail is sent; that is tried again."), 0, 0)
 
@@ -55,8 +55,7 @@ async def test_a_cancelled_retry_is_no_longer_a_problem() -> None:
     problems = Problems()
     work = Refuses(10**9, problems)
     trying = asyncio.create_task(retry_until_success(TASK, work, problems))
-    while not list(problems):  # noqa: ASYNC110 - nothing says when it has failed
-        await asyncio.sleep(0)
+    await until(lambda: list(problems))
     trying.cancel()
     await asyncio.wait((trying,))
     assert not list(problems)

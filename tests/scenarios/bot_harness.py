@@ -50,7 +50,7 @@ from generation.workers.engine_settings import CheckerThresholds, EngineSettings
 from generation.workers.frames import DEFAULT_ENGINE, WorkerConfig
 from generation.workers.local import LocalWorker
 from tests.forked_engines import fork, list_children
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.scenarios.steady_engine import ENGINE
 from tests.tally import Tally
 
@@ -197,9 +197,7 @@ class LivingBot:
 
     async def hold_painting(self) -> None:
         """Freeze the worker process: what is asked for is accepted and waits."""
-        async with asyncio.timeout(PATIENCE_S):
-            while self.worker.pid is None:  # noqa: ASYNC110 - a process being spawned says nothing to wait for
-                await asyncio.sleep(0)
+        await until(lambda: self.worker.pid)
         os.kill(self.worker.pid, signal.SIGSTOP)
 
     def go_on_painting(self) -> None:

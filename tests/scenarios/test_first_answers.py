@@ -13,6 +13,7 @@ from sqlalchemy import text
 from cogs.error_handler import UNEXPECTED
 from discord_sandbox import Interaction, Message, Permission, Sandbox, Upload
 from tests.messages import is_said
+from tests.patience import until
 from tests.scenarios.bot_harness import LivingBot, People, button_of, until_done, until_shown
 
 RED = "a red circle on a blue background"
@@ -164,9 +165,7 @@ async def test_what_another_process_has_answered_is_left_to_it(
     """Two programs with one token: 40060 without a try of ours whose outcome is unknown."""
     ours = discord.faults.delay(CALLBACK, wait_s=2)
     asking = asyncio.create_task(people.ada.slash("imagine", prompt=RED, steps=1))
-    async with asyncio.timeout(60):
-        while not ours.num_met:  # noqa: ASYNC110 - a request that has begun says nothing to wait for
-            await asyncio.sleep(0)
+    await until(lambda: ours.num_met)
     told = _told(discord)
     url = f"{discord.api_base}/interactions/{told.id}/{told.token}/callback?with_response=1"
     async with aiohttp.ClientSession() as session, session.post(url, json={"type": 5}) as answer:
@@ -184,8 +183,7 @@ async def test_what_nobody_can_see_is_not_painted(
     """Discord had no answer within its 3 s: the person sees a failure, so nothing is painted, and no more is said."""
     laid = [lay(discord) for _ in range(100)]
     asking = asyncio.create_task(people.ada.slash("imagine", prompt=RED, steps=1))
-    while not laid[0].num_met:  # noqa: ASYNC110 - no call has ended, so there is nothing to wait for
-        await asyncio.sleep(0)
+    await until(lambda: laid[0].num_met)
     await all_handled()
     discord.end_deadlines()
     asked = await asking
@@ -199,8 +197,7 @@ async def test_an_answer_that_comes_too_late_is_the_end_of_it(
 ) -> None:
     late = discord.faults.delay(CALLBACK, wait_s=0.5)
     asking = asyncio.create_task(people.ada.slash("imagine", prompt=RED, steps=1))
-    while not late.num_met:  # noqa: ASYNC110 - no call has ended, so there is nothing to wait for
-        await asyncio.sleep(0)
+    await until(lambda: late.num_met)
     discord.end_deadlines()
     asked = await asking
     await all_handled()

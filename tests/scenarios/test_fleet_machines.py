@@ -23,7 +23,7 @@ pytest.importorskip("ray", reason="the extra `fleet` is not installed")
 
 from discord_sandbox import Interaction, Sandbox
 from tests.generation.fleet.ray_cluster import LEAN
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.scenarios.bot_harness import People, until_done, until_shown
 
 pytestmark = pytest.mark.long
@@ -123,12 +123,6 @@ class Machines:
             "ATELIER_NUM_THREADS": "1",
             "PYTHONPATH": str(LEAN),
         }
-
-
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
 
 
 @asynccontextmanager

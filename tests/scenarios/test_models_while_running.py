@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -26,7 +25,7 @@ from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.toy import REAL, save_checker, save_toy
 from tests.generation.engine.toy_checkpoint import save_checkpoint
 from tests.messages import is_said
-from tests.patience import PATIENCE_S
+from tests.patience import until
 from tests.scenarios.bot_harness import SHOWS_ANYTHING, LivingBot, People, until_done, until_shown
 from tests.scenarios.test_operators import told
 
@@ -46,32 +45,26 @@ class Harness:
 
     async def add(self, path: Path, name: str = NAME) -> None:
         command.add(self.models_dir, str(path), say=lambda line: None, name=name)
-        await self.until(lambda: name in self.offered)
+        await until(lambda: name in self.offered)
 
     async def set(self, **options: Any) -> None:
         await self.change(set_defaults, NAME, **options)
 
     async def remove(self) -> None:
         command.remove(self.models_dir, NAME, say=lambda line: None)
-        await self.until(lambda: NAME not in self.offered)
+        await until(lambda: NAME not in self.offered)
 
     async def change(self, work: Callable[..., Any], *words: str, **options: Any) -> None:
         """Do what the command line does, and wait until the bot has seen it."""
         before = self.bot.generation.catalog
         work(self.models_dir, *words, say=lambda line: None, **options)
-        await self.until(lambda: self.bot.generation.catalog is not before)
+        await until(lambda: self.bot.generation.catalog is not before)
 
     async def spoil(self, file: Path) -> None:
         """Let the register say that a file that was added was another one."""
         register = self.models_dir / REGISTER
         text = register.read_text().replace(digest_file(file), "0" * 64)
         await self.change(lambda *_, say: register.write_text(text))
-
-    async def until(self, true: Callable[[], bool]) -> None:
-        """Wait for the bot to look at the folder, which it does by itself."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not true():  # noqa: ASYNC110 - nothing happens on Discord that could be waited for
-                await asyncio.sleep(0.01)
 
     @property
     def offered(self) -> list[str]:
@@ -161,13 +154,13 @@ async def test_a_broken_register_keeps_the_models_and_is_told_to_the_operator(
     good = (harness.models_dir / REGISTER).read_bytes()
     with caplog.at_level(logging.WARNING):
         (harness.models_dir / REGISTER).write_bytes(b"{")
-        await harness.until(lambda: "action=models-unreadable" in caplog.text)
+        await until(lambda: "action=models-unreadable" in caplog.text)
         assert (await harness.paint()).status is Status.DONE
     assert caplog.text.count("action=models-unreadable") == 1
     problem = "The models folder has changed and cannot be used as it is."
     assert problem in (await told(harness.discord, await harness.boss.slash("operator state"))).text
     (harness.models_dir / REGISTER).write_bytes(good)
-    await harness.until(lambda: not list(harness.bot.parts.problems))
+    await until(lambda: not list(harness.bot.parts.problems))
 
 
 async def test_a_negative_prompt_that_cannot_work_is_said_to_the_member_alone(harness: Harness, toy: Path) -> None:

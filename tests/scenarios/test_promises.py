@@ -25,7 +25,7 @@ from generation.jobs.job import Status
 from generation.retry import num_stuck
 from generation.workers.local import LocalWorker
 from tests.messages import is_said
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.scenarios import bot_harness
 from tests.scenarios.bot_harness import LivingBot, People, delete_by_hand, job_id_in, until_done, until_shown
 
@@ -97,13 +97,6 @@ async def test_told_to_stop_under_load_it_hands_everything_on_and_logs_no_secret
 # The bot in this process: storage, clock and Discord have a bad hour.
 
 
-async def storage_refuses() -> None:
-    """Wait until a write that must happen was refused."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not num_stuck():  # noqa: ASYNC110 - nothing is said when that happens, but in the log
-            await asyncio.sleep(0.05)
-
-
 async def test_a_database_locked_by_another_accepts_nothing_and_goes_on_after(
     discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
@@ -114,7 +107,7 @@ async def test_a_database_locked_by_another_accepts_nothing_and_goes_on_after(
         other.execute("BEGIN IMMEDIATE")
         refused = await people.bo.slash("imagine", prompt=RED, steps=1)
         await discord.wait_for(lambda: refused.followups)
-        await storage_refuses()
+        await until(num_stuck)
         other.execute("ROLLBACK")
     assert refused.followups[0].is_ephemeral
     assert is_said(NotAcceptedError, refused.followups[0].content)
@@ -130,7 +123,7 @@ async def test_a_disk_without_room_for_a_picture_delays_it(discord: Sandbox, peo
     folder.write_text("in the way")
     asked = await people.ada.slash("imagine", prompt=RED, steps=1)
     await until_shown(discord, asked)
-    await storage_refuses()
+    await until(num_stuck)
     folder.unlink()
     message = await until_done(discord, asked)
     assert len(message.attachments) == 1

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from generation.policy.guild_preferences import Credit, GuildPreferences, Visibi
 from generation.policy.guild_settings import GuildSettings
 from generation.rules.rule import Rule
 from tests.messages import is_said
-from tests.patience import PATIENCE_S
+from tests.patience import until
 from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, judged, press, until_done, until_shown
 from tests.scenarios.test_from_option import Room
 from tests.tally import Tally
@@ -60,13 +59,6 @@ async def choose(room: Room, channel: Channel | None, **choices: Any) -> None:
     guild = room.bot.client.get_guild(room.people.guild.id)
     assert guild is not None
     await until(lambda: channel is None or guild.get_channel(channel.id) is not None)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for what the bot hears from its gateway: nothing is said of it when it has."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0)
 
 
 async def share(room: Room, message: Message, showcase: Channel) -> Message:

@@ -22,7 +22,7 @@ from db.stores.jobs import JobStore
 from discord_sandbox import Sandbox
 from generation.errors import ConfigurationError
 from generation.jobs.job import Status
-from tests.patience import PATIENCE_S
+from tests.patience import until
 from tests.scenarios.bot_harness import People, job_id_in, until_done, until_shown
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,9 +63,7 @@ async def serving(
 
 
 async def until_said(log: Path, text: str) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while text not in await asyncio.to_thread(log.read_text, encoding="utf-8"):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    await until(lambda: text in log.read_text(encoding="utf-8"), every_s=0.02)
 
 
 async def test_a_standby_goes_on_where_a_killed_bot_stopped(discord: Sandbox, people: People, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from cogs.results._messages import DONE
 from discord_sandbox import Message, Sandbox, ScriptedUser
 from generation.policy.member_preferences import NotifyBy
 from tests.messages import is_said
-from tests.patience import PATIENCE_S
+from tests.patience import until
 from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, until_done, until_shown
 from tests.scenarios.test_languages_of_a_server import is_said_in
 from tests.scenarios.test_settings_of_a_server import RED, told
@@ -24,9 +24,7 @@ SLOW = {"prompt": RED, "steps": 2}
 @pytest.fixture
 async def held(bot: LivingBot) -> AsyncIterator[LivingBot]:
     """What is asked for waits until the bot goes on."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not bot.generation.is_ready:  # noqa: ASYNC110 - else its start is held, and ends by a time limit
-            await asyncio.sleep(0)
+    await until(lambda: bot.generation.is_ready)  # else its start is held, and ends by a time limit
     await bot.hold_painting()
     yield bot
 
@@ -138,8 +136,7 @@ async def test_by_default_only_for_waits_over_the_length(discord: Sandbox, peopl
     asked = await ada.slash("imagine", **SLOW)
     await until_shown(discord, asked)
     job_id = (await bot.job_of(asked)).id
-    while not await bot.services.favourites.fetch_notified(job_id):  # noqa: ASYNC110 - the database tells no one
-        await asyncio.sleep(0)
+    await until(lambda: bot.services.favourites.fetch_notified(job_id))
     bot.generation.pause(False)
     await until_done(discord, asked)
     await discord.wait_for(lambda: mentions(people, ada))

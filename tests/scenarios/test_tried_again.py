@@ -16,7 +16,7 @@ from cogs.command_sync import NOT_TAKEN_YET, REFUSED
 from discord_sandbox import Sandbox
 from generation.retry import num_stuck
 from tests.messages import is_said
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.scenarios.bot_harness import LivingBot, People, until_shown
 
 COMMANDS = "/applications/*/commands"
@@ -32,13 +32,6 @@ async def fresh(
     bot = LivingBot(discord, tmp_path, blank_database)
     yield bot
     await bot.stop()
-
-
-async def until(condition: object) -> None:
-    """Wait for what nothing says."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # type: ignore[operator]  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def test_commands_that_discord_cannot_take_are_registered_later(
@@ -89,9 +82,10 @@ async def test_a_server_that_comes_back_while_storage_refuses_is_not_forgotten_a
 
 
 async def until_gone(bot: LivingBot, guild_id: int, *, is_gone: bool) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while await bot.services.removed_guilds.is_gone(guild_id) is not is_gone:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    async def holds() -> bool:
+        return await bot.services.removed_guilds.is_gone(guild_id) is is_gone
+
+    await until(holds)
 
 
 async def test_hello_is_said_when_discord_has_come_round(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -60,12 +60,6 @@ class OpenFleet:
         async with asyncio.timeout(PATIENCE_S), self.joined.changed:
             await self.joined.changed.wait_for(lambda: name in self.joined.members)
         return self.joined.members[name]
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something holds that is not said."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not holds():  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
 
     async def end(self) -> None:
         """Stop the bot's side. Its members stay warm."""
@@ -134,7 +128,7 @@ async def open_fleet(worker: WorkerConfig, *, cards: int = 1, wait_s: float = WA
             await bot.end()
 
 
-async def until(events: AsyncIterator[Event], kind: type | tuple[type, ...]) -> list[Event]:
+async def collect_until(events: AsyncIterator[Event], kind: type | tuple[type, ...]) -> list[Event]:
     """Return all events up to and with the first of that kind."""
     said: list[Event] = []
     async with asyncio.timeout(PATIENCE_S):

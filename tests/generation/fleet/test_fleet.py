@@ -23,10 +23,10 @@ from generation.fleet.query import FleetOutOfReachError, ask_fleet
 from generation.fleet.version import find_version, list_libraries
 from generation.jobs.protocol import Finished, Progress, Ready, WorkerLost
 from generation.workers.frames import WorkerConfig
-from tests.generation.fleet.fleet_harness import OpenFleet, open_cluster, start_bot, until
+from tests.generation.fleet.fleet_harness import OpenFleet, collect_until, open_cluster, start_bot
 from tests.generation.fleet.orders import ENDLESS, a_model, an_order
 from tests.generation.fleet.ray_cluster import RayCluster
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WORKER = WorkerConfig(models=(a_model(),), engine=ENGINE, nice=0)
@@ -54,7 +54,7 @@ def actors(cluster: RayCluster) -> list[psutil.Process]:
 
 async def test_a_restarted_bot_finds_the_engine_warm(cluster: RayCluster, bot: OpenFleet) -> None:
     member = await bot.fetch_member()
-    await until(member.events(), Ready)
+    await collect_until(member.events(), Ready)
     pid = member.pid
     await member.admit(an_order(ENDLESS))
     await bot.end()
@@ -62,11 +62,11 @@ async def test_a_restarted_bot_finds_the_engine_warm(cluster: RayCluster, bot: O
     newer = start_bot(cluster, WORKER, epoch=next(_epochs), driver=driver)
     member = await newer.fetch_member()
     events = member.events()
-    assert isinstance((await until(events, Ready))[0], Ready)
+    assert isinstance((await collect_until(events, Ready))[0], Ready)
     assert member.pid == pid, "the same process of the same engine"
     assert newer.fleet.pid == driver.pid
     await member.admit(an_order(image_id="b-0"))
-    assert {each.image_id for each in await until(events, Finished) if isinstance(each, Finished)} == {"b-0"}
+    assert {each.image_id for each in await collect_until(events, Finished) if isinstance(each, Finished)} == {"b-0"}
     await newer.end()
     assert driver.returncode is not None
 
@@ -76,20 +76,20 @@ async def test_a_restarted_bot_finds_the_engine_warm(cluster: RayCluster, bot: O
 async def test_the_bot_outlives_its_driver_and_attaches_again(bot: OpenFleet, how: signal.Signals, why: str) -> None:
     member = await bot.fetch_member()
     events = member.events()
-    await until(events, Ready)
+    await collect_until(events, Ready)
     pid = member.pid
     await member.admit(an_order(ENDLESS))
-    await until(events, Progress)
+    await collect_until(events, Progress)
     assert bot.fleet.pid is not None
     os.kill(bot.fleet.pid, how)
-    lost = (await until(events, WorkerLost))[-1]
+    lost = (await collect_until(events, WorkerLost))[-1]
     assert isinstance(lost, WorkerLost) and why in lost.reason
     with pytest.raises(ConnectionError):
         await member.admit(an_order(image_id="too-early-0"))
-    await until(events, Ready)
+    await collect_until(events, Ready)
     assert member.pid == pid
     await member.admit(an_order(image_id="b-0"))
-    assert isinstance((await until(events, Finished))[-1], Finished)
+    assert isinstance((await collect_until(events, Finished))[-1], Finished)
 
 
 @pytest.mark.long
@@ -100,20 +100,20 @@ async def test_an_actor_that_dies_or_freezes_is_given_up_and_replaced(
     """Ray says nothing of a process that hangs: the deadline of the poll does."""
     member = await bot.fetch_member()
     events = member.events()
-    await until(events, Ready)
+    await collect_until(events, Ready)
     pid = member.pid
     await member.admit(an_order(ENDLESS))
-    await until(events, Progress)
+    await collect_until(events, Progress)
     (actor,) = actors(cluster)
     actor.send_signal(how)
-    lost = (await until(events, WorkerLost))[-1]
+    lost = (await collect_until(events, WorkerLost))[-1]
     assert isinstance(lost, WorkerLost)
     assert how is not signal.SIGKILL or lost.reason == "its process is gone", "heard of before another is there"
-    await until(events, Ready)
+    await collect_until(events, Ready)
     assert not actor.is_running() and member.pid != pid
     assert pid is not None and not psutil.pid_exists(pid), "its engine went with it"
     await member.admit(an_order(image_id="b-0", attempt=2))
-    assert isinstance((await until(events, Finished))[-1], Finished)
+    assert isinstance((await collect_until(events, Finished))[-1], Finished)
 
 
 @pytest.mark.long
@@ -121,18 +121,20 @@ async def test_an_older_bot_that_goes_on_is_refused(cluster: RayCluster, bot: Op
     """A zombie: its database belongs to another by now, and so do the members."""
     member = await bot.fetch_member()
     events = member.events()
-    await until(events, Ready)
+    await collect_until(events, Ready)
     await member.admit(an_order(ENDLESS))
-    await until(events, Progress)
+    await collect_until(events, Progress)
     newer = start_bot(cluster, WORKER, epoch=next(_epochs))
     theirs = await newer.fetch_member()
     their_events = theirs.events()
-    await until(their_events, Ready)
-    lost = (await until(events, WorkerLost))[-1]
+    await collect_until(their_events, Ready)
+    lost = (await collect_until(events, WorkerLost))[-1]
     assert isinstance(lost, WorkerLost) and "another bot" in lost.reason
-    await bot.until(lambda: "is over" in bot.fleet.refused.get("box-0", ""))
+    await until(lambda: "is over" in bot.fleet.refused.get("box-0", ""))
     await theirs.admit(an_order(image_id="new-0"))
-    assert {each.image_id for each in await until(their_events, Finished) if isinstance(each, Finished)} == {"new-0"}
+    assert {each.image_id for each in await collect_until(their_events, Finished) if isinstance(each, Finished)} == {
+        "new-0"
+    }
     await newer.end()
 
 
@@ -140,11 +142,11 @@ async def test_an_older_bot_that_goes_on_is_refused(cluster: RayCluster, bot: Op
 async def test_other_code_is_refused_and_the_same_code_taken(cluster: RayCluster) -> None:
     bot = start_bot(cluster, WORKER, epoch=next(_epochs), code="0123456789ab")
     await bot.fetch_member()
-    await bot.until(lambda: "box-0" in bot.fleet.refused)
+    await until(lambda: "box-0" in bot.fleet.refused)
     assert "box runs Atelier " in bot.fleet.refused["box-0"]
     await bot.end()
     bot = start_bot(cluster, WORKER, epoch=next(_epochs))
-    await until((await bot.fetch_member()).events(), Ready)
+    await collect_until((await bot.fetch_member()).events(), Ready)
     assert not bot.fleet.refused
     await bot.end()
 
@@ -152,7 +154,7 @@ async def test_other_code_is_refused_and_the_same_code_taken(cluster: RayCluster
 @pytest.mark.long
 async def test_the_status_of_a_member_is_what_its_bot_sees(cluster: RayCluster, bot: OpenFleet) -> None:
     member = await bot.fetch_member()
-    await until(member.events(), Ready)
+    await collect_until(member.events(), Ready)
     facts = (await ask_fleet(cluster.address, QUESTION, "status", within_s=PATIENCE_S)).members["box-0"]
     assert (facts.machine, facts.version, facts.libraries) == ("box", find_version(), list_libraries())
     assert member.fingerprint is not None
@@ -177,7 +179,7 @@ async def test_the_clock_of_a_machine_is_compared_with_this_ones() -> None:
 async def test_a_wrong_token_is_told_at_once_and_the_bot_goes_on(cluster: RayCluster) -> None:
     wrong = FleetAddress(cluster.address.host, cluster.address.port, "another-token-0123456789012345678901")
     bot = start_bot(cluster, WORKER, address=wrong)
-    await bot.until(lambda: "does not take the token" in (bot.fleet.trouble or ""))
+    await until(lambda: "does not take the token" in (bot.fleet.trouble or ""))
     assert not bot.joined.members and not bot.running.done()
     await bot.end()
     with pytest.raises(FleetOutOfReachError, match="does not take the token"):
@@ -188,7 +190,7 @@ async def test_a_wrong_token_is_told_at_once_and_the_bot_goes_on(cluster: RayClu
 async def test_where_nothing_answers_the_bot_goes_on_without(cluster: RayCluster) -> None:
     """Ray's own attempt takes minutes, and would block the loop that makes it."""
     bot = start_bot(cluster, WORKER, address=FleetAddress("127.0.0.1", 9, "x" * 32), connect_s=1.0)
-    await bot.until(lambda: "does not answer" in (bot.fleet.trouble or ""))
+    await until(lambda: "does not answer" in (bot.fleet.trouble or ""))
     assert not bot.running.done()
     await bot.end()
 
@@ -197,7 +199,7 @@ async def test_where_nothing_answers_the_bot_goes_on_without(cluster: RayCluster
 async def test_a_drained_member_ends_what_it_paints_leaves_and_comes_back(cluster: RayCluster, bot: OpenFleet) -> None:
     member = await bot.fetch_member()
     events = member.events()
-    await until(events, Ready)
+    await collect_until(events, Ready)
     report = await ask_fleet(cluster.address, QUESTION, "status", within_s=PATIENCE_S)
     facts = report.members["box-0"]
     assert (facts.machine, facts.num_slots, facts.is_draining) == ("box", 16, False)
@@ -207,10 +209,10 @@ async def test_a_drained_member_ends_what_it_paints_leaves_and_comes_back(cluste
     async with asyncio.timeout(PATIENCE_S), bot.joined.changed:
         await bot.joined.changed.wait_for(lambda: bot.joined.left)
     assert bot.joined.left == [("box-0", "it is drained")] and "box-0" in bot.joined.draining
-    await bot.until(lambda: "is drained" in bot.fleet.refused.get("box-0", ""))
+    await until(lambda: "is drained" in bot.fleet.refused.get("box-0", ""))
     await ask_fleet(cluster.address, QUESTION, "undrain box-0", within_s=PATIENCE_S)
     member = await bot.fetch_member()
-    await until(member.events(), Ready)
+    await collect_until(member.events(), Ready)
 
 
 @pytest.mark.long
@@ -219,14 +221,14 @@ async def test_the_bot_outlives_rays_head_and_attaches_to_the_next() -> None:
         bot = start_bot(first, WORKER)
         member = await bot.fetch_member()
         events = member.events()
-        await until(events, Ready)
+        await collect_until(events, Ready)
         (head,) = first.find("gcs_server")
         head.kill()
-        lost = (await until(events, WorkerLost))[-1]
+        lost = (await collect_until(events, WorkerLost))[-1]
         assert isinstance(lost, WorkerLost) and not bot.running.done()
         await first.stop()
         second = await RayCluster.start(cards=1, port=first.address.port)
-        await bot.until(lambda: bot.joined.members.get(member.name, member) is not member)
-        await until((await bot.fetch_member()).events(), Ready)
+        await until(lambda: bot.joined.members.get(member.name, member) is not member)
+        await collect_until((await bot.fetch_member()).events(), Ready)
         await bot.end()
         await second.stop()

@@ -31,7 +31,7 @@ from generation.workers.local import LocalWorker
 from tests.generation.fleet.fleet_harness import open_cluster
 from tests.generation.fleet.ray_cluster import RayCluster
 from tests.generation.service_harness import Place, opened_with
-from tests.patience import PATIENCE_S
+from tests.patience import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 WORKER = WorkerConfig(models=Catalog.open("paintbox").models, engine=PACED_ENGINE, nice=0)
@@ -63,14 +63,6 @@ async def served(folder: Path, cluster: RayCluster) -> AsyncIterator[tuple[Place
         running.cancel()
         await asyncio.wait([running])
         await fleet.close()
-
-
-async def until(holds: object) -> None:
-    """Wait until something holds that is not said."""
-    assert callable(holds)
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
 
 
 def slots(place: Place, name: str) -> int:

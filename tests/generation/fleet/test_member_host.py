@@ -27,7 +27,7 @@ from generation.fleet.version import find_version
 from generation.jobs.protocol import Cancel, Cancelled, Event, Finished, Progress, Ready, UpdateModels, WorkerLost
 from generation.workers.frames import DEFAULT_ENGINE, StartupFailed, WorkerConfig
 from tests.generation.fleet.orders import ENDLESS, a_model, a_spec, an_order
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 CODE = find_version().code
 CONFIG = WorkerConfig(models=(a_model(),), engine=ENGINE, nice=0)
@@ -129,9 +129,7 @@ async def test_an_order_given_before_its_bot_heard_of_a_loss_is_dropped(host: Me
     pid = host.build_state().pid
     assert pid is not None
     psutil.Process(pid).kill()
-    async with asyncio.timeout(PATIENCE_S):
-        while not host.build_state().report.model_sha256 or host.build_state().pid == pid:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: host.build_state().report.model_sha256 and host.build_state().pid != pid)
     await bot.give(an_order(image_id="stale-0"))  # it has not polled since
     said = await bot.until(Ready)
     assert any(isinstance(each, WorkerLost) for each in said)
