@@ -72,13 +72,18 @@ async def sync_if_changed(tree: app_commands.CommandTree[Any], http: discord.htt
     )
     if _index_by_name(here) == _index_by_name(there):
         log.info("action=commands-unchanged commands=%s", len(here))
-        return {command["name"]: int(command["id"]) for command in there}
-    registered = await tree.sync()
+        return _ids_of(there)
+    # `tree.sync` would build the same payloads again, with forty thousand translations
+    registered = await http.bulk_upsert_global_commands(application_id, payload=here)
     log.info("action=commands-registered commands=%s", len(here))
-    return {command.name: command.id for command in registered}
+    return _ids_of(registered)
 
 
-async def _build_payload(command: Command, tree: app_commands.CommandTree[Any]) -> Mapping[str, Any]:
+def _ids_of(commands: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return {command["name"]: int(command["id"]) for command in commands}
+
+
+async def _build_payload(command: Command, tree: app_commands.CommandTree[Any]) -> dict[str, Any]:
     if tree.translator is None:
         return command.to_dict(tree)
     return await command.get_translated_payload(tree, tree.translator)

@@ -5,10 +5,18 @@ Names of slash commands and of their options stay English: they are what people 
 
 from __future__ import annotations
 
+from functools import cache
+
 from discord import Locale, app_commands
 from discord.app_commands import TranslationContextLocation as Where
 
 from cogs.i18n.gettext import SOURCE, _, match_language, use_language
+
+
+@cache
+def _list_locales() -> frozenset[Locale]:
+    """Return the few locales of Discord's whose language is in the catalogue: each text is asked for in all of them."""
+    return frozenset(locale for locale in Locale if match_language(str(locale)) != SOURCE)
 
 
 class Translator(app_commands.Translator):
@@ -17,7 +25,7 @@ class Translator(app_commands.Translator):
     async def translate(
         self, string: app_commands.locale_str, locale: Locale, context: app_commands.TranslationContextTypes
     ) -> str | None:
-        if match_language(str(locale)) == SOURCE or not is_translated(context):
+        if locale not in _list_locales() or not is_translated(context):
             return None
         with use_language(locale):
             said = _(string.message)
