@@ -277,18 +277,21 @@ def tasks_of_the_bot() -> list[asyncio.Task[Any]]:
 
 def assert_nothing_left(folder: Path) -> None:
     """No task goes on, no child process lives, no file below the folder is open."""
-    process = psutil.Process()
     tasks = [f"{task.get_name()}: {task.get_coro()}" for task in tasks_of_the_bot()]
-    files = [file.path for file in process.open_files() if file.path.startswith(str(folder))]
     gc.collect()  # what a test before left in a circle ends its processes when it goes
     if any(list_children()):
         gc.unfreeze()  # one in another file may have left it
         gc.collect()
     gives_up_at = time.monotonic() + 5
-    while any(list_children()) and time.monotonic() < gives_up_at:
-        time.sleep(0.1)  # on a busy machine one that was killed is there for a moment
-    left = [*tasks, *map(_describe, list_children()), *files]
+    # On a busy machine a process that was killed is there for a moment, and so is a file that a thread was writing.
+    while (any(list_children()) or _list_open_files(folder)) and time.monotonic() < gives_up_at:
+        time.sleep(0.1)
+    left = [*tasks, *map(_describe, list_children()), *_list_open_files(folder)]
     assert not left, left
+
+
+def _list_open_files(folder: Path) -> list[str]:
+    return [file.path for file in psutil.Process().open_files() if file.path.startswith(str(folder))]
 
 
 def _describe(process: psutil.Process) -> str:

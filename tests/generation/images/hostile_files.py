@@ -35,7 +35,10 @@ def with_chunk(png: bytes, kind: bytes, data: bytes) -> bytes:
 
 def text_bomb(megabytes: int) -> bytes:
     """A small PNG whose compressed text unpacks to so many megabytes."""
-    packed = zlib.compress(b"\0" * (megabytes << 20), 9)
+    packer, megabyte = zlib.compressobj(9, wbits=-zlib.MAX_WBITS), bytes(1 << 20)
+    block = packer.compress(megabyte) + packer.flush(zlib.Z_FULL_FLUSH)  # stands for itself: repeated, not packed anew
+    check = (megabytes << 20) % 65521 << 16 | 1  # Adler-32 of so many zeros
+    packed = b"\x78\xda" + block * megabytes + packer.flush() + check.to_bytes(4, "big")
     return with_chunk(saved("PNG", "RGB", (64, 64)), b"zTXt", b"bomb\0\0" + packed)
 
 
