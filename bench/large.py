@@ -135,7 +135,7 @@ def _one(name: str, original: Place, *, num_images: int) -> Cost:
             _go_back(place.url)
         where = ("--url", place.url, "--folder", str(place.folder))
         words = [sys.executable, "-m", "bench.large", "--only", name, *where]
-        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
         return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
 

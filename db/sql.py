@@ -73,7 +73,9 @@ def _json_or_string(element: JsonOrString, compiler: SQLCompiler, **kw: Any) -> 
 @compiles(JsonOrString, "postgresql")
 def _json_or_string_on_a_server(element: JsonOrString, compiler: SQLCompiler, **kw: Any) -> str:
     column = compiler.process(element.column, **kw)
-    return f"CASE WHEN json_text({column}) IS NULL THEN to_json({column})::text ELSE {column} END"
+    whole = f"json_text({column}, VARIADIC '{{}}'::text[])"  # called without any path it would be another function
+    is_damaged = f"{whole} IS NULL AND {column} <> 'null'"
+    return f"CASE WHEN {is_damaged} THEN to_json({column})::text ELSE {column} END"
 
 
 class HasOtherThanAscii(_OfColumn[bool]):

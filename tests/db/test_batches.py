@@ -41,6 +41,7 @@ from generation.jobs.history import HistoryFilter
 from generation.owner import Owner
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Quota, Scope, Unit
+from tests.db.kinds import on_both
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_recipe, a_reply, a_spec, all_of, done
 from tests.stored import fetch_jobs
 
@@ -222,6 +223,7 @@ async def talkative(database: Database, number: int) -> None:
     await asyncio.gather(*(settle(database, a_job(spec=a_spec(prompt=prompt)), file="same") for prompt in prompts))
 
 
+@on_both
 async def test_a_little_is_one_file_to_read(database: Database) -> None:
     await talkative(database, 3)
     (data,) = (await exported(database, 2**20)).values()
@@ -233,6 +235,7 @@ async def test_a_little_is_one_file_to_read(database: Database) -> None:
     assert json.loads((await exported(database, 2**20))["my-data.json"]) == read
 
 
+@on_both
 async def test_a_member_without_data_gets_an_empty_export(database: Database) -> None:
     (data,) = (await exported(database, 2**20)).values()
     assert json.loads(data) == {"discord_user_id": USER, "tables": {}}
