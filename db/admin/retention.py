@@ -32,6 +32,7 @@ from generation.clock import Clock, utc_now
 from generation.jobs.job import Status
 
 NOT_MADE_KEPT = timedelta(days=1)
+_UPLOADS_AT_ONCE = 200
 Upload = tuple[str, int]
 """A file, and the key of a member who attached it."""
 
@@ -125,7 +126,7 @@ def _expired(session: Session, files: Collection[str], now: datetime) -> frozens
 def _some_uploads(session: Session, *, after: Upload) -> list[Upload]:
     """Return the next uploads in the order of their key."""
     key = (UploadRow.sha256, UploadRow.member_key)
-    rows = session.execute(select(*key).where(tuple_(*key) > after).order_by(*key).limit(AT_ONCE))
+    rows = session.execute(select(*key).where(tuple_(*key) > after).order_by(*key).limit(_UPLOADS_AT_ONCE))
     return [(sha256, member_key) for sha256, member_key in rows]
 
 
@@ -141,9 +142,11 @@ def _without_pictures(session: Session, *, uploads: Collection[Upload], now: dat
 
 def _drop(session: Session, *, uploads: Collection[Upload], now: datetime) -> frozenset[str]:
     over = _without_pictures(session, uploads=uploads, now=now)  # asked again: others have written meanwhile
-    for sha256, key in over:
-        session.execute(delete(UploadRow).where(UploadRow.sha256 == sha256, UploadRow.member_key == key))
-    return find_unneeded(session, {sha256 for sha256, _ in over})
+    files = {sha256 for sha256, _ in over}
+    # SQLite finds rows by the column, and would read all of them for the pair.
+    is_over = and_(UploadRow.sha256.in_(files), tuple_(UploadRow.sha256, UploadRow.member_key).in_(over))
+    session.execute(delete(UploadRow).where(is_over))
+    return find_unneeded(session, files)
 
 
 def _pictures(session: Session, *where: ColumnElement[bool], is_made: ColumnElement[bool]) -> Iterator[Holder]:

@@ -82,7 +82,7 @@ async def test_the_reports_of_a_job_are_found_by_it(database: Database) -> None:
 
 
 async def _drop_uploads(database: Database) -> None:
-    await JobStore(database).accept(a_job(), attached=["a" * 64])
+    await JobStore(database).accept(a_job(), attached=["a" * 64, "b" * 64])
     async for _ in RetentionStore(database).drop_uploads(now=NOW):
         pass
 
@@ -112,6 +112,12 @@ async def test_other_uses_of_a_file_are_found_by_index(database: Database) -> No
     small = ("INDEX ix_deliveries_due", "INDEX ix_images_alive")
     assert [step for step in every if step.startswith("SCAN") and not step.endswith(small)] == []
     assert any(step.startswith("SEARCH uploads USING COVERING INDEX") and ">(?,?)" in step for step in dropping)
+
+
+async def test_uploads_that_are_over_are_deleted_by_their_files(database: Database) -> None:
+    steps = await plan(database, _drop_uploads, database._writing)
+    assert [step for step in steps if step.startswith("SCAN uploads")] == []
+    assert sum(step.startswith("SEARCH uploads USING") and "(sha256=?)" in step for step in steps) >= 1, steps
 
 
 async def test_the_search_for_a_use_of_an_upload_stops_at_the_first(database: Database) -> None:
