@@ -73,7 +73,7 @@ async def sync_if_changed(tree: app_commands.CommandTree[Any], http: discord.htt
     if _index_by_name(here) == _index_by_name(there):
         log.info("action=commands-unchanged commands=%s", len(here))
         return _ids_of(there)
-    # `tree.sync` would build the same payloads again, with forty thousand translations
+    # `tree.sync` would build the same payloads again, with twenty thousand translations
     registered = await http.bulk_upsert_global_commands(application_id, payload=here)
     log.info("action=commands-registered commands=%s", len(here))
     return _ids_of(registered)
