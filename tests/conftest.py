@@ -22,7 +22,7 @@ from tests.tally import Tally
 
 # One thread in each of the processes that share the cores: several wait for each other, and that costs processor time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# As of a worker; torch reads it when it is imported, before an engine process is forked.
+# Those that have two sleep while they wait; torch reads it when it is imported, before an engine process is forked.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 with warnings.catch_warnings():

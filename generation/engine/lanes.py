@@ -8,11 +8,9 @@ its forwards had a part of them (`Forward.threads`), and its end is decoded with
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from functools import cache
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +24,8 @@ from generation.engine.ip_adapter.attention import attending
 from generation.engine.postprocess import decode
 from generation.engine.slot import Slot, find_denoiser
 from generation.engine.step_cache import Kept, caching
+from generation.engine.thread_choice import ThreadChoice
+from generation.engine.threads import use_threads
 from generation.engine.work_item import UpscaleItem, WorkItem
 from generation.requests.recipe import Forward
 
@@ -69,6 +69,7 @@ class Lanes:
         can_part = device.kind == "cpu" and device.memory == "full" and device.num_threads > 1
         self.num = min(num_lanes or 2, 2) if can_part else 1
         self._all = device.num_threads
+        self._has_choice, self._choice = device.kind == "cpu", ThreadChoice()
         self._free = [Lane(device) for _ in range(self.num)]
         self._pool: ThreadPoolExecutor | None = None
         self._running: dict[Future[Any], tuple[WorkItem, Lane]] = {}
@@ -82,12 +83,13 @@ class Lanes:
         return len(self._free)
 
     def begin(self, turns: Sequence[WorkItem]) -> None:
-        """Run these turns: one alone now, with all threads; else each beside the others."""
+        """Run these turns: one alone now, with up to all threads; else each beside the others."""
         is_alone = not self._running and len(turns) == 1
+        most = self._all if is_alone else self._all // self.num
         for turn in turns:
-            lane, threads = self._free.pop(), _find_threads(turn, 0 if is_alone else self._all // self.num)
-            run = _build_run(turn, lane, threads)
-            future = self._run_here(run, threads or self._all) if is_alone else self._submit(run, threads or self._all)
+            lane = self._free.pop()
+            threads, run = self._prepare(turn, lane, most)
+            future = self._run_here(run, threads) if is_alone else self._submit(run, threads)
             self._running[future] = (turn, lane)
 
     def wait(self) -> list[tuple[WorkItem, Future[Any]]]:
@@ -102,7 +104,7 @@ class Lanes:
 
     def use_all_threads(self) -> None:
         """Give what the calling thread computes all threads of the process."""
-        _use_threads(self._all)
+        use_threads(self._all)
 
     def clear(self) -> None:
         """Free the buffers of those that do not run."""
@@ -116,6 +118,21 @@ class Lanes:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+
+    def _prepare(self, turn: WorkItem, lane: Lane, most: int) -> tuple[int, Callable[[], Any]]:
+        """Return the threads of a turn and what it runs. A forward that no trace prescribes has `most` at most."""
+        if not turn.slots:
+            return _find_last_threads(turn.finishing) or self._all, _build_other(turn)
+        slot = turn.slots[0]
+        if slot.next_forward is not None:
+            threads = slot.next_forward.threads
+            return threads or self._all, partial(lane.predict, turn.slots, turn.bucket, threads)
+        if not self._has_choice or slot.key.is_accelerated:  # what is compiled, is for its number of threads
+            return most, partial(lane.predict, turn.slots, turn.bucket, most % self._all)
+        kind = (slot.key, turn.bucket)
+        threads = self._choice.choose(kind, most)
+        run = partial(lane.predict, turn.slots, turn.bucket, threads % self._all)  # all have no mark in the trace
+        return threads, self._choice.timing(kind, most, threads, run)
 
     def _run_here(self, run: Callable[[], Any], threads: int) -> Future[Any]:
         future: Future[Any] = Future()
@@ -140,17 +157,12 @@ def _keep(slots: Sequence[Slot], deep: Tensor) -> None:
             slot.walk.kept = Kept(deep[rows].clone(), slot.wording)
 
 
-def _find_threads(turn: WorkItem, usual: int) -> int:
-    """Return the threads that a turn must have, or has here where it may have any; 0 is all."""
-    if turn.slots:
-        prescribed = turn.slots[0].next_forward
-        return usual if prescribed is None else prescribed.threads
-    return turn.finishing.forwards[-1].threads if turn.finishing is not None and turn.finishing.forwards else 0
+def _find_last_threads(slot: Slot | None) -> int:
+    """Return the threads of the last forward of a picture that ends; 0 is all."""
+    return slot.forwards[-1].threads if slot is not None and slot.forwards else 0
 
 
-def _build_run(turn: WorkItem, lane: Lane, threads: int) -> Callable[[], Any]:
-    if turn.slots:
-        return lambda: lane.predict(turn.slots, turn.bucket, threads)
+def _build_other(turn: WorkItem) -> Callable[[], Any]:
     if turn.finishing is not None:
         return build_end(turn.finishing)
     assert turn.enlarging is not None
@@ -174,28 +186,10 @@ def build_enlargement(upscaling: UpscaleItem) -> Callable[[], Any]:
 
 @torch.inference_mode()
 def _compute(run: Callable[[], Any], threads: int) -> Any:
-    _use_threads(threads)
+    use_threads(threads)
     try:
         return run()
     except Exception as error:
         if is_out_of_memory(error):  # the frames of its traceback hold what was computed
             error = error.with_traceback(None)
         raise error from None
-
-
-def _use_threads(threads: int) -> None:
-    """Give the calling thread's operations so many threads, whatever others have."""
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
-    if (set_local := _find_mkl_setter()) is not None:  # torch sets MKL's for the whole process
-        set_local(threads)
-
-
-@cache
-def _find_mkl_setter() -> Callable[[int], int] | None:
-    """Return what sets the threads of MKL for one thread, where torch was built with it."""
-    for name in ("libtorch_cpu.so", "torch_cpu.dll"):
-        path = Path(torch.__file__).parent / "lib" / name
-        if path.exists():
-            return getattr(ctypes.CDLL(str(path)), "MKL_Set_Num_Threads_Local", None)
-    return None

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
+from generation.engine.threads import use_threads
 from generation.safety.verdict import Scores
 
 MAX_WAITING = 8
@@ -77,6 +78,7 @@ class CheckThread:
         self._thread.start()
 
     def _run(self) -> None:
+        use_threads(1)  # OpenMP lets nobody wait in a loop while there are more threads than cores: painting is late
         while (look := self._looks.get()) is not None:
             with self._lock:
                 look.begun_at = time.monotonic()

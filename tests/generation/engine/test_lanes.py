@@ -73,11 +73,23 @@ def test_two_forwards_run_at_once(two: Engine) -> None:
     assert met.is_set() and {first.trace[:4], second.trace[:4]} == {"2t1x"}
 
 
-def test_a_picture_alone_has_all_threads_and_is_not_marked(two: Engine) -> None:
+@pytest.mark.parametrize("chosen, trace", [(2, "2x4"), (1, "2t1x4")])
+def test_a_picture_alone_has_the_threads_that_are_chosen(
+    two: Engine, monkeypatch: pytest.MonkeyPatch, chosen: int, trace: str
+) -> None:
     threads: list[int] = []
     watch(two, "denoise", lambda *_: threads.append(torch.get_num_threads()))
-    assert paint(two, an_order()).trace == "2x4"
-    assert threads == [2] * 4
+    monkeypatch.setattr(two._lanes._choice, "choose", lambda kind, most: min(chosen, most))
+    assert paint(two, an_order()).trace == trace
+    assert threads == [chosen] * 4
+
+
+def test_a_picture_whose_threads_changed_is_made_again(toy_folder: Path) -> None:
+    engine = Engine([toy_model(toy_folder)], TWO)
+    made = paint(engine, an_order(a_spec(steps=12)))
+    assert made.trace.startswith("2x3,2t1x")  # both are timed at first
+    assert paint(engine, an_order(a_spec(steps=12), replay=made.trace)).pixels == made.pixels
+    engine.close()
 
 
 def test_one_thread_makes_one_lane(make_engine: Callable[..., Engine]) -> None:
