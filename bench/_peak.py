@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -14,9 +15,18 @@ from generation.engine.slot import Slot
 from generation.models.catalog import Model
 
 
+class Work(NamedTuple):
+    """Floating point operations."""
+
+    row: float
+    """Of one row of one model evaluation."""
+    decode: float
+    """Of decoding one picture."""
+
+
 @lru_cache(maxsize=1)
-def row_flops(engine: Engine, model: Model, side_px: int) -> float:
-    """Return the floating point operations of one row of one model evaluation."""
+def count_work(engine: Engine, model: Model, side_px: int) -> Work:
+    """Return the operations of a model's pictures of that size."""
     family = engine._models.get(model.name).family
     order = an_order(model, "f-0", width_px=side_px, height_px=side_px, guidance=1.0)
     slot = Slot(order, family, 0)
@@ -30,7 +40,9 @@ def row_flops(engine: Engine, model: Model, side_px: int) -> float:
         }
         times = torch.tensor([slot.timestep()], device=engine._device.torch_device)
         family.denoise(slot.model_input().to(dtype), times, conditioning)
-        return float(counter.get_total_flops() - encoded)
+        denoised = counter.get_total_flops()
+        family.decode(slot.walk.latents)
+        return Work(float(denoised - encoded), float(counter.get_total_flops() - denoised))
 
 
 def peak_flops(engine: Engine, *, size: int = 2048, repeats: int = 5) -> float:

@@ -10,7 +10,9 @@ on all of them; figures are medians over rounds. All sides use the same weights,
 
 Keys: `images_per_s`, `mean_s`, `p95_s` of the engine; `ratio_serial`, `ratio_batched` against the two others;
 `ratio_possible`, the gain for a whole picture of the best bucket over a lone picture; `share_of_possible`;
-`padding`, the part of all rows that belonged to no image; `share_of_peak` against a matrix product of the same format.
+`padding`, the part of all rows that belonged to no image; `share_of_peak`, of the speed of a matrix product of the same
+format, by denoising and decoding, and `share_of_peak_forwards` by denoising alone; `busy`, the part of the threads'
+time in which they compute. The stock pipeline has a process of its own.
 With `--profile` also `profile`: the share of the time of one more run of the engine that each part of it takes.
 """
 
@@ -18,16 +20,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import statistics
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from bench._weights import add_options, name_chosen, open_chosen
+from generation.workers.early_start import build_waiting_settings
 
 if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
-    from bench._sides import Outcome, Stock
+    from bench._sides import Outcome, StockProcess
     from generation.engine.engine import Engine
     from generation.models.catalog import Model
     from generation.requests.spec import ImageSpec
@@ -41,6 +47,8 @@ _GUIDANCES = (1.0, 4.0, 7.0)
 
 def main(argv: list[str]) -> int:
     options = _parse(argv)
+    with patch.dict(os.environ, build_waiting_settings() | dict(os.environ)):  # as in a worker, not as in its peer
+        import torch  # noqa: F401  it reads them when it is loaded
     with tempfile.TemporaryDirectory() as folder:
         figures = _measure(open_chosen(options, Path(folder)), options, Path(folder))
     if not options.json:
@@ -69,7 +77,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    from bench._sides import Stock
+    from bench._sides import StockProcess
     from generation.engine.autotune import MeasurementCache
     from generation.engine.devices import choose_device
     from generation.engine.engine import Engine
@@ -86,12 +94,13 @@ def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[st
     )
     engine = Engine([model], settings)
     device = choose_device(settings, (), MeasurementCache(settings.measured))
-    stock = Stock(model, device.dtype, device.torch_device)
+    stock = StockProcess(model, device.dtype, device.torch_device, device.num_threads)
     _round(-1, engine, stock, model, options)
     while engine.tune():  # as a worker does when it is idle: which buckets pay at this size
         pass
     rounds = [_round(number, engine, stock, model, options) for number in range(options.rounds)]
     figures: dict[str, Any] = {name: round(statistics.median(each[name] for each in rounds), 3) for name in rounds[0]}
+    stock.close()
     facts = engine.fingerprint.facts
     if options.profile:
         figures["profile"] = _profile(engine, model, options)
@@ -107,34 +116,42 @@ def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[st
     }
 
 
-def _round(number: int, engine: Engine, stock: Stock, model: Model, options: argparse.Namespace) -> dict[str, float]:
+def _round(
+    number: int, engine: Engine, stock: StockProcess, model: Model, options: argparse.Namespace
+) -> dict[str, float]:
     """Run all sides once, in an order that changes from round to round; round -1 warms up and makes the size known."""
-    from bench._peak import peak_flops, row_flops
-    from bench._sides import serve_engine, serve_stock
+    from bench._peak import count_work, peak_flops
+    from bench._sides import serve_engine
 
     users = _requests(model, options, random.Random(number))
     run_before, owned_before = engine.rows_run, engine.rows_owned
     sides = {
-        "serial": lambda: serve_stock(stock, users, batched=False),
-        "batched": lambda: serve_stock(stock, users, batched=True),
+        "serial": lambda: stock.serve(users, batched=False),
+        "batched": lambda: stock.serve(users, batched=True),
         "ours": lambda: serve_engine(engine, model, users),
     }
     names = list(sides)
     random.Random(number).shuffle(names)
     outcomes: dict[str, Outcome] = {}
+    used_ours_s = 0.0
     for name in names:
+        used_s = time.process_time()
         outcomes[name] = sides[name]()
-        engine._lanes.close()  # while there are more threads than cores, OpenMP slows the stock pipeline down
+        if name == "ours":
+            used_ours_s = time.process_time() - used_s
     rows_run, rows_owned = engine.rows_run - run_before, engine.rows_owned - owned_before
     images, ours = sum(map(len, users)), outcomes["ours"]
-    flops = row_flops(engine, model, options.side) * rows_owned / ours.total_s
+    work, peak = count_work(engine, model, options.side), peak_flops(engine)
+    denoised, decoded = work.row * rows_owned / ours.total_s, work.decode * images / ours.total_s
     return {
         "images_per_s": images / ours.total_s,
         "ratio_serial": outcomes["serial"].total_s / ours.total_s,
         "ratio_batched": outcomes["batched"].total_s / ours.total_s,
         "ratio_possible": _possible(engine, model, options),
         "padding": 1 - rows_owned / rows_run,
-        "share_of_peak": flops / peak_flops(engine),
+        "share_of_peak": (denoised + decoded) / peak,
+        "share_of_peak_forwards": denoised / peak,
+        "busy": used_ours_s / ours.total_s / engine._device.num_threads,
     } | {
         f"{measure}{'' if name == 'ours' else '_' + name}": value
         for name, outcome in outcomes.items()

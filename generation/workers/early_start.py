@@ -54,17 +54,24 @@ def build_command() -> list[str]:
 def build_environment() -> dict[str, str]:
     """Return the environment of a worker's process."""
     environment = worker_environment(os.environ)
+    for name, value in build_waiting_settings().items():
+        environment.setdefault(name, value)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH"))))
+    return environment
+
+
+def build_waiting_settings() -> dict[str, str]:
+    """Return the part of a worker's environment that says how the threads of a forward wait for each other."""
     # Threads that spin while they wait for each other starve others on the same cores: on a busy machine of two
     # cores pictures took five times as long. Half a millisecond spares nearly all sleeps where cores are idle; where
     # they are not, forwards have fewer threads (`generation.engine.thread_choice`). It does not change bits.
-    if sys.platform == "linux":  # GNU's OpenMP has another count for more threads than cores
-        environment.setdefault("OMP_WAIT_POLICY", "ACTIVE")  # that count is 1,000 rounds, and none with PASSIVE
-        environment.setdefault("GOMP_SPINCOUNT", str(_find_rounds()))  # goes before the policy
-        environment.setdefault("KMP_BLOCKTIME", "1")  # so it is milliseconds with Intel's, too
-    else:
-        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH"))))
-    return environment
+    if sys.platform != "linux":
+        return {"OMP_WAIT_POLICY": "PASSIVE"}
+    return {
+        "OMP_WAIT_POLICY": "ACTIVE",  # GNU's OpenMP waits 1,000 rounds with more threads than cores; none if PASSIVE
+        "GOMP_SPINCOUNT": str(_find_rounds()),  # goes before the policy
+        "KMP_BLOCKTIME": "1",  # milliseconds, where torch has Intel's
+    }
 
 
 def _find_rounds() -> int:

@@ -97,6 +97,7 @@ def test_throughput_says_every_ratio_and_where_the_time_went(capsys: pytest.Capt
     report = printed(capsys)
     wanted = ("ratio_serial", "ratio_batched", "ratio_possible", "images_per_s", "p95_s", "p95_s_serial", "padding")
     assert all(report[name] >= 0 for name in wanted)
+    assert 0 < report["share_of_peak_forwards"] < report["share_of_peak"] < 1 and 0 < report["busy"] < 1.5
     assert sum(report["profile"].values()) == pytest.approx(1, abs=0.01)
     assert report["profile"]["forward"] > 0.1
 
