@@ -55,6 +55,8 @@ def load_settings(*, is_service: bool = False, starts_worker: bool = False, **ov
     configure_logging(level, form=settings.log_format, secrets=(*settings.secrets, *secrets))
     if starts_worker and settings.worker_devices and settings.cloud_url is None:
         start_early()
+    else:
+        end_early()  # `cli.entry` did not know these settings
     return settings
 
 

@@ -19,7 +19,9 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def start_early() -> None:
-    """Start the process that the first `take_early` returns. One that is not taken ends with its parent."""
+    """Start the process that the first `take_early` returns, once. One that is not taken ends with its parent."""
+    if _started:
+        return
     try:
         process = subprocess.Popen(
             [*build_command(), IMPORTS_FIRST], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=build_environment()
