@@ -71,8 +71,10 @@ class Engine(Protocol):
 class Inbox:
     """Commands as a thread reads them. When stdin ends the parent is gone, and the process with it."""
 
-    def __init__(self, source: RawIOBase) -> None:
+    def __init__(self, source: RawIOBase, end: Callable[[int], object] = os._exit) -> None:
+        """`end`: what ends the process, given its status."""
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._end = end
         threading.Thread(target=self._read, args=(source,), name="inbox", daemon=True).start()
 
     def take(self, *, wait: bool, patience_s: float | None = None) -> list[Command]:
@@ -94,7 +96,7 @@ class Inbox:
             traceback.print_exc()
             status = EXIT_NONSENSE
         # The main thread may be deep in a forward pass, for minutes: its picture is no longer needed.
-        os._exit(status)
+        self._end(status)
 
 
 def serve(engine: Engine, inbox: Inbox, send: Send, *, idle_s: float = 0.0) -> None:

@@ -174,9 +174,10 @@ def test_only_an_unused_model_is_evicted(
 
 def test_an_idle_worker_releases_memory_and_takes_the_next_command(toy_folder: Path) -> None:
     engine = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
-    reading, writing = os.pipe()  # never closed: the inbox ends its process when no writer is left
+    reading, writing = os.pipe()
     said: list[Event] = []
-    inbox = Inbox(open(reading, "rb", buffering=0))  # noqa: PTH123, SIM115
+    ended: list[int] = []
+    inbox = Inbox(open(reading, "rb", buffering=0), end=ended.append)  # noqa: PTH123, SIM115
     worker = threading.Thread(target=serve, args=(engine, inbox, said.extend), kwargs={"idle_s": 0.05})
     worker.start()
     wait_for(lambda: not engine._models._loaded)
@@ -185,7 +186,9 @@ def test_an_idle_worker_releases_memory_and_takes_the_next_command(toy_folder: P
     wait_for(lambda: not engine._models._loaded)
     os.write(writing, encode(Close()))
     worker.join(60)
-    assert not worker.is_alive()
+    assert not worker.is_alive() and not ended
+    os.close(writing)
+    wait_for(lambda: ended == [0])
 
 
 def wait_for(happened: Callable[[], bool]) -> None:
