@@ -8,13 +8,16 @@ nor the network tells which it is, and it changes with the load. So forwards are
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 _NUM_TIMES = 3
 """Forwards of which the fastest counts: those that something interrupts for a moment decide nothing."""
+_FIRST_TIMES = 2
+"""The first forward of a kind prepares what the next ones use."""
+_LONG_S = 2.0
+"""Operations of a forward that takes so long are long, too: threads hardly wait, and to try half of them is dear."""
 _PAYS = 1.05
 """So many times as fast must all threads be: half of them leave the rest to others."""
 _REST = 50
@@ -26,7 +29,8 @@ _MOST_KINDS = 64
 class _Times:
     """The last times of one number of threads."""
 
-    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_NUM_TIMES))
+    seconds: tuple[float, ...] = ()
+    """Never changed, but replaced: lanes add to it while another thread reads."""
     ended_s: float = 0.0
 
 
@@ -43,11 +47,11 @@ class ThreadChoice:
             return most
         times = self._get_times(kind, most)
         every, half = times[most], times[most // 2]
-        if len(every.seconds) < _NUM_TIMES:
+        if len(every.seconds) < _FIRST_TIMES or (every_s := min(every.seconds)) > _LONG_S:
             return most
-        if len(half.seconds) < _NUM_TIMES:
+        if not half.seconds:
             return most // 2
-        every_s, half_s = min(every.seconds), min(half.seconds)
+        half_s = min(half.seconds)
         is_faster = half_s > _PAYS * every_s
         slower = half if is_faster else every
         tries_slower = self._clock() - slower.ended_s > _REST * abs(half_s - every_s)
@@ -61,7 +65,7 @@ class ThreadChoice:
             result = run()
             if (times := self._times.get((kind, most), {}).get(threads)) is not None:
                 times.ended_s = self._clock()
-                times.seconds.append(times.ended_s - began_s)
+                times.seconds = (*times.seconds, times.ended_s - began_s)[-_NUM_TIMES:]
             return result
 
         return timed

@@ -87,7 +87,7 @@ def test_a_picture_alone_has_the_threads_that_are_chosen(
 def test_a_picture_whose_threads_changed_is_made_again(toy_folder: Path) -> None:
     engine = Engine([toy_model(toy_folder)], TWO)
     made = paint(engine, an_order(a_spec(steps=12)))
-    assert made.trace.startswith("2x3,2t1x")  # both are timed at first
+    assert made.trace.startswith("2x2,2t1x")  # both are timed at first
     assert paint(engine, an_order(a_spec(steps=12), replay=made.trace)).pixels == made.pixels
     engine.close()
 
