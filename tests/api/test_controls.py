@@ -77,19 +77,19 @@ async def test_a_unit_without_a_picture_follows_the_start(api: Api) -> None:
 
 
 async def test_the_client_s_units_are_followed(api: Api) -> None:
-    """webuiapi sends all that a unit has, also what is as usual."""
+    """webuiapi sends all that a unit has, also what is as usual; in a default of its own, unless it has another."""
     offer_networks(api)
     client = await connect(api)
     picture = Image.new("RGB", (64, 64), "red")
     unit = webuiapi.ControlNetUnit(image=picture, module="canny", model="edges", weight=0.5)
-    done = await ask(client.txt2img, prompt="a red circle", controlnet_units=[unit], **SIZE)
+    done = await ask(client.txt2img, prompt="a red circle", controlnet_units=[unit], alwayson_scripts={}, **SIZE)
     assert done.image.size == (64, 64)
     job = await api.services.jobs.fetch_job(done.info["job_id"])
     (one,) = list_controls(job.images[0].spec)
     assert (one.network, one.strength) == ("edges", 0.5)
     with pytest.raises(RuntimeError, match="resize_mode` cannot be “Resize and Fill” here"):
         unit.image = picture.resize((96, 64))
-        await ask(client.txt2img, prompt="a red circle", controlnet_units=[unit], **SIZE)
+        await ask(client.txt2img, prompt="a red circle", controlnet_units=[unit], alwayson_scripts={}, **SIZE)
     assert await ask(client.controlnet_model_list) == ["edges", "all"]
 
 

@@ -177,7 +177,8 @@ def test_an_idle_worker_releases_memory_and_takes_the_next_command(toy_folder: P
     reading, writing = os.pipe()
     said: list[Event] = []
     ended: list[int] = []
-    inbox = Inbox(open(reading, "rb", buffering=0), end=ended.append)  # noqa: PTH123, SIM115
+    source = open(reading, "rb", buffering=0)  # noqa: PTH123, SIM115
+    inbox = Inbox(source, end=ended.append)
     worker = threading.Thread(target=serve, args=(engine, inbox, said.extend), kwargs={"idle_s": 0.05})
     worker.start()
     wait_for(lambda: not engine._models._loaded)
@@ -189,6 +190,7 @@ def test_an_idle_worker_releases_memory_and_takes_the_next_command(toy_folder: P
     assert not worker.is_alive() and not ended
     os.close(writing)
     wait_for(lambda: ended == [0])
+    source.close()
 
 
 def wait_for(happened: Callable[[], bool]) -> None:
