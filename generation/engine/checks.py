@@ -83,7 +83,9 @@ class Checks:
         if settings.checks_safety:
             load_shared(settings.thresholds)
             self._loaded |= {each: self._load(each) for each in added}
-        self._thread = CheckThread(settings.check_timeout_s)
+        # With more threads than cores OpenMP lets all sleep at once: beside a forward on the processor it has one.
+        threads = 1 if device.kind == "cpu" else device.num_threads
+        self._thread = CheckThread(settings.check_timeout_s, threads=threads)
         self._pending: list[PendingCheck] = []
         self._starts: dict[tuple[str, str], Look] = {}
 

@@ -127,7 +127,7 @@ class Lanes:
         if slot.next_forward is not None:
             threads = slot.next_forward.threads
             return threads or self._all, partial(lane.predict, turn.slots, turn.bucket, threads)
-        if not self._has_choice or slot.key.is_accelerated:  # what is compiled, is for its number of threads
+        if not self._has_choice or slot.key.is_accelerated:  # what is compiled is for a number of threads
             return most, partial(lane.predict, turn.slots, turn.bucket, most % self._all)
         kind = (slot.key, turn.bucket)
         threads = self._choice.choose(kind, most)

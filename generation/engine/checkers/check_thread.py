@@ -36,10 +36,11 @@ class Look:
 
 
 class CheckThread:
-    """Runs looks in order. `timeout_s` is for one look, from when it begins."""
+    """Runs looks in order. `timeout_s` is for one look, from when it begins; `threads` compute it."""
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, *, threads: int = 1) -> None:
         self._timeout_s = timeout_s
+        self._threads = threads
         self._looks: queue.SimpleQueue[Look | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._current: Look | None = None
@@ -78,7 +79,7 @@ class CheckThread:
         self._thread.start()
 
     def _run(self) -> None:
-        use_threads(1)  # OpenMP lets nobody wait in a loop while there are more threads than cores: painting is late
+        use_threads(self._threads)
         while (look := self._looks.get()) is not None:
             with self._lock:
                 look.begun_at = time.monotonic()

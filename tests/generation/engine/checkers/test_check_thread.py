@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+import torch
 
 from generation.engine.checkers.check_thread import CheckerHangsError, CheckThread
 from generation.safety.verdict import Score, Scores
@@ -39,6 +40,19 @@ def test_looks_run_elsewhere_in_order() -> None:
     assert [index for index, _ in ran] == [0, 1, 2]
     assert len({thread for _, thread in ran}) == 1
     assert ran[0][1] != threading.get_ident()
+    thread.close()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_look_has_so_many_threads_and_leaves_others_theirs(threads: int) -> None:
+    thread, seen, others = CheckThread(PATIENCE_S, threads=threads), list[int](), torch.get_num_threads()
+
+    def look() -> Scores:
+        seen.append(torch.get_num_threads())
+        return CALM
+
+    assert thread.submit(look).result.result(PATIENCE_S) == CALM
+    assert seen == [threads] and torch.get_num_threads() == others
     thread.close()
 
 
