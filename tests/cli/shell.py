@@ -50,7 +50,7 @@ def run(*words: str | Path, data_dir: Path, encoding: str = "utf-8", **extra: st
     """Do the same in this process, from the arguments to the exit status. An engine process is forked."""
     command = ["bot.py", *map(str, words)]
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True) for _ in range(2))
-    with pytest.MonkeyPatch.context() as patch, _as_at_a_start():
+    with pytest.MonkeyPatch.context() as patch, as_at_a_start():
         environment = _settle(data_dir, extra)
         for name in os.environ.keys() - environment.keys():
             patch.delenv(name)
@@ -77,7 +77,7 @@ def _run_to_the_end() -> int:
 
 
 @contextmanager
-def _as_at_a_start() -> Iterator[None]:
+def as_at_a_start() -> Iterator[None]:
     """Let a command set up logging and the garbage collector, and take that back."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
 
 from cli import entry, execution
 from generation.workers import early_start
+from tests.cli.shell import as_at_a_start
 
 ROOT = Path(__file__).resolve().parents[2]
 WAITING = "import sys; sys.stdin.read()"
@@ -29,6 +31,11 @@ def test_commands_that_paint(words: str) -> None:
 )
 def test_other_commands(words: str) -> None:
     assert not entry.will_paint(words.split())
+
+
+def _load(home: Path) -> None:
+    execution.chosen_home.set(home)
+    execution.load_settings(starts_worker=True)
 
 
 def test_the_worker_starts_before_the_rest_is_imported() -> None:
@@ -52,10 +59,10 @@ def test_it_ends_where_the_settings_have_no_worker(
     monkeypatch.setenv("ATELIER_DEVICES", devices)
     monkeypatch.setattr(early_start, "build_command", lambda: [sys.executable, "-c", WAITING])
     monkeypatch.setattr(early_start, "_started", [])
-    execution.chosen_home.set(tmp_path)
     early_start.start_early()
     (process,) = early_start._started
-    execution.load_settings(starts_worker=True)
+    with as_at_a_start():
+        copy_context().run(_load, tmp_path)
     assert (process.poll() is None) is is_kept
     assert early_start._started == ([process] if is_kept else [])
     early_start.end_early()
