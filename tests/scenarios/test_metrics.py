@@ -49,11 +49,9 @@ async def test_after_a_crash_what_was_counted_is_what_is_stored_and_no_label_nam
     await bot.start()
     asked.append(await people.bo.slash("imagine", prompt=f"break-image {PROMPT}", steps=2))
     asked.append(await people.bo.slash("imagine", prompt=f"withhold-image {PROMPT}", steps=2))
-    await bot.hold_painting()
-    asked.append(await people.bo.slash("imagine", prompt=PROMPT, steps=3))
+    asked.append(await people.bo.slash("imagine", prompt=f"endless-image {PROMPT}", steps=3))
     cancelled = await until_shown(discord, asked[-1])
     await people.bo.click(cancelled, button_of(cancelled, "cancel"))
-    bot.go_on_painting()
     refused = await people.ada.slash("imagine", prompt=PROMPT, size="7x7")
     for each in asked:
         await until_done(discord, each)
