@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from bench._painting import an_order
 from generation.engine.engine import Engine
@@ -24,13 +24,21 @@ class Work(NamedTuple):
     """Of decoding one picture."""
 
 
+def _count_packed(x_shape: Any, w_shape: Any, *_: Any, out_shape: Any, **__: Any) -> int:
+    return conv_flop_count(x_shape, w_shape, out_shape)
+
+
+_PACKED = {torch.ops.mkldnn._convolution_pointwise: _count_packed}
+"""How to count what torch's counter does not know: `generation.engine.packed_convolutions`."""
+
+
 @lru_cache(maxsize=1)
 def count_work(engine: Engine, model: Model, side_px: int) -> Work:
     """Return the operations of a model's pictures of that size."""
     family = engine._models.get(model.name).family
     order = an_order(model, "f-0", width_px=side_px, height_px=side_px, guidance=1.0)
     slot = Slot(order, family, 0)
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+    with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=_PACKED) as counter:
         slot.begin(engine._device.torch_device)
         encoded = counter.get_total_flops()
         assert slot.walk is not None

@@ -142,7 +142,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--ip-adapter", action="store_true", help="pictures look at others, by IP-Adapters, too")
     parser.add_argument("--regions", action="store_true", help="give most prompts regions")
     parser.add_argument("--cache", action="store_true", help="give most images a step cache of 2 or 3")
-    parser.add_argument("--cpu-backend", default="torch", help="torch, or openvino")
+    parser.add_argument("--cpu-backend", default="onednn", help="onednn, torch, or openvino")
     parser.add_argument("--fleet", action="store_true", help="replay each member's pictures on every other, over Ray")
     add_options(parser)
     options = parser.parse_args(argv)

@@ -17,21 +17,18 @@ import argparse
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from bench._forwards import prepare_forward, take_turns
 from bench._weights import add_options, name_chosen, open_chosen
 from generation.errors import ConfigurationError
 
 if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
-    from torch import Tensor
-
     from generation.engine.engine import Engine
     from generation.models.catalog import Model
 
-_Result = TypeVar("_Result")
 _SAMPLERS = ("Euler", "DDIM", "Euler a", "DPM++ 2M Karras")
 
 
@@ -75,7 +72,7 @@ def _measure(model: Model, options: argparse.Namespace) -> dict[str, Any]:
     engines = [Engine([model], EngineSettings(**settings, cuda_graphs=graphs)) for graphs in (True, False)][::-1]
     facts = engines[0].fingerprint.facts
     forwards = [_time_forwards(engines, model, rows, options) for rows in options.rows]
-    seconds, pixels = _take_turns([_painting(engine, model, options) for engine in engines], options.rounds)
+    seconds, pixels = take_turns([_painting(engine, model, options) for engine in engines], options.rounds)
     for engine in engines:
         engine.close()
     return {
@@ -94,8 +91,8 @@ def _measure(model: Model, options: argparse.Namespace) -> dict[str, Any]:
 def _time_forwards(engines: Sequence[Engine], model: Model, rows: int, options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
-    runs = [_forward(engine, model, rows, options) for engine in engines]
-    seconds, outputs = _take_turns(runs, 3 * options.rounds)
+    runs = [prepare_forward(engine, model, rows, options.side) for engine in engines]
+    seconds, outputs = take_turns(runs, 3 * options.rounds)
     return {
         "rows": rows,
         "plain_ms": round(1000 * seconds[0], 3),
@@ -103,43 +100,6 @@ def _time_forwards(engines: Sequence[Engine], model: Model, rows: int, options: 
         "ratio": round(seconds[0] / seconds[1], 3),
         "is_equal": torch.equal(*outputs),
     }
-
-
-def _take_turns(runs: Sequence[Callable[[], _Result]], rounds: int) -> tuple[list[float], list[_Result]]:
-    """Return the least seconds of each, run in turn, and what each returned last."""
-    import torch
-
-    least, results = [float("inf")] * len(runs), [run() for run in runs]
-    for _ in range(rounds):
-        for place, run in enumerate(runs):
-            started = time.perf_counter()
-            results[place] = run()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            least[place] = min(least[place], time.perf_counter() - started)
-    return least, results
-
-
-def _forward(engine: Engine, model: Model, rows: int, options: argparse.Namespace) -> Callable[[], Tensor]:
-    """Return what runs one forward of so many rows, all full of one image's."""
-    import torch
-
-    from bench._painting import an_order
-    from generation.engine.batch import Batch
-    from generation.engine.slot import Slot, find_denoiser
-
-    order = an_order(model, "f-0", width_px=options.side, height_px=options.side, guidance=1.0)
-    slot = Slot(order, engine._models.get(model.name).family, 1)
-    with torch.inference_mode():
-        slot.begin(engine._device.torch_device)
-        batch = Batch(rows, slot, engine._device)
-
-    @torch.inference_mode()
-    def run() -> Tensor:
-        batch.fill([slot] * rows)
-        return find_denoiser(slot).denoise(batch.latents, batch.timesteps, batch.conditioning)
-
-    return run
 
 
 def _painting(engine: Engine, model: Model, options: argparse.Namespace) -> Callable[[], list[bytes]]:

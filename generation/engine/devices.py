@@ -12,6 +12,7 @@ import torch
 
 from generation.engine.autotune import MeasurementCache, bfloat16_gain, is_much_faster
 from generation.engine.memory import OFFLOADING, choose_mode, fits, free_bytes, machine_bytes, wanted_bytes
+from generation.engine.packed_convolutions import can_pack, pack
 from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 from generation.workers.engine_settings import EngineSettings
@@ -32,6 +33,8 @@ class Device:
     """OpenVINO's version where networks run compiled by it (`generation.engine.compiled`)."""
     cuda_graphs: bool = False
     """Whether forwards run as CUDA graphs (`generation.engine.cuda_graphs`)."""
+    packs: bool = False
+    """Whether convolutions have packed weights (`generation.engine.packed_convolutions`)."""
 
     @property
     def is_channels_last(self) -> bool:
@@ -79,11 +82,14 @@ def choose_device(
     weights = _find_largest(models, dtype)
     memory = choose_mode(settings.memory, device, weights=weights, free=free_bytes(device))
     is_whole = memory == "full"
-    return Device(device, dtype, num_threads, memory, openvino if is_whole else "", cuda_graphs and is_whole)
+    packs = is_whole and settings.cpu_backend == "onednn" and can_pack(device, dtype)
+    return Device(device, dtype, num_threads, memory, openvino if is_whole else "", cuda_graphs and is_whole, packs)
 
 
 def lay_out(networks: Iterable[Any], device: Device) -> None:
     """Put convolution weights in the order this device reads fastest: channels last where it has tensor cores."""
+    if device.packs:
+        pack(networks)
     if device.is_channels_last:
         for weight in (weight for network in networks for weight in network.parameters() if weight.dim() == 4):
             weight.data = weight.data.to(memory_format=torch.channels_last)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench import card, exact, graphs, memory, throughput
+from bench import backends, card, exact, graphs, memory, throughput
 from bench._weights import FAMILIES
 from tests.generation.engine.processor_graph import ProcessorGraph, allow_graphs
 
@@ -107,6 +107,17 @@ def test_memory_is_measured_in_a_mode(capsys: pytest.CaptureFixture[str]) -> Non
     report = printed(capsys)
     assert (report["mode"], report["together"], report["side_px"]) == ("sliced", 1, 64)
     assert report["peak_mb"] > report["weights_mb"] > 0
+
+
+def test_backends_compares_forwards_and_decodes(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = "--json --shape toy --side 64 --rows 1 2 --threads 1 --rounds 2 --backends torch torch onednn"
+    assert backends.main(asked.split()) == 0
+    report = printed(capsys)
+    assert [(each["rows"], each["threads"]) for each in report["work"]] == [(1, 1), (2, 1), (0, 1)]
+    assert all(each["torch_ms"] > 0 and each["onednn_ms"] > 0 and each["ratio"] > 0 for each in report["work"])
+    assert all(each["distance"] < 1e-4 for each in report["work"])
+    assert backends.main(["--dtype", "float16", "--backends", "torch", "openvino"]) == 2
+    assert "OpenVINO is for processors" in capsys.readouterr().err
 
 
 def test_graphs_compares_forwards_and_pictures_with_those_without(
