@@ -22,7 +22,7 @@ from generation.workers.engine_settings import CheckerThresholds
 
 PROVIDER = "CPUExecutionProvider"
 NSFWJS = Path(__file__).with_name("nsfwjs.onnx")
-NSFWJS_SHA256 = "16c1b0e37885e877c0863cb9bb30e17bd4f8db092bab3ecfa2557da0440ea118"
+NSFWJS_SHA256 = "19df2683f28f144c6109ea22b488e5b11151f580b9dd5499abe0340dfe70bd72"
 CLASSES = ("drawing", "hentai", "neutral", "porn", "sexy")
 """What nsfwjs tells apart, in the order of its output."""
 _SIDE_PX = 224
