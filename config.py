@@ -85,7 +85,7 @@ class Settings(ApiChoices, CloudChoices, MonitoringChoices):
         "Empty: only the one of ATELIER_DEVICE.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the model.")
-    cpu_backend: Literal["onednn", "torch", "openvino"] = Field("onednn", description="What computes on a processor.")
+    cpu_backend: Literal["torch", "openvino"] = Field("torch", description="What runs forwards on a processor.")
     cuda_graphs: bool = Field(False, description="Run forwards on an NVIDIA card as CUDA graphs; not measured yet.")
     memory: Literal["auto", "full", "sliced", "offload", "layers"] = Field(
         "auto", description="How models are kept in memory; auto decides from what is free at the start."

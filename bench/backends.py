@@ -1,10 +1,10 @@
-"""`backends`: forwards and decodes of a model by each backend of a processor, in turn in one process.
+"""`backends`: forwards and decodes of a model by each way to compute on a processor, in turn in one process.
 
-Two engines of the same model, one with each `ATELIER_CPU_BACKEND`, take turns in every round; seconds are the least of
-all rounds, after one that does not count.
+Two engines or more of the same model take turns in every round; seconds are the least of all rounds, after one that
+does not count. `torch` is torch as it comes, `packed` has packed weights of convolutions, `openvino` runs compiled.
 
     python -m bench backends [--json] [--model paintbox] [--shape sd15|sdxl] [--side 128] [--rows 2 4 8 16]
-                             [--threads 1 2] [--rounds 15] [--dtype float32] [--backends torch onednn]
+                             [--threads 1 2] [--rounds 15] [--dtype float32] [--backends torch packed]
 
 Keys: `work`, a list of `rows` (0: a decode) and `threads` with `<backend>_ms`, `ratio` of the first over the last, and
 `distance`, the largest difference of their numbers; `dtype`, `processor`, `model`.
@@ -29,6 +29,12 @@ if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list
 
     from generation.engine.engine import Engine
     from generation.models.catalog import Model
+
+_BACKENDS: dict[str, dict[str, Any]] = {
+    "torch": {"packs_weights": False},
+    "packed": {},
+    "openvino": {"cpu_backend": "openvino"},
+}
 
 
 def main(argv: list[str]) -> int:
@@ -58,7 +64,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--backends", nargs="+", default=["torch", "onednn"])
+    parser.add_argument("--backends", nargs="+", choices=_BACKENDS, default=["torch", "packed"])
     return parser.parse_args(argv)
 
 
@@ -69,7 +75,7 @@ def _measure(model: Model, options: argparse.Namespace) -> dict[str, Any]:
     from generation.workers.engine_settings import EngineSettings
 
     settings: dict[str, Any] = {"device": "cpu", "dtype": options.dtype, "max_rows": max(options.rows)}
-    engines = [Engine([model], EngineSettings(**settings, cpu_backend=backend)) for backend in options.backends]
+    engines = [Engine([model], EngineSettings(**settings | _BACKENDS[name])) for name in options.backends]
     work = []
     for threads in options.threads:
         torch.set_num_threads(threads)

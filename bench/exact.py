@@ -90,7 +90,9 @@ def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str,
     from generation.engine.engine import Engine
     from generation.workers.engine_settings import EngineSettings
 
-    settings = EngineSettings(dtype=dtype, num_threads=options.threads, cpu_backend=options.cpu_backend)
+    settings = EngineSettings(
+        dtype=dtype, num_threads=options.threads, cpu_backend=options.cpu_backend, packs_weights=not options.unpacked
+    )
     engine, started = Engine([model], settings), time.perf_counter()
     images = following = editing = looking = regional = differing = control_images = control_differing = 0
     for number in range(options.interleavings):
@@ -142,7 +144,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--ip-adapter", action="store_true", help="pictures look at others, by IP-Adapters, too")
     parser.add_argument("--regions", action="store_true", help="give most prompts regions")
     parser.add_argument("--cache", action="store_true", help="give most images a step cache of 2 or 3")
-    parser.add_argument("--cpu-backend", default="onednn", help="onednn, torch, or openvino")
+    parser.add_argument("--cpu-backend", default="torch", help="torch, or openvino")
+    parser.add_argument("--unpacked", action="store_true", help="without packed weights of convolutions")
     parser.add_argument("--fleet", action="store_true", help="replay each member's pictures on every other, over Ray")
     add_options(parser)
     options = parser.parse_args(argv)

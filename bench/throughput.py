@@ -69,7 +69,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--max-rows", type=int, default=0)
-    parser.add_argument("--cpu-backend", default="onednn", help="onednn, torch, or openvino")
+    parser.add_argument("--cpu-backend", default="torch", help="torch, or openvino")
+    parser.add_argument("--unpacked", action="store_true", help="without packed weights of convolutions")
     parser.add_argument("--lanes", type=int, default=0, help="turns at once: 1 or 2; 0 as the engine chooses")
     add_options(parser)
     parser.add_argument("--profile", action="store_true", help="say what one run of the engine spends its time on")
@@ -89,6 +90,7 @@ def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[st
         max_rows=options.max_rows,
         num_lanes=options.lanes,
         cpu_backend=options.cpu_backend,
+        packs_weights=not options.unpacked,
         num_slots=options.users,
         measured=str(folder / "measured.json"),
     )

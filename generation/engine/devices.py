@@ -82,7 +82,7 @@ def choose_device(
     weights = _find_largest(models, dtype)
     memory = choose_mode(settings.memory, device, weights=weights, free=free_bytes(device))
     is_whole = memory == "full"
-    packs = is_whole and settings.cpu_backend == "onednn" and can_pack(device, dtype)
+    packs = is_whole and settings.packs_weights and not openvino and can_pack(device, dtype)
     return Device(device, dtype, num_threads, memory, openvino if is_whole else "", cuda_graphs and is_whole, packs)
 
 

@@ -10,7 +10,6 @@ import torch
 import transformers
 
 from generation.engine.devices import Device
-from generation.engine.packed_convolutions import PACKED
 from generation.requests.recipe import Fingerprint
 
 
@@ -32,8 +31,6 @@ def take_fingerprint(device: Device) -> Fingerprint:
     }
     if device.openvino:
         facts["openvino"] = device.openvino
-    if device.packs:
-        facts["convolutions"] = PACKED
     if device.cuda_graphs:
         facts["cuda_graphs"] = "on"
     return Fingerprint(facts | (_read_cuda_facts(device) if device.kind == "cuda" else {}))

@@ -21,6 +21,7 @@ from generation.engine.control.forward import ControlForwards
 from generation.engine.devices import Device
 from generation.engine.error_classes import is_out_of_memory
 from generation.engine.ip_adapter.attention import attending
+from generation.engine.packed_convolutions import computing
 from generation.engine.postprocess import decode
 from generation.engine.slot import Slot, find_denoiser
 from generation.engine.step_cache import Kept, caching
@@ -43,15 +44,16 @@ class Lane:
         """Run one forward of `bucket` rows, with the ControlNets and IP-Adapters beside it."""
         batch = self._batches.get(bucket, slots[0])
         batch.fill(slots)
-        residuals, forwards = self._controls.run(slots, batch)
-        conditioning = {**batch.conditioning, **residuals}
+        is_packed = slots[0].is_packed  # a replay has a forward to itself
         keeps = batch.deep is None and any(slot.cache > 1 for slot in slots)
-        with attending(slots, bucket), caching(batch.deep, keeps=keeps) as kept:
+        with computing(packed=is_packed), attending(slots, bucket), caching(batch.deep, keeps=keeps) as kept:
+            residuals, forwards = self._controls.run(slots, batch)
+            conditioning = {**batch.conditioning, **residuals}
             output = find_denoiser(slots[0]).denoise(batch.latents, batch.timesteps, conditioning)
         for deep in kept:
             _keep(slots, deep)
         return [
-            (rows, forward._replace(threads=threads))
+            (rows, forward._replace(threads=threads, is_packed=is_packed))
             for rows, forward in zip(rows_of(slots, output), forwards, strict=True)
         ]
 
@@ -174,7 +176,8 @@ def build_end(slot: Slot) -> Callable[[], Any]:
 
     def run() -> Any:
         assert slot.walk is not None
-        return decode(slot, slot.walk.latents)
+        with computing(packed=slot.is_packed):
+            return decode(slot, slot.walk.latents)
 
     return run
 

@@ -77,7 +77,7 @@ class LoadedModel:
         arrange(self.family, device.memory, beside.shelf)
         self.family.accelerated = accelerate(self.family, model, device, folder=settings.compiled, sha256=sha256)
         storage = describe({"denoiser": self.family.denoiser, **self.family.text_encoders})
-        self.traits = Traits(model.work, self.network, serial, sha256, storage)
+        self.traits = Traits(model.work, self.network, serial, sha256, storage, device.packs)
         self.checkers = (ClipChecker(model.safety_checker, device),) if model.safety_checker else ()
         """Its own, beside those of all models."""
         self._upscaler = Swin2srUpscaler(model.upscaler, device) if model.upscaler else None

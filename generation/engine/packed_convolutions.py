@@ -2,7 +2,8 @@
 
 torch keeps weights in its own order, so that each forward orders them anew, and what they are multiplied with as well.
 These layers order their weights once, and pass on pictures channels last, as oneDNN reads and writes them. Numbers are
-added in another order, so the bytes are others: that weights are packed is part of the fingerprint.
+added in another order, so the bytes are others: a trace marks forwards with packed weights (`Forward.is_packed`), and a
+replay of one without that mark computes as torch does.
 
 torch compiles networks to the same operators (`torch._inductor.fx_passes.mkldnn_fusion`).
 """
@@ -12,19 +13,26 @@ from __future__ import annotations
 import ctypes
 import platform
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-PACKED = "packed"
-"""The fact of the fingerprint."""
 _PROCESSORS = ("x86_64", "AMD64")
 _USUAL_SIDE = 16
 _MOST_INPUTS = 256
 _COMPARED_BYTES = 4096
 _ordering = threading.Lock()
+
+
+class _Thread(threading.local):
+    is_packed = True
+
+
+_thread = _Thread()
 
 
 class PackedConv2d(nn.Conv2d):
@@ -39,6 +47,10 @@ class PackedConv2d(nn.Conv2d):
     """The one that suits a shape of input and a number of threads."""
 
     def forward(self, input: Tensor) -> Tensor:
+        if not _thread.is_packed:
+            return F.conv2d(
+                input, self.multiply_out(input.dtype), self.bias, self.stride, self.padding, self.dilation, self.groups
+            )
         kind = input.shape, torch.get_num_threads()
         packed = self.by_input.get(kind)
         if packed is None:
@@ -62,6 +74,16 @@ class PackedConv2d(nn.Conv2d):
                 self.by_input.clear()
             chosen = self.by_input[kind] = same[0] if same else wanted
         return chosen
+
+
+@contextmanager
+def computing(*, packed: bool) -> Iterator[None]:
+    """Have the calling thread compute packed layers with packed weights, or as torch computes those it has."""
+    before, _thread.is_packed = _thread.is_packed, packed
+    try:
+        yield
+    finally:
+        _thread.is_packed = before
 
 
 def can_pack(device: torch.device, dtype: torch.dtype) -> bool:

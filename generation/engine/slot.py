@@ -18,6 +18,7 @@ from generation.engine.families.base import Conditioning, Denoiser, Family, Word
 from generation.engine.fused_steps import Stepped
 from generation.engine.initial_latents import Repaint, begin, begin_larger, build_mask_input
 from generation.engine.key import Key
+from generation.engine.packed_convolutions import computing
 from generation.engine.region_weights import blend_regions
 from generation.engine.samplers import Sampling
 from generation.engine.step_cache import Kept
@@ -40,6 +41,8 @@ class Traits(NamedTuple):
     sha256: str = ""
     storage: str = ""
     """How its weights are kept where they are not whole, for the fingerprint."""
+    packs: bool = False
+    """Whether its convolutions have packed weights."""
 
 
 @dataclass(slots=True)
@@ -97,6 +100,8 @@ class Slot:
         self._shapes = [latent_shape(family, (each.width_px, each.height_px)) for each in self._coming]
         self._enter_pass()
         self.replay = None if order.replay is None else tuple(require_trace(spec, order.replay).forwards())
+        self.is_packed = traits.packs and (self.replay is None or any(each.is_packed for each in self.replay[:1]))
+        """Whether convolutions compute with packed weights: for a replay, where they did."""
         self.walk: SamplingRun | None = None
         self.num_previews = 0
         self.lacked_memory = False
@@ -196,12 +201,13 @@ class Slot:
         spec = self.order.spec
         strength = spec.start.strength if spec.start else 1.0
         sampling = self.family.sampling(spec, self.size_px, strength=strength)
-        begun = begin(self.family, sampling, self.order, (1, *self.key.latent_shape))
+        with computing(packed=self.is_packed):
+            begun = begin(self.family, sampling, self.order, (1, *self.key.latent_shape))
+            conditioning = condition_walk(self.family, self.order, spec, self._words, begun.mask_input)
+            guides = prepare_guides(self.family, self.order, self.networks, self.size_px, device)
         repaint = begun.repaint
         if repaint is not None:
             repaint = Repaint(*(part.to(device) for part in (repaint.mask, repaint.kept, repaint.noise)))
-        conditioning = condition_walk(self.family, self.order, spec, self._words, begun.mask_input)
-        guides = prepare_guides(self.family, self.order, self.networks, self.size_px, device)
         self.walk = SamplingRun(sampling, conditioning, begun.latents.to(device), repaint, guides=guides)
         if self.replay is not None and len(self.replay) != self.total:
             raise TraceLengthError(number=len(self.replay), wanted=self.total)
@@ -248,10 +254,11 @@ class Slot:
             sampling = self.family.sampling(spec, size_px, strength=strength, generator=generator)
             latents, clean = begin_larger(sampling, before.latents, (1, *shape))
             larger = replace(spec, width_px=coming.width_px, height_px=coming.height_px, hires=None)
-            mask = build_mask_input(self.family, generator, latents.shape) if self.family.takes_mask else None
-            conditioning = condition_walk(self.family, self.order, larger, self._words, mask)
             place = before.latents.device
-            guides = prepare_guides(self.family, self.order, self.networks, size_px, place)
+            with computing(packed=self.is_packed):
+                mask = build_mask_input(self.family, generator, latents.shape) if self.family.takes_mask else None
+                conditioning = condition_walk(self.family, self.order, larger, self._words, mask)
+                guides = prepare_guides(self.family, self.order, self.networks, size_px, place)
             walk = SamplingRun(sampling, conditioning, latents.to(place), None, self.done, guides, clean.to(place))
         except BaseException:
             generator.set_state(drawn)

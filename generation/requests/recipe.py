@@ -29,21 +29,23 @@ LADDER: Final = (1, 2, 4, 8, 16)
 _STORAGE: Final = "weights"
 CLOUD: Final = "cloud"
 """The fact of a fingerprint that names the host which painted the picture, where no machine of ours did."""
-_RUN: Final = r"[1-9]\d{0,3}(t[1-9]\d{0,3})?(c[1-9]\d{0,3}){0,9}x[1-9]\d{0,3}"
+_RUN: Final = r"[1-9]\d{0,3}p?(t[1-9]\d{0,3})?(c[1-9]\d{0,3}){0,9}x[1-9]\d{0,3}"
 
 
 class Forward(NamedTuple):
     """The rows of one model evaluation's forward, and those of each ControlNet at work in it, in the spec's order.
 
-    `threads`: those it had of a processor; 0 is all that the fingerprint names.
+    `threads`: those it had of a processor; 0 is all that the fingerprint names. `is_packed`: its convolutions
+    had packed weights (`generation.engine.packed_convolutions`).
     """
 
     rows: int
     control: tuple[int, ...] = ()
     threads: int = 0
+    is_packed: bool = False
 
     def __str__(self) -> str:
-        first = f"{self.rows}t{self.threads}" if self.threads else self.rows
+        first = f"{self.rows}{'p' * self.is_packed}" + (f"t{self.threads}" if self.threads else "")
         return "c".join(map(str, (first, *self.control)))
 
 
@@ -52,7 +54,7 @@ class Trace:
     """The forward of each model evaluation an image took, run-length coded.
 
     `8x12,4x18` is a bucket of 8 rows, then one of 4; `8c2x12` has a ControlNet in a bucket of its own, of 2 rows;
-    `8t1x12` ran on one thread.
+    `8t1x12` ran on one thread, `8px12` with packed weights.
     """
 
     runs: tuple[tuple[Forward, int], ...] = ()
@@ -98,7 +100,7 @@ class Trace:
 def _read_forward(text: str) -> Forward:
     first, *control = text.split("c")
     rows, _, threads = first.partition("t")
-    return Forward(int(rows), tuple(map(int, control)), int(threads or 0))
+    return Forward(int(rows.rstrip("p")), tuple(map(int, control)), int(threads or 0), rows.endswith("p"))
 
 
 def require_trace(spec: ImageSpec, text: str) -> Trace:

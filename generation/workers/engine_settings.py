@@ -27,9 +27,10 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     hardware) and on processors measured to be much faster with it, float32 elsewhere."""
     memory: str = "auto"
     """`auto`, or one of `memory.MODES`: how much of a model stays on the device, how large its pieces of work are."""
-    cpu_backend: str = "onednn"
-    """What runs forwards on a processor: `onednn` is torch with packed convolutions, `torch` is torch as it comes, and
-    `openvino` runs plain forwards of Stable Diffusion."""
+    cpu_backend: str = "torch"
+    """`torch`, or `openvino`: what runs plain forwards of Stable Diffusion on a processor."""
+    packs_weights: bool = True
+    """Whether convolutions on a processor have packed weights, where that pays. Traces tell, so replays are exact."""
     cuda_graphs: bool = False
     """Whether plain forwards of Stable Diffusion on an NVIDIA card run as CUDA graphs."""
     compiled: str = ""

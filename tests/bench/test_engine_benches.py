@@ -110,11 +110,11 @@ def test_memory_is_measured_in_a_mode(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_backends_compares_forwards_and_decodes(capsys: pytest.CaptureFixture[str]) -> None:
-    asked = "--json --shape toy --side 64 --rows 1 2 --threads 1 --rounds 2 --backends torch torch onednn"
+    asked = "--json --shape toy --side 64 --rows 1 2 --threads 1 --rounds 2 --backends torch torch packed"
     assert backends.main(asked.split()) == 0
     report = printed(capsys)
     assert [(each["rows"], each["threads"]) for each in report["work"]] == [(1, 1), (2, 1), (0, 1)]
-    assert all(each["torch_ms"] > 0 and each["onednn_ms"] > 0 and each["ratio"] > 0 for each in report["work"])
+    assert all(each["torch_ms"] > 0 and each["packed_ms"] > 0 and each["ratio"] > 0 for each in report["work"])
     assert all(each["distance"] < 1e-4 for each in report["work"])
     assert backends.main(["--dtype", "float16", "--backends", "torch", "openvino"]) == 2
     assert "OpenVINO is for processors" in capsys.readouterr().err

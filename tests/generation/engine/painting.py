@@ -80,5 +80,10 @@ def paint(engine: Engine, order: GenerateCommand) -> Finished:
     return end
 
 
+def trace_of(end: object) -> str:
+    """Return the trace of an image, if it has one, without the mark of packed weights: not every processor packs."""
+    return getattr(end, "trace", "").replace("p", "")
+
+
 def as_array(finished: Finished) -> np.ndarray:
     return np.frombuffer(finished.pixels, np.uint8).reshape(finished.height_px, finished.width_px, 3).astype(int)

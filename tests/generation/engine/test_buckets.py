@@ -21,7 +21,7 @@ from generation.requests.cost import BY_PIXELS, WORK
 from generation.requests.recipe import Fingerprint
 from generation.workers.child import serve
 from generation.workers.engine_settings import EngineSettings
-from tests.generation.engine.painting import a_spec, an_order, ends, paint, run
+from tests.generation.engine.painting import a_spec, an_order, ends, paint, run, trace_of
 from tests.generation.engine.toy import save_toy, toy_model
 
 LARGE = {"width_px": 256, "height_px": 256, "steps": 2}
@@ -219,13 +219,13 @@ def test_two_guided_pictures_of_a_second_model_share_a_forward(second: Path, tmp
     roomy = engine_with(second, file)
     orders = [an_order(a_spec(**LARGE, seed=seed), image_id=f"{seed}-0") for seed in (5, 6)]
     together = ends(run(roomy, *orders))
-    assert [end.trace for end in together.values()] == ["4x2", "4x2"]  # type: ignore[union-attr]
+    assert [trace_of(end) for end in together.values()] == ["4x2", "4x2"]
     assert finish_tuning(roomy) == 0, "known already"
 
     rewrite(file, lambda name, value: 2 if name in of_second else value)
     narrow = engine_with(second, file)
     apart = ends(run(narrow, *orders))
-    assert [end.trace for end in apart.values()] == ["2x2", "2x2"], "the control"  # type: ignore[union-attr]
+    assert [trace_of(end) for end in apart.values()] == ["2x2", "2x2"], "the control"
     assert apart["5-0"].pixels == alone.pixels  # type: ignore[union-attr]
     for order in orders:
         shared = together[order.image_id]

@@ -46,7 +46,7 @@ def make_engine(toy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[M
     engines: list[Engine] = []
 
     def make(*models: Model, **settings: Any) -> Engine:
-        usual: dict[str, Any] = {"num_threads": 1, "cuda_graphs": True, "cpu_backend": "torch"}
+        usual: dict[str, Any] = {"num_threads": 1, "cuda_graphs": True, "packs_weights": False}
         chosen = EngineSettings(**usual | settings)
         engines.append(Engine(models or [toy_model(toy_folder)], chosen))
         return engines[-1]

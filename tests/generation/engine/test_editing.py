@@ -54,7 +54,7 @@ def dtype(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def engine(folder: Path, dtype: str) -> Engine:
-    return Engine([toy_flow_model(folder, "klein")], EngineSettings(num_threads=1, dtype=dtype, cpu_backend="torch"))
+    return Engine([toy_flow_model(folder, "klein")], EngineSettings(num_threads=1, dtype=dtype, packs_weights=False))
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_a_key_that_forgets_what_is_seen_paints_wrong_pictures(
     right = {order.image_id: paint(engine, order) for order in orders}
     monkeypatch.setattr(slots, "list_reference_sizes", lambda spec: ())
     forgetful = Engine(
-        [toy_flow_model(folder, "klein")], EngineSettings(num_threads=1, dtype=dtype, cpu_backend="torch")
+        [toy_flow_model(folder, "klein")], EngineSettings(num_threads=1, dtype=dtype, packs_weights=False)
     )
     crowd = ends(run(forgetful, *orders))["two"]
     assert isinstance(crowd, Finished) and (as_array(crowd) != as_array(right["two"])).any()

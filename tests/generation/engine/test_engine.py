@@ -22,7 +22,7 @@ from generation.requests.edits import Hires, Margins, Upscale, UpscaleNetwork, V
 from generation.requests.recipe import Trace
 from generation.requests.upscalers import Upscaler, build_upscale
 from generation.workers.engine_settings import EngineSettings
-from tests.generation.engine.painting import a_picture, a_spec, a_start, an_order, as_array, ends, paint, run
+from tests.generation.engine.painting import a_picture, a_spec, a_start, an_order, as_array, ends, paint, run, trace_of
 from tests.generation.engine.toy import save_upscaler, toy_model
 from tests.generation.engine.upscalers.toy_upscalers import TOYS
 
@@ -330,7 +330,7 @@ def test_out_of_memory_halves_the_bucket_and_everyone_ends(toy_folder: Path) -> 
     orders = [an_order(a_spec(seed=index), image_id=f"a-{index}") for index in range(8)]
     said = ends(run(engine, *orders))
     assert all(isinstance(end, Finished) for end in said.values()) and len(said) == 8
-    assert {getattr(end, "trace", "") for end in said.values()} == {"4x4"}
+    assert {trace_of(end) for end in said.values()} == {"4x4"}
 
 
 def test_an_image_that_does_not_fit_alone_says_so(toy_folder: Path) -> None:

@@ -16,7 +16,18 @@ from generation.engine.engine import Engine
 from generation.jobs.protocol import Finished
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
-from tests.generation.engine.painting import a_mask, a_picture, a_spec, a_start, an_order, as_array, ends, paint, run
+from tests.generation.engine.painting import (
+    a_mask,
+    a_picture,
+    a_spec,
+    a_start,
+    an_order,
+    as_array,
+    ends,
+    paint,
+    run,
+    trace_of,
+)
 from tests.generation.engine.toy_flow import save_toy_flux, toy_flow_model
 
 LONG = "a harbour in the fog, evening light over the water, and a small red boat"
@@ -111,7 +122,7 @@ def test_guidance_is_a_number_of_each_row(engine: Engine) -> None:
     pictures = set()
     for order in orders:
         end = crowded[order.image_id]
-        assert isinstance(end, Finished) and end.trace.startswith("4x"), end
+        assert isinstance(end, Finished) and trace_of(end).startswith("4x"), end
         assert paint(engine, an_order(order.spec, replay=end.trace)).pixels == end.pixels
         pictures.add(end.pixels)
     assert len(pictures) == 3

@@ -30,7 +30,7 @@ from generation.requests.edits import Hires
 from generation.requests.image_prompt import ImagePrompt
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
-from tests.generation.engine.painting import a_picture, a_spec, a_start, an_order, as_array, ends, paint, run
+from tests.generation.engine.painting import a_picture, a_spec, a_start, an_order, as_array, ends, paint, run, trace_of
 from tests.generation.engine.toy import save_toy, save_toy_xl, toy_model
 from tests.generation.engine.toy_control import control_by, save_toy_control
 from tests.generation.engine.toy_ip_adapter import SEEN_PX, looking_by, save_toy_encoder, save_toy_ip_adapter
@@ -199,7 +199,7 @@ def test_a_picture_without_one_is_the_same_beside_any(toys: Toys, dtype: str) ->
         done = ends(run(engine, plain, other))
         first, second = done["plain-0"], done[other.image_id]
         assert isinstance(first, Finished) and isinstance(second, Finished)
-        assert first.trace == second.trace == "4x4", "they shared every forward"
+        assert trace_of(first) == trace_of(second) == "4x4", "they shared every forward"
         pictures.append((first.pixels, second.pixels))
     (alone, unseeing), (crowded, seeing) = pictures
     assert alone == crowded and unseeing != seeing

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(folder: Path) -> Engine:
-    return Engine([toy_flow_model(folder, "klein")], EngineSettings(num_threads=1, cpu_backend="torch"))
+    return Engine([toy_flow_model(folder, "klein")], EngineSettings(num_threads=1, packs_weights=False))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from generation.engine.engine import Engine
 from generation.images.codec import decode_png
 from generation.jobs.protocol import Finished
 from generation.workers.engine_settings import EngineSettings
-from tests.generation.engine.painting import as_array, ends, paint, run
+from tests.generation.engine.painting import as_array, ends, paint, run, trace_of
 from tests.generation.engine.test_editing import SQUARE, WIDE, an_edit
 from tests.generation.engine.toy_flow import save_toy_kontext, toy_flow_model
 
@@ -60,7 +60,7 @@ def test_edits_and_plain_pictures_replay(engine: Engine) -> None:
     usual: dict[str, Any] = {"true_cfg": 1.0, "steps": 2}
     orders = [an_edit(*sizes, image_id=f"a-{n}", seed=n, **usual) for n, sizes in enumerate(seen)]
     crowd = {name: end for name, end in ends(run(engine, *orders)).items() if isinstance(end, Finished)}
-    assert crowd["a-1"].trace.startswith("2x") and crowd["a-3"].trace.startswith("1x")
+    assert trace_of(crowd["a-1"]).startswith("2x") and trace_of(crowd["a-3"]).startswith("1x")
     for order in orders:
         assert (
             paint(engine, msgspec.structs.replace(order, replay=crowd[order.image_id].trace)) == crowd[order.image_id]

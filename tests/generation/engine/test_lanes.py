@@ -16,7 +16,7 @@ from generation.jobs.protocol import Cancel, Cancelled, Event, Finished, Share
 from generation.requests.prompt_addons import Adapter
 from generation.requests.recipe import Trace
 from generation.workers.engine_settings import EngineSettings
-from tests.generation.engine.painting import a_spec, an_order, ends, paint, run
+from tests.generation.engine.painting import a_spec, an_order, ends, paint, run, trace_of
 from tests.generation.engine.toy import toy_model
 from tests.generation.engine.toy_extras import kohya_lora
 
@@ -70,7 +70,7 @@ def test_two_forwards_run_at_once(two: Engine) -> None:
 
     watch(two, "denoise", meet)
     first, second = finish(two, 1, 2)
-    assert met.is_set() and {first.trace[:4], second.trace[:4]} == {"2t1x"}
+    assert met.is_set() and {trace_of(first)[:4], trace_of(second)[:4]} == {"2t1x"}
 
 
 @pytest.mark.parametrize("chosen, trace", [(2, "2x4"), (1, "2t1x4")])
@@ -80,21 +80,21 @@ def test_a_picture_alone_has_the_threads_that_are_chosen(
     threads: list[int] = []
     watch(two, "denoise", lambda *_: threads.append(torch.get_num_threads()))
     monkeypatch.setattr(two._lanes._choice, "choose", lambda kind, most: min(chosen, most))
-    assert paint(two, an_order()).trace == trace
+    assert trace_of(paint(two, an_order())) == trace
     assert threads == [chosen] * 4
 
 
 def test_a_picture_whose_threads_changed_is_made_again(toy_folder: Path) -> None:
     engine = Engine([toy_model(toy_folder)], TWO)
     made = paint(engine, an_order(a_spec(steps=12)))
-    assert made.trace.startswith("2x2,2t1x")  # both are timed at first
+    assert trace_of(made).startswith("2x2,2t1x")  # both are timed at first
     assert paint(engine, an_order(a_spec(steps=12), replay=made.trace)).pixels == made.pixels
     engine.close()
 
 
 def test_one_thread_makes_one_lane(make_engine: Callable[..., Engine]) -> None:
     made = ends(run(make_engine(max_rows=2), an_order(), an_order(image_id="b-0"))).values()
-    assert [end.trace for end in made if isinstance(end, Finished)] == ["2x4", "2x4"]
+    assert [trace_of(end) for end in made] == ["2x4", "2x4"]
 
 
 @pytest.mark.parametrize("prescribed", ["2t1x4", "2t1x1,2x3", "4x2,2t1x2", "2x4"])

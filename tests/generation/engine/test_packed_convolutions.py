@@ -16,8 +16,11 @@ from generation.engine.engine import Engine
 from generation.engine.fingerprint import take_fingerprint
 from generation.engine.packed_convolutions import PackedConv2d, can_pack, pack
 from generation.engine.stored_weights import whole_weight
+from generation.requests.edits import Hires
+from generation.requests.recipe import Trace
+from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
-from tests.generation.engine.painting import a_spec, an_order, as_array, paint
+from tests.generation.engine.painting import a_spec, a_start, an_order, as_array, paint
 from tests.generation.engine.toy import toy_model
 
 CPU = torch.device("cpu")
@@ -96,17 +99,16 @@ def test_only_plain_convolutions_are_packed_and_only_once() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "packs"),
-    [
-        ({}, True),
-        ({"cpu_backend": "torch"}, False),
-        ({"dtype": "bfloat16"}, False),
-        ({"memory": "sliced"}, False),
-    ],
+    [({}, True), ({"packs_weights": False}, False), ({"dtype": "bfloat16"}, False), ({"memory": "sliced"}, False)],
 )
-def test_the_fingerprint_names_it_and_only_where_it_is(settings: dict[str, str], packs: bool) -> None:
-    device = choose_device(EngineSettings(**{"device": "cpu", "dtype": "float32", "num_threads": 1, **settings}))  # type: ignore[arg-type]
-    assert device.packs is packs
-    assert take_fingerprint(device).facts.get("convolutions") == ("packed" if packs else None)
+def test_the_trace_says_so_and_the_fingerprint_stays(settings: dict[str, Any], packs: bool, toy_folder: Path) -> None:
+    common: dict[str, Any] = {"device": "cpu", "dtype": "float32", "num_threads": 1}
+    engine = Engine([toy_model(toy_folder)], EngineSettings(**common | settings))
+    trace = Trace.parse(paint(engine, an_order(a_spec())).trace)
+    engine.close()
+    assert {forward.is_packed for forward in trace.forwards()} == {packs}
+    names = take_fingerprint(choose_device(EngineSettings(**common))).facts.keys()
+    assert names == take_fingerprint(choose_device(EngineSettings(**common, packs_weights=False))).facts.keys()
 
 
 def test_other_processors_run_torch_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,16 +117,23 @@ def test_other_processors_run_torch_as_it_comes(monkeypatch: pytest.MonkeyPatch)
     assert not can_pack(CPU, torch.float32)
 
 
-def test_a_picture_is_nearly_torchs_and_either_is_made_again_to_the_byte(toy_folder: Path) -> None:
-    order = an_order(a_spec(sampler="Euler a", width_px=96))
-    pictures = []
-    for backend in ("torch", "onednn"):
-        engine = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1, cpu_backend=backend))
-        painted = paint(engine, order)
-        engine.close()
-        again = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1, cpu_backend=backend))
-        paint(again, an_order(a_spec(width_px=128)))  # another size first
-        assert paint(again, an_order(order.spec, replay=painted.trace)).pixels == painted.pixels
-        again.close()
-        pictures.append(as_array(painted))
-    assert abs(pictures[0] - pictures[1]).max() <= 2
+@pytest.mark.parametrize(
+    "spec",
+    [
+        a_spec(sampler="Euler a", width_px=96),
+        a_spec(start=a_start(mask=True)),
+        a_spec(hires=Hires(factor=1.5, strength=0.5)),
+    ],
+)
+def test_pictures_from_before_weights_were_packed_are_made_again_to_the_byte(toy_folder: Path, spec: ImageSpec) -> None:
+    order = an_order(spec)
+    before = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1, packs_weights=False))
+    engine = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
+    painted, ours = paint(before, order), paint(engine, order)
+    assert (painted.pixels == ours.pixels) is False, "else this shows nothing"
+    assert abs(as_array(painted) - as_array(ours)).max() <= 2
+    for first, second in ((painted, ours), (ours, painted)):
+        assert paint(engine, an_order(spec, replay=first.trace)).pixels == first.pixels
+        assert paint(engine, an_order(spec, replay=second.trace)).pixels == second.pixels
+    before.close()
+    engine.close()

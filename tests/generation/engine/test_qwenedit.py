@@ -27,7 +27,7 @@ from generation.images.codec import decode_png
 from generation.jobs.protocol import Finished, GenerateCommand
 from generation.models.families import FAMILIES
 from generation.workers.engine_settings import EngineSettings
-from tests.generation.engine.painting import as_array, ends, paint, run
+from tests.generation.engine.painting import as_array, ends, paint, run, trace_of
 from tests.generation.engine.test_editing import SQUARE, TALL, WIDE, an_edit
 from tests.generation.engine.toy_flow import toy_flow_model
 from tests.generation.engine.toy_qwen import save_toy_qwenedit
@@ -189,7 +189,7 @@ def test_only_those_that_see_as_much_share_a_forward(
         each = [an_order_of((size,), image_id=f"a-{n}", guidance=1.0) for n, size in enumerate((SQUARE, SQUARE, WIDE))]
         return ends(run(engines["qwenedit"], *each))
 
-    traces = [end.trace for end in paint_together().values() if isinstance(end, Finished)]
+    traces = [trace_of(end) for end in paint_together().values()]
     assert sorted(traces) == ["1x2", "2x2", "2x2"]
     monkeypatch.setattr(slots, "list_reference_sizes", lambda spec: ())
     with pytest.raises((RuntimeError, KeyError)):

@@ -22,7 +22,7 @@ from generation.requests.recipe import Forward
 from generation.requests.regions import AREAS, list_owners
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
-from tests.generation.engine.painting import a_spec, a_start, an_order, as_array, ends, paint, run
+from tests.generation.engine.painting import a_spec, a_start, an_order, as_array, ends, paint, run, trace_of
 from tests.generation.engine.test_flow_families import TOYS
 from tests.generation.engine.toy import save_toy_xl, toy_model
 from tests.generation.engine.toy_flow import toy_flow_model
@@ -180,11 +180,11 @@ def test_others_have_the_rows_that_it_leaves_empty(make_engine: MakeEngine) -> N
         *(an_order(with_regions("a red cat", guidance=1.0, steps=3), image_id=f"{n}-0") for n in range(4)),
     ]
     together = ends(run(engine, *orders))
-    traces = {name: getattr(end, "trace", "") for name, end in together.items()}
+    traces = {name: trace_of(end) for name, end in together.items()}
     assert traces["regions-0"] == "4x3", "covered by its regions: three rows and that of the negative prompt"
     five = an_order(with_regions(f"x {LEFT} {CENTER} <region:top-third:a>", guidance=3.0, steps=3), image_id="five-0")
     together = ends(run(engine, five, *orders[1:]))
-    traces = {name: getattr(end, "trace", "") for name, end in together.items()}
+    traces = {name: trace_of(end) for name, end in together.items()}
     assert traces["five-0"] == "8x3" and sum("8" in each for each in traces.values()) >= 3, traces
 
 

@@ -33,6 +33,7 @@ from tests.generation.engine.painting import (
     ends,
     paint,
     run,
+    trace_of,
 )
 from tests.generation.engine.toy_flow import save_toy_zimage, toy_flow_model
 
@@ -127,7 +128,7 @@ def test_only_captions_of_one_padded_length_share_a_forward(engine: Engine) -> N
     for order in orders:
         end = together[order.image_id]
         assert isinstance(end, Finished)
-        assert end.trace == "1x4", "neither was in the other's company"
+        assert trace_of(end) == "1x4", "neither was in the other's company"
 
 
 def test_rows_without_an_image_bring_no_mask(folder: Path) -> None:
