@@ -23,5 +23,7 @@ class Key(NamedTuple):
     another number, order or size they would be numbered wrongly, and no error would say so."""
     is_accelerated: bool = False
     """Whether it runs by what takes the place of `Family.denoise` (`Family.accelerated`)."""
+    is_packed: bool = False
+    """Whether convolutions have packed weights. The layout of what they give is another, and that of buffers for it."""
     is_shallow: bool = False
     """Whether it runs the outer layers alone (`step_cache`)."""

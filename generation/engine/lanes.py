@@ -46,10 +46,11 @@ class Lane:
         batch.fill(slots)
         is_packed = slots[0].is_packed  # a replay has a forward to itself
         keeps = batch.deep is None and any(slot.cache > 1 for slot in slots)
-        with computing(packed=is_packed), attending(slots, bucket), caching(batch.deep, keeps=keeps) as kept:
+        with computing(packed=is_packed):
             residuals, forwards = self._controls.run(slots, batch)
             conditioning = {**batch.conditioning, **residuals}
-            output = find_denoiser(slots[0]).denoise(batch.latents, batch.timesteps, conditioning)
+            with attending(slots, bucket), caching(batch.deep, keeps=keeps) as kept:
+                output = find_denoiser(slots[0]).denoise(batch.latents, batch.timesteps, conditioning)
         for deep in kept:
             _keep(slots, deep)
         return [

@@ -98,10 +98,10 @@ class Slot:
         self._model_serial = traits.serial
         self._coming = list(spec.passes)
         self._shapes = [latent_shape(family, (each.width_px, each.height_px)) for each in self._coming]
-        self._enter_pass()
         self.replay = None if order.replay is None else tuple(require_trace(spec, order.replay).forwards())
         self.is_packed = traits.packs and (self.replay is None or any(each.is_packed for each in self.replay[:1]))
         """Whether convolutions compute with packed weights: for a replay, where they did."""
+        self._enter_pass()
         self.walk: SamplingRun | None = None
         self.num_previews = 0
         self.lacked_memory = False
@@ -274,7 +274,7 @@ class Slot:
         spec = self.order.spec
         accelerated = self.family.accelerated
         is_accelerated = accelerated is not None and accelerated.takes(spec, shape)
-        common = (spec.adapters, self._model_serial, list_reference_sizes(spec), is_accelerated)
+        common = (spec.adapters, self._model_serial, list_reference_sizes(spec), is_accelerated, self.is_packed)
         self._keys = {wording: Key(spec.model, shape, words.key, *common) for wording, words in self._words.items()}
         plain = replace(spec, control=UNSET)
         before, after = (compute_evaluations_cost(plain, self.done + more, work=self.work) for more in (0, 1))

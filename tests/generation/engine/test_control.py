@@ -181,6 +181,19 @@ def test_pictures_of_a_mixed_crowd_replay_byte_for_byte(toys: Toys, dtype: str) 
     engine.close()
 
 
+def test_pictures_from_before_weights_were_packed_replay_beside_others(toys: Toys) -> None:
+    before, engine, rng = toys.engine(packs_weights=False), toys.engine(), random.Random(5)
+    orders = [order_of(spec, image_id=f"{index}-0") for index, spec in enumerate(some_specs(toys, rng, 8))]
+    made = [crowd(each, orders, random.Random(7)) for each in (before, engine)]
+    assert not all(made[0][name].pixels == made[1][name].pixels for name in made[0]), "else this shows nothing"
+    for order in orders:
+        for first in (each[order.image_id] for each in made):
+            again = paint(engine, order_of(order.spec, replay=first.trace))
+            assert (again.pixels, again.trace) == (first.pixels, first.trace), order.spec
+    before.close()
+    engine.close()
+
+
 def test_the_bucket_of_a_controlnet_decides_bits(toys: Toys) -> None:
     """The control: in another bucket the same row is another. If this fails, traces need not have it here."""
     network = load_control(toys.files[0], Device(torch.device("cpu"), torch.float32, 1))
