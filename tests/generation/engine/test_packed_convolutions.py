@@ -112,8 +112,13 @@ def test_the_trace_says_so_and_the_fingerprint_stays(settings: dict[str, Any], p
 
 def test_other_processors_run_torch_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not can_pack(torch.device("cuda"), torch.float32)
-    monkeypatch.setattr(platform, "machine", lambda: "arm64")
-    assert not can_pack(CPU, torch.float32)
+    with monkeypatch.context() as other:
+        other.setattr(platform, "machine", lambda: "arm64")
+        assert not can_pack(CPU, torch.float32)
+    with monkeypatch.context() as other:
+        other.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
+        assert not can_pack(CPU, torch.float32)
+    assert can_pack(CPU, torch.float32)
 
 
 SPECS = (
