@@ -47,10 +47,10 @@ def test_the_first_looks_while_the_others_do() -> None:
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_one_alone_or_none_looks_in_the_callers_thread(number: int) -> None:
-    before = threading.active_count()
-    checkers = tuple(Told(name, lambda: None) for name in "a"[:number])
+    threads: list[threading.Thread] = []
+    checkers = tuple(Told(name, lambda: threads.append(threading.current_thread())) for name in "a"[:number])
     assert list(look_with(checkers, PICTURE)) == list("a"[:number])
-    assert threading.active_count() == before
+    assert threads == [threading.current_thread()] * number
 
 
 def test_the_error_of_the_first_that_failed_is_raised() -> None:
