@@ -97,7 +97,7 @@ def test_replayed_alone_every_picture_of_a_crowd_has_the_same_bytes(engine: Engi
         alone = paint(engine, msgspec.structs.replace(order, replay=crowded[order.image_id].trace))
         assert alone.pixels == crowded[order.image_id].pixels, order.spec
         differing += paint(engine, _with_cache(order, UNSET)).pixels != alone.pixels
-    assert differing > 1, "the control: without its tier most are other pictures"
+    assert differing, "the control: without its tier some are other pictures, where rounding does not hide it"
 
 
 def test_where_all_evaluations_are_whole_the_bytes_are_those_without_a_cache(engine: Engine) -> None:
