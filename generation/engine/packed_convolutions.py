@@ -1,9 +1,9 @@
 """Convolutions of a processor whose weights lie in the order that oneDNN multiplies in.
 
-torch keeps weights in its own order, so that each forward orders them anew, and what they are multiplied with as well.
-These layers order their weights once, and pass on pictures channels last, as oneDNN reads and writes them. Numbers are
-added in another order, so the bytes are others: a trace marks forwards with packed weights (`Forward.is_packed`), and a
-replay of one without that mark computes as torch does.
+torch keeps weights in its own order. So each forward has to reorder them, and the input and the output of each layer.
+These layers reorder their weights once, and their outputs lie channels last, as oneDNN reads and writes them. It adds
+numbers in another order, so the bytes are others: a trace marks forwards with packed weights (`Forward.is_packed`). A
+replay of a forward without that mark computes as torch does.
 
 torch compiles networks to the same operators (`torch._inductor.fx_passes.mkldnn_fusion`).
 """
@@ -88,6 +88,11 @@ def computing(*, packed: bool) -> Iterator[None]:
         _thread.is_packed = before
 
 
+def is_packed() -> bool:
+    """Return whether the calling thread computes with packed weights. What is kept of both has to be told apart."""
+    return _thread.is_packed
+
+
 def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
     """Return whether packed weights pay there: in float32 on Intel's and AMD's processors. In bfloat16 they do not."""
     operators = ("_convolution_pointwise", "_reorder_convolution_weight", "data_ptr", "_nbytes")
@@ -113,7 +118,7 @@ def _pack(layer: Any) -> None:
     weight = layer.weight.detach()
     layer.orders = [_order(layer, weight.contiguous(), (1, layer.in_channels, _USUAL_SIDE, _USUAL_SIDE))]
     layer.by_input = {}
-    # Whoever reads the weights in spite of this gets what no picture is shown of.
+    # Code that reads `weight` gets NaN, and a picture with NaN is refused: no picture is wrong without an error.
     absent = torch.full((1,), torch.nan).expand(weight.shape)
     layer.weight = nn.Parameter(absent, requires_grad=False)
     layer.__class__ = PackedConv2d

@@ -15,6 +15,7 @@ from generation.engine.devices import Device
 from generation.engine.families.base import REFERENCE, Conditioning, WithVae
 from generation.engine.families.sd import PromptCache
 from generation.engine.language_text import Read, Reader, ReadWords, read_rows
+from generation.engine.packed_convolutions import is_packed
 from generation.engine.references import Seen
 from generation.engine.samplers import FlowSampling
 from generation.models.catalog import Model
@@ -98,7 +99,7 @@ class Flow(WithVae, ABC):
 
     def _show(self, spec: ImageSpec, seen: Sequence[Seen]) -> Conditioning:
         """Return the latents of each picture: all rows of an image see the same."""
-        looks = [self._cache.get(each.reference, partial(self._look, each)) for each in seen]
+        looks = [self._cache.get((each.reference, is_packed()), partial(self._look, each)) for each in seen]
         return {f"{REFERENCE}{place}": look.expand(spec.num_rows, -1, -1, -1) for place, look in enumerate(looks)}
 
     def _look(self, seen: Seen) -> torch.Tensor:

@@ -18,6 +18,7 @@ from PIL import ImageOps
 
 from generation.engine import slot as slots
 from generation.engine.engine import Engine
+from generation.engine.families.base import REFERENCE
 from generation.engine.pixels import to_model_range
 from generation.engine.slot import Slot
 from generation.images.codec import decode_png, encode_png
@@ -139,6 +140,30 @@ def test_a_forward_has_the_bits_of_the_stock_pipelines(
             return_dict=False,
         )[0][:, :16]
     assert torch.equal(stock._pack_latents(ours), theirs)
+
+
+def test_what_is_kept_of_a_picture_is_told_apart_by_how_it_was_encoded(folder: Path) -> None:
+    """A replay from before weights were packed sees what it saw then, also after a packed edit of the same picture."""
+    order, model = an_edit(SQUARE), toy_flow_model(folder, "klein")
+    settings = {"num_threads": 1, "dtype": "float32"}
+    before, now = (Engine([model], EngineSettings(**settings, packs_weights=packs)) for packs in (False, True))  # type: ignore[arg-type]
+    if not now._device.packs:
+        pytest.skip("this processor's convolutions are not packed")
+    replay = msgspec.structs.replace(order, replay=paint(before, order).trace)
+    then, packed, again = look(before, order), look(now, order), look(now, replay)
+    assert torch.equal(again, then) and not torch.equal(packed, then)
+    assert torch.equal(look(now, order), packed)
+    before.close()
+    now.close()
+
+
+@torch.inference_mode()
+def look(engine: Engine, order: GenerateCommand) -> torch.Tensor:
+    """Return the latents of the one picture that an order sees."""
+    model = engine._models.get("toy")
+    slot = Slot(order, model.family, 1, traits=model.traits)
+    slot.begin(torch.device("cpu"))
+    return slot.conditioning[f"{REFERENCE}0"]
 
 
 def test_what_is_seen_and_its_order_change_the_picture(engine: Engine) -> None:
