@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from bench._painting import an_order
 from generation.engine.engine import Engine
+from generation.engine.packed_convolutions import can_pack
 from generation.engine.slot import Slot
 from generation.models.catalog import Model
 
@@ -28,8 +29,10 @@ def _count_packed(x_shape: Any, w_shape: Any, *_: Any, out_shape: Any, **__: Any
     return conv_flop_count(x_shape, w_shape, out_shape)
 
 
-_PACKED = {torch.ops.mkldnn._convolution_pointwise: _count_packed}
-"""How to count what torch's counter does not know: `generation.engine.packed_convolutions`."""
+_COUNTED: dict[Any, Any] = {}
+"""How to count what torch's counter does not know."""
+if can_pack(torch.device("cpu"), torch.float32):  # else torch may lack it
+    _COUNTED[torch.ops.mkldnn._convolution_pointwise] = _count_packed
 
 
 @lru_cache(maxsize=1)
@@ -38,7 +41,7 @@ def count_work(engine: Engine, model: Model, side_px: int) -> Work:
     family = engine._models.get(model.name).family
     order = an_order(model, "f-0", width_px=side_px, height_px=side_px, guidance=1.0)
     slot = Slot(order, family, 0)
-    with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=_PACKED) as counter:
+    with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=_COUNTED) as counter:
         slot.begin(engine._device.torch_device)
         encoded = counter.get_total_flops()
         assert slot.walk is not None

@@ -29,10 +29,9 @@ def look_with(checkers: tuple[Checker, ...], picture: np.ndarray) -> Scores:
     beside = _look_beside(checkers[0], picture)
     try:
         others = _look_in_turn(checkers[1:], picture)
-    except BaseException:
-        beside.result()
-        raise
-    return {**beside.result(), **others}
+    finally:
+        first = beside.result()
+    return {**first, **others}
 
 
 def _look_in_turn(checkers: tuple[Checker, ...], picture: np.ndarray) -> Scores:
